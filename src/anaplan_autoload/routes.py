@@ -6,17 +6,48 @@ wrong: a mistake found at deployment is cheaper than one found at 3 a.m.
 
 from __future__ import annotations
 
+import re
+import tomllib
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator
+from itertools import combinations
+from pathlib import Path
 from typing import Literal
 
-from msgspec import Struct
+from msgspec import Struct, convert
 
 Load = Literal["latest", "each"]
+
+MAX_SETTLE = 15 * 60
+"""Seconds: the longest `settle`. Whoever waits for more quiet than that wants a schedule."""
+MIN_OVERDUE = 60
+"""Seconds: the shortest `overdue`."""
+MAX_RETRIES = 5
+"""The most `retries`: they stand 1, 2, 4, 8 and 16 minutes apart."""
+
+_KEY_BYTES = 1024  # S3's own limit
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # old buckets may hold more than today's rules allow
+_ID = re.compile(r"[0-9a-f]{32}")
+_DURATION = re.compile(r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
+_UNIT_SECONDS = (86_400, 3_600, 60, 1)
+
+
+class RoutesInvalid(ValueError):
+    """A routes file that cannot be used: its text is every finding, one a line, with file, route, reason and remedy."""
+
+    findings: tuple[str, ...]
+
+    def __init__(self, findings: Iterable[str]) -> None:
+        self.findings = tuple(findings)
+        super().__init__("\n".join(self.findings))
 
 
 class Route(Struct, frozen=True, omit_defaults=True):
     """One `[[route]]` of `routes.toml`; durations are whole seconds.
 
-    A snapshot of it is stored with every upload, so that later changes of `routes.toml` do not touch what already waits.
+    A snapshot of it is stored with every upload, so that later changes of `routes.toml` do not touch what already
+    waits.
     """
 
     name: str
@@ -43,3 +74,452 @@ class Route(Struct, frozen=True, omit_defaults=True):
     def lane_id(self) -> str:
         """The lane that this route's runs take turns in."""
         return self.lane or self.target
+
+    def admits(self, bucket: str) -> bool:
+        """Whether uploads to this bucket are its business: without a `bucket` of its own, all are."""
+        return self.bucket is None or self.bucket == bucket
+
+    def covers(self, key: str) -> bool:
+        """Whether the key, in whatever bucket, has the prefix and the suffix."""
+        return key.startswith(self.prefix) and key.endswith(self.suffix)
+
+    def matches(self, bucket: str, key: str) -> bool:
+        """Whether the object is one of its uploads, unless another route that matches it too is closer."""
+        return self.admits(bucket) and self.covers(key)
+
+
+class NearMiss(Struct, frozen=True):
+    """A route that does not load an object although it looks as if it might."""
+
+    route: Route
+    why: str
+    """What kept it from it, as in `its suffix is ".csv"`."""
+
+
+class Explanation(Struct, frozen=True):
+    """Why an object is loaded by the route it is loaded by, or by none."""
+
+    route: Route | None
+    why: str
+    """One sentence."""
+    near_misses: tuple[NearMiss, ...]
+    """In the file's order."""
+
+
+class Routes(Struct, frozen=True):
+    """The routes of one file, in its order, all of them sound; made by `load` and `parse`."""
+
+    routes: tuple[Route, ...]
+
+    def __iter__(self) -> Iterator[Route]:
+        """In the file's order."""
+        return iter(self.routes)
+
+    def __len__(self) -> int:
+        """How many there are, at least one."""
+        return len(self.routes)
+
+    @property
+    def lanes(self) -> tuple[str, ...]:
+        """The lanes' ids, each once, in the file's order."""
+        return tuple(dict.fromkeys(route.lane_id for route in self.routes))
+
+    def match(self, bucket: str, key: str) -> Route | None:
+        """The route that loads this object, or None.
+
+        The longest prefix wins; at equal prefix a named bucket beats none, then the longer suffix wins. There is never
+        a tie: two routes with the same prefix, suffix and bucket are refused.
+        """
+        return max((route for route in self.routes if route.matches(bucket, key)), key=_closeness, default=None)
+
+    def is_staged(self, bucket: str, key: str) -> bool:
+        """Whether this object is some route's `stage_to`: a copy that we made ourselves, which no route matches."""
+        return self._stager(bucket, key) is not None
+
+    def explain(self, bucket: str, key: str) -> Explanation:
+        """What happens to an object of this name and why, with the routes that nearly loaded it."""
+        route = self.match(bucket, key)
+        others = ((other, _why_not(other, route, bucket, key)) for other in self.routes if other is not route)
+        return Explanation(
+            route=route,
+            why=_why(route, self._stager(bucket, key), bucket),
+            near_misses=tuple(NearMiss(other, why) for other, why in others if why),
+        )
+
+    def _stager(self, bucket: str, key: str) -> Route | None:
+        return next((route for route in self.routes if route.stage_to == key and route.admits(bucket)), None)
+
+
+def load(path: Path, reports: tuple[str, str] | None = None) -> Routes:
+    """Read a routes file; `reports` is the bucket and prefix of our own reports, which no route may match.
+
+    Raises:
+        RoutesInvalid: the file cannot be read or holds a mistake; it lists all of them.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")  # Windows editors put a byte order mark first
+    except UnicodeDecodeError:
+        raise RoutesInvalid([f"{path}: it is not UTF-8 text. Save it as UTF-8."]) from None
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise RoutesInvalid([f"{path}: it cannot be read ({reason}). Put the routes file there."]) from None
+    return parse(text, str(path), reports)
+
+
+def parse(text: str, name: str, reports: tuple[str, str] | None = None) -> Routes:
+    """The routes in a TOML text; `name` is what findings call the file, `reports` as for `load`.
+
+    Raises:
+        RoutesInvalid: the text holds a mistake; it lists all of them.
+    """
+    tables, findings = _tables(text)
+    drafts = [_draft(number, table) for number, table in enumerate(tables, start=1)]
+    findings += [finding for draft in drafts for finding in draft.findings]
+    findings += _repeated_names(drafts)
+    sound = tuple(draft.route for draft in drafts if draft.route is not None)
+    findings += _conflicts(sound, reports)
+    if findings:
+        raise RoutesInvalid(f"{name}: {finding}" for finding in findings)
+    return Routes(sound)
+
+
+def _closeness(route: Route) -> tuple[int, bool, int]:
+    return len(route.prefix), route.bucket is not None, len(route.suffix)
+
+
+def _why(route: Route | None, stager: Route | None, bucket: str) -> str:
+    if route is not None:
+        of_bucket = "in any bucket" if route.bucket is None else f"in bucket {_quote(bucket)}"
+        suffix = f" and suffix {_quote(route.suffix)}" if route.suffix else ""
+        return f"route {_quote(route.name)} has the closest prefix {_quote(route.prefix)}{suffix}, {of_bucket}"
+    if stager is not None:
+        return f"it is the copy that route {_quote(stager.name)} stages for its integration: ignored"
+    return "no route matches it: counted as unrouted, not loaded"
+
+
+def _why_not(other: Route, chosen: Route | None, bucket: str, key: str) -> str:
+    """Why a route does not load the object; empty where nothing suggests that it should."""
+    if chosen is not None and other.matches(bucket, key):
+        return f"it matches too, but route {_quote(chosen.name)} is closer"
+    if not key.startswith(other.prefix):
+        same_letters = key.casefold().startswith(other.prefix.casefold())
+        return f"its prefix {_quote(other.prefix)} differs in upper and lower case" if same_letters else ""
+    if not other.covers(key):
+        return f"its suffix is {_quote(other.suffix)}"
+    return f"it loads from bucket {_quote(other.bucket or '')} only"
+
+
+# Reading the file. A finding is everything after the file's name: `route "accounts": reason. Remedy.`
+
+
+class _Draft(Struct, frozen=True):
+    """A `[[route]]` as far as it could be understood."""
+
+    label: str
+    name: object
+    route: Route | None
+    """None where anything in it is wrong."""
+    findings: tuple[str, ...]
+
+
+def _tables(text: str) -> tuple[list[object], list[str]]:
+    """The `[[route]]` tables, not yet looked into, and what is wrong around them."""
+    try:
+        document: dict[str, object] = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # besides TOMLDecodeError: endless numbers, endless nesting
+        return [], [f"it is not valid TOML: {error or 'nested too deep'}. Correct it there."]
+    findings = [_unknown_key(key, ["route"]) for key in document if key != "route"]
+    tables = document.get("route", [])
+    if not isinstance(tables, list):
+        return [], [*findings, "route is not a list of tables. Begin every route with [[route]], in double brackets."]
+    if not tables and not findings:
+        findings.append("it holds no route, so nothing would ever be loaded. Add a [[route]].")
+    return tables, findings
+
+
+def _draft(number: int, table: object) -> _Draft:
+    """Look at every value of one table, then at what they say together."""
+    if not isinstance(table, dict):
+        label = f"route {number}"
+        return _Draft(label, None, None, (f"{label}: it is not a table. Begin every route with [[route]].",))
+    name = table.get("name")
+    label = f"route {_quote(name)}" if isinstance(name, str) and name else f"route {number}"
+    values, wrong = _values(table)
+    wrong += _missing(table) + _load_mistakes(table, values)
+    route = None if wrong else convert(values, Route)
+    return _Draft(label, name, route, tuple(f"{label}: {reason}" for reason in wrong))
+
+
+def _values(table: dict[str, object]) -> tuple[dict[str, object], list[str]]:
+    """The values that are right, as `Route` holds them, and a reason for each that is wrong."""
+    values: dict[str, object] = {}
+    wrong: list[str] = []
+    for key, value in table.items():
+        if key not in _CHECKS:
+            wrong.append(_unknown_key(key, _CHECKS))
+            continue
+        try:
+            values[key] = _CHECKS[key](value)
+        except _Wrong as reason:
+            wrong.append(f"{key} {reason}")
+    return values, wrong
+
+
+def _missing(table: dict[str, object]) -> list[str]:
+    reasons = [
+        f"{key} is missing. Add {example}."
+        for key, example in (("name", 'name = "accounts", say'), ("prefix", 'prefix = "incoming/accounts/", say'))
+        if key not in table
+    ]
+    targets = {"integration", "flow"} & table.keys()
+    if not targets:
+        reasons.append('it runs nothing. Add integration = "…" or flow = "…", the id of what loads its uploads.')
+    if len(targets) == 2:
+        reasons.append("it names an integration and a flow. Keep the one that loads its uploads.")
+    return reasons
+
+
+def _load_mistakes(table: dict[str, object], values: dict[str, object]) -> list[str]:
+    """`stage_to` and `load = "each"` need each other."""
+    if "load" in table and "load" not in values:
+        return []  # it is wrong in itself, and said so
+    each = values.get("load", "latest") == "each"
+    if each and "stage_to" not in table:
+        return ['load = "each" needs a stage_to. Name the key that its integration reads: stage_to = "source/…".']
+    if not each and "stage_to" in table:
+        return ['stage_to stands with load = "latest", which copies nothing. Set load = "each", or leave stage_to out.']
+    return []
+
+
+class _Wrong(Exception):
+    """Why a value cannot be used, worded to follow the key's name."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise _Wrong(f'is {_kind(value)}, not text. Write it in double quotes: "…".')
+    return value
+
+
+def _name(value: object) -> str:
+    if not _NAME.fullmatch(text := _text(value)):
+        raise _Wrong(
+            f"{_quote(text)} is no name. Use 1 to 63 letters, digits, dots, dashes and underscores, "
+            "a letter or digit first."
+        )
+    return text
+
+
+def _bucket(value: object) -> str:
+    if not _BUCKET.fullmatch(text := _text(value)):
+        raise _Wrong(f"{_quote(text)} is no bucket's name. Write the name alone, without s3:// and without a key.")
+    return text
+
+
+def _id(value: object) -> str:
+    if not _ID.fullmatch(text := _text(value)):
+        raise _Wrong(f"{_quote(text)} is no id. Copy it from CloudWorks: 32 digits and lower-case letters a to f.")
+    return text
+
+
+def _load_mode(value: object) -> str:
+    if (text := _text(value)) not in ("latest", "each"):
+        raise _Wrong(f'{_quote(text)} is unknown. Write "latest" or "each".')
+    return text
+
+
+def _key_part(value: object) -> str:
+    text = _text(value)
+    if len(text.encode(errors="surrogatepass")) > _KEY_BYTES:
+        raise _Wrong(f"is longer than {_KEY_BYTES} bytes, and no key in S3 can be. Shorten it.")
+    return text
+
+
+def _key_start(value: object) -> str:
+    text = _key_part(value)
+    if text.startswith(("/", "s3://")):
+        raise _Wrong(f"{_quote(text)} begins with a slash or s3://, and keys in S3 do not. Write the key alone.")
+    return text
+
+
+def _stage_key(value: object) -> str:
+    text = _key_start(value)
+    if not text or text.endswith("/"):
+        raise _Wrong(f"{_quote(text)} is no file's key. Name the very file that the integration reads.")
+    return text
+
+
+def _flag(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise _Wrong(f"is {_kind(value)}. Write true or false.")
+    return value
+
+
+def _retries(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _Wrong(f"is {_kind(value)}. Write a number from 0 to {MAX_RETRIES}.")
+    if not 0 <= value <= MAX_RETRIES:
+        raise _Wrong(f"lies outside 0 to {MAX_RETRIES}. Write a number from 0 to {MAX_RETRIES}.")
+    return value
+
+
+def _settle(value: object) -> int:
+    if (length := _seconds(value)) > MAX_SETTLE:
+        raise _Wrong(f'{_quote(_text(value))} is too long. Write "15m" or less.')
+    return length
+
+
+def _overdue(value: object) -> int:
+    if (length := _seconds(value)) < MIN_OVERDUE:
+        raise _Wrong(f'{_quote(_text(value))} is too short. Write "1m" or more.')
+    return length
+
+
+def _seconds(value: object) -> int:
+    """`"1h30m"` in seconds: days, hours, minutes, seconds, in this order, each at most once."""
+    text = value if isinstance(value, str) else ""
+    found = _DURATION.fullmatch(text)
+    if not text or not found:
+        what = _quote(text) if isinstance(value, str) else f"is {_kind(value)},"
+        raise _Wrong(f'{what} no length of time. Write it as in "30s", "2h" or "1h30m", in quotes.')
+    return sum(int(count or 0) * unit for count, unit in zip(found.groups(), _UNIT_SECONDS, strict=True))
+
+
+_CHECKS: dict[str, Callable[[object], object]] = {
+    "name": _name,
+    "prefix": _key_start,
+    "suffix": _key_part,
+    "bucket": _bucket,
+    "integration": _id,
+    "flow": _id,
+    "load": _load_mode,
+    "stage_to": _stage_key,
+    "settle": _settle,
+    "lane": _name,
+    "retries": _retries,
+    "overdue": _overdue,
+    "allow_empty": _flag,
+}
+
+
+# What routes do to one another.
+
+
+def _repeated_names(drafts: list[_Draft]) -> list[str]:
+    """Looked for among unsound routes too: each is told apart by its name."""
+    numbers: defaultdict[str, list[str]] = defaultdict(list)
+    for number, draft in enumerate(drafts, start=1):
+        if isinstance(draft.name, str):
+            numbers[draft.name].append(str(number))
+    return [
+        f"route {_quote(name)}: {len(shared)} routes have this name (numbers {', '.join(shared)}). Rename all but one."
+        for name, shared in numbers.items()
+        if len(shared) > 1
+    ]
+
+
+def _conflicts(routes: tuple[Route, ...], reports: tuple[str, str] | None) -> list[str]:
+    findings = [finding for route in routes for finding in _staging_loops(route, routes)]
+    if reports is not None:
+        findings += [finding for route in routes for finding in _report_loop(route, *reports)]
+    findings += [finding for pair in combinations(routes, 2) for finding in _rivalry(*pair)]
+    return findings + _shared_targets(routes) + _borrowed_lanes(routes)
+
+
+def _staging_loops(route: Route, routes: tuple[Route, ...]) -> Iterator[str]:
+    """A staged copy is an upload itself, to the bucket that the original came from."""
+    if route.stage_to is None:
+        return
+    for other in routes:
+        if _share_a_bucket(route, other) and other.covers(route.stage_to):
+            where = "lies under its own prefix" if other is route else f"matches route {_quote(other.name)}"
+            yield (
+                f"route {_quote(route.name)}: stage_to {_quote(route.stage_to)} {where}; every copy would trigger "
+                "another load. Use a key outside every route's prefix."
+            )
+
+
+def _report_loop(route: Route, bucket: str, prefix: str) -> Iterator[str]:
+    """Suffixes do not save a route: what a report's files are called is not settled here."""
+    overlap = prefix.startswith(route.prefix) or route.prefix.startswith(prefix)
+    if overlap and route.admits(bucket):
+        yield (
+            f"route {_quote(route.name)}: its prefix {_quote(route.prefix)} takes in the reports in "
+            f"s3://{bucket}/{prefix}; every report would trigger a load. Lengthen it, or name the route's bucket."
+        )
+
+
+def _rivalry(one: Route, two: Route) -> Iterator[str]:
+    """What only one of two routes may have."""
+    label = f"route {_quote(two.name)}"
+    if (one.prefix, one.suffix, one.bucket) == (two.prefix, two.suffix, two.bucket):
+        yield (
+            f"{label}: it has the prefix, suffix and bucket of route {_quote(one.name)}, so which one loads is open. "
+            "Change one of the three, or remove a route."
+        )
+    staged_alike = one.stage_to is not None and one.stage_to == two.stage_to and _share_a_bucket(one, two)
+    if staged_alike and one.lane_id != two.lane_id:
+        yield (
+            f"{label}: it stages to {_quote(two.stage_to or '')} like route {_quote(one.name)} but in another lane, so "
+            "one would overwrite what the other is loading. Use another stage_to, or give both the same lane."
+        )
+
+
+def _share_a_bucket(one: Route, two: Route) -> bool:
+    return one.bucket is None or two.bucket is None or one.bucket == two.bucket
+
+
+def _shared_targets(routes: tuple[Route, ...]) -> list[str]:
+    """CloudWorks runs an integration once at a time: two lanes with the same one would trip over each other."""
+    first: dict[str, Route] = {}
+    return [
+        f"route {_quote(route.name)}: it runs {route.target} in lane {_quote(route.lane_id)}, but route "
+        f"{_quote(other.name)} in lane {_quote(other.lane_id)}; its runs would overlap. Give both the same lane."
+        for route in routes
+        if (other := first.setdefault(route.target, route)).lane_id != route.lane_id
+    ]
+
+
+def _borrowed_lanes(routes: tuple[Route, ...]) -> list[str]:
+    """A lane without a name is called by its target's id: a lane named so would be joined unawares."""
+    owners = {route.target: route for route in routes}
+    return [
+        f"route {_quote(route.name)}: its lane {_quote(lane)} is the id of what route {_quote(owner.name)} runs. "
+        "Give the lane a name of its own, in every route that shares it."
+        for route in routes
+        if (lane := route.lane) and (owner := owners.get(lane)) and owner.target != route.target
+    ]
+
+
+# Wording.
+
+
+def _unknown_key(key: str, known: Iterable[str]) -> str:
+    from difflib import get_close_matches  # only a mistake needs it: no part of a cold start
+
+    nearest = get_close_matches(key, known, n=1)
+    remedy = f"Did you mean {_quote(nearest[0])}?" if nearest else f"Known are: {', '.join(known)}."
+    return f"unknown key {_quote(key)}. {remedy}"
+
+
+def _kind(value: object) -> str:
+    """What TOML calls a value, with its article."""
+    match value:
+        case str():
+            return "text"
+        case bool():
+            return "true or false"
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case dict():
+            return "a table"
+        case _:
+            return "a date or time"
+
+
+def _quote(text: str) -> str:
+    """In double quotes, on one line, and no longer than a line."""
+    shown = text if len(text) <= 100 else f"{text[:100]}…"
+    return '"' + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown) + '"'
