@@ -99,7 +99,7 @@ class Report(Struct, frozen=True, kw_only=True):
     uploads_total: int
     errors: tuple[ReportedError, ...] = ()
     """Maybe not all of them."""
-    errors_total: int
+    errors_total: int = 0
     report_url: str | None = None
     """`s3://bucket/prefix/` with the errors and the rejected rows; null where none were saved."""
 
@@ -110,7 +110,7 @@ class Report(Struct, frozen=True, kw_only=True):
 
     @property
     def rows_rejected(self) -> int:
-        """How many rows the errors speak of; one that has several errors is counted for each."""
+        """How many rows `errors` speak of; one that has several errors is counted for each."""
         return sum(error.occurrences for error in self.errors)
 
     @property
@@ -135,9 +135,9 @@ def held_message(secret_id: str, reason: str) -> str:
 class Log(Protocol):
     """What is asked of a logger: Powertools' and the durable execution SDK's both do."""
 
-    def info(self, msg: object, *, extra: Mapping[str, object]) -> None: ...  # noqa: D102
-    def warning(self, msg: object, *, extra: Mapping[str, object]) -> None: ...  # noqa: D102
-    def error(self, msg: object, *, extra: Mapping[str, object]) -> None: ...  # noqa: D102
+    def info(self, msg: object, *, extra: Mapping[str, object]) -> None: ...
+    def warning(self, msg: object, *, extra: Mapping[str, object]) -> None: ...
+    def error(self, msg: object, *, extra: Mapping[str, object]) -> None: ...
 
 
 def log_run(logger: Log, report: Report, *, retrying: bool = False) -> None:
@@ -178,13 +178,14 @@ def _log_fields(report: Report, retrying: bool) -> dict[str, object]:
 # Metrics
 
 
-def write_metrics(report: Report, *, retrying: bool = False) -> None:
+def write_metrics(report: Report, *, oldest: str, retrying: bool = False) -> None:
     """Write the metrics of a batch that ended to stdout, as one document in CloudWatch's embedded metric format.
 
     Their only dimension is `route`. One of `RunsLoaded`, `RunsPartial` and `RunsFailed` is 1, or `RunsRetried` alone
     for a failed run that is about to be started again, so that only what stays failed rings the alarm. `RunSeconds`
-    where a run began and ended; `UploadsCovered` and `UploadToLoadedSeconds`, from the oldest upload to the end of the
-    run, where rows were loaded. A `held` or `overdue` report ends no run, and writes nothing.
+    where a run began and ended; `UploadsCovered` and `UploadToLoadedSeconds`, from `oldest` (the event time of the
+    batch's oldest upload) to the end of the run, where rows were loaded. A `held` or `overdue` report ends no run, and
+    writes nothing.
     """
     if report.outcome in ("held", "overdue"):
         return
@@ -194,8 +195,7 @@ def write_metrics(report: Report, *, retrying: bool = False) -> None:
         metrics.add_metric("RunSeconds", MetricUnit.Seconds, report.seconds)
     if report.outcome != "failed":
         metrics.add_metric("UploadsCovered", MetricUnit.Count, report.uploads_total)
-        if report.uploads and report.ended_at:
-            oldest = min(upload.event_time for upload in report.uploads)
+        if report.ended_at is not None:
             metrics.add_metric("UploadToLoadedSeconds", MetricUnit.Seconds, _seconds_between(oldest, report.ended_at))
     metrics.flush_metrics()
 
@@ -375,7 +375,7 @@ def _uploads(report: Report) -> str:
         return ""
     lines = [f"- {_plain(upload.key)} ({_upload_note(upload)})" for upload in shown]
     more = report.uploads_total - len(shown)
-    return "\n".join(["Files, oldest first:", *lines, *([f"- and {more} more"] if more > 0 else [])])
+    return "\n".join(["Files, oldest first:", *lines, *([f"- and {more:,} more"] if more > 0 else [])])
 
 
 def _upload_note(upload: ReportedUpload) -> str:
@@ -387,7 +387,7 @@ def _errors(report: Report) -> str:
     shown = report.errors[:ERRORS_SHOWN]
     if not shown:
         return ""
-    head = f"Rows rejected: {report.rows_rejected} (a row with several errors counts for each). The first errors:"
+    head = f"Rows rejected: {_rejected(report)} (a row with several errors counts for each). The first errors:"
     more = report.errors_total - len(shown)
     lines = [f"- {_in_words(error)}" for error in shown]
     return "\n".join([head, *lines, *([f"- and {_count(more, 'more kind')} of error"] if more > 0 else [])])
@@ -441,7 +441,13 @@ def _reference(report: Report) -> str:
 
 
 def _rejected_note(report: Report) -> str:
-    return f", {_count(report.rows_rejected, 'row')} rejected" if report.rows_rejected else ""
+    return f", rows rejected: {_rejected(report)}" if report.rows_rejected else ""
+
+
+def _rejected(report: Report) -> str:
+    """How many rows, as far as is known: a report may hold the first errors only."""
+    at_least = "at least " if report.errors_total > len(report.errors) else ""
+    return f"{at_least}{report.rows_rejected:,}"
 
 
 def _plain(text: str) -> str:

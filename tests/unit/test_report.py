@@ -1,0 +1,748 @@
+"""The report: what subscribers, operators and dashboards get to see of a batch."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import logging
+import tracemalloc
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import boto3
+import pytest
+from aws_durable_execution_sdk_python.logger import Logger as StepLogger
+from aws_lambda_powertools import Logger
+from moto import mock_aws
+from msgspec.structs import replace
+
+from anaplan_autoload import report
+from anaplan_autoload.events import Upload
+from anaplan_autoload.report import Report, ReportedError, ReportedUpload, ReportOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
+
+INTEGRATION = "a2fb43a93bc84bcb9f37dd59a75eb940"
+FLOW = "f1fb43a93bc84bcb9f37dd59a75eb940"
+RUN = "3f0c43a93bc84bcb9f37dd59a75eb940"
+URL = f"s3://reports/reports/accounts/2026-11-24/{RUN}/"
+BAD_DATE = ReportedError("Import Accounts", "Invalid date", 17, ("31.02.2026", "n/a"))
+
+
+def an_upload(name: str = "a.csv", **fields: object) -> ReportedUpload:
+    upload = ReportedUpload("inbox", f"incoming/accounts/{name}", "v1", 1_234_567, "2026-11-24T21:05:00.123Z")
+    return replace(upload, **fields)
+
+
+def a_report(outcome: ReportOutcome = "loaded", **fields: object) -> Report:
+    loaded = Report(
+        id=RUN,
+        outcome=outcome,
+        route="accounts",
+        integration_id=INTEGRATION,
+        run_id=RUN,
+        started_at="2026-11-24T21:05:12.000Z",
+        ended_at="2026-11-24T21:08:32.000Z",
+        message="Success",
+        uploads=(an_upload(),),
+        uploads_total=1,
+    )
+    return replace(loaded, **fields)
+
+
+def a_partial_report(**fields: object) -> Report:
+    known = {
+        "message": "3 of 120 rows failed",
+        "error_code": 38,
+        "errors": (BAD_DATE,),
+        "errors_total": 1,
+        "report_url": URL,
+    }
+    return a_report("partial", **(known | fields))
+
+
+def a_failure_without_a_run(**fields: object) -> Report:
+    gone = {"id": "batch-7", "run_id": None, "started_at": None, "message": "gave up after 5 attempts: no answer"}
+    return a_report("failed", **(gone | fields))
+
+
+OUTCOMES: dict[ReportOutcome, Report] = {
+    "loaded": a_report(),
+    "partial": a_partial_report(),
+    "failed": a_report("failed", message="Process failed", error_code=12),
+    "held": a_report("held", id="batch-7", run_id=None, started_at=None, ended_at=None),
+    "overdue": a_report("overdue", ended_at=None, message="Still running after 2 h"),
+}
+
+
+# The document
+
+
+def test_the_document_has_exactly_the_documented_keys_with_explicit_nulls() -> None:
+    assert json.loads(report.document(a_failure_without_a_run())) == {
+        "id": "batch-7",
+        "outcome": "failed",
+        "route": "accounts",
+        "integration_id": INTEGRATION,
+        "run_id": None,
+        "started_at": None,
+        "ended_at": "2026-11-24T21:08:32.000Z",
+        "message": "gave up after 5 attempts: no answer",
+        "error_code": None,
+        "uploads": [
+            {
+                "bucket": "inbox",
+                "key": "incoming/accounts/a.csv",
+                "version_id": "v1",
+                "size": 1_234_567,
+                "event_time": "2026-11-24T21:05:00.123Z",
+            }
+        ],
+        "uploads_total": 1,
+        "errors": [],
+        "errors_total": 0,
+        "report_url": None,
+    }
+
+
+def test_the_document_of_a_flow_names_the_flow_and_no_integration() -> None:
+    document = json.loads(report.document(a_flow_report()))
+
+    assert document["flow_id"] == FLOW
+    assert "integration_id" not in document
+
+
+def a_flow_report() -> Report:
+    return Report(
+        id=RUN,
+        outcome="loaded",
+        route="nightly",
+        flow_id=FLOW,
+        run_id=RUN,
+        started_at=None,
+        ended_at="2026-11-24T21:08:32.000Z",
+        message="",
+        uploads_total=2,
+    )
+
+
+def test_errors_stand_in_the_document_with_action_message_occurrences_and_values() -> None:
+    assert json.loads(report.document(a_partial_report()))["errors"] == [
+        {"action": "Import Accounts", "message": "Invalid date", "occurrences": 17, "values": ["31.02.2026", "n/a"]}
+    ]
+
+
+@pytest.mark.parametrize(
+    "key", ["naïve/éclair 数.csv", "tab\tand\nnewline.csv", "\uffff.csv", "\ud800.csv", 'q"\\.csv']
+)
+def test_any_key_reaches_machines_unchanged_and_in_ascii(key: str) -> None:
+    document = report.document(a_report(uploads=(an_upload(key=key),)))
+
+    assert document.isascii()
+    assert json.loads(document)["uploads"][0]["key"] == key
+
+
+def test_an_uploads_etag_and_sequencer_are_nobodys_business() -> None:
+    upload = Upload("inbox", "a.csv", "2026-11-24T21:05:00.123Z", size=3, etag="e", version_id="v", sequencer="01")
+
+    assert ReportedUpload.of(upload) == ReportedUpload("inbox", "a.csv", "v", 3, "2026-11-24T21:05:00.123Z")
+
+
+# The subject
+
+
+@pytest.mark.parametrize(
+    ("described", "line"),
+    [
+        (OUTCOMES["loaded"], "Loaded: accounts (1 file)"),
+        (a_report(uploads_total=3), "Loaded: accounts (3 files)"),
+        (OUTCOMES["partial"], "Partly loaded: accounts (1 file), rows rejected: 17"),
+        (a_partial_report(errors_total=40), "Partly loaded: accounts (1 file), rows rejected: at least 17"),
+        (OUTCOMES["failed"], "Failed: accounts (1 file): Process failed"),
+        (OUTCOMES["held"], "On hold: accounts: Anaplan refused the log-in"),
+        (OUTCOMES["overdue"], "Still running: accounts (1 file)"),
+    ],
+)
+def test_the_subject_says_what_happened(described: Report, line: str) -> None:
+    assert report.subject(described) == line
+
+
+def test_the_subject_is_short_ascii_without_line_breaks_whatever_anaplan_says() -> None:
+    line = report.subject(
+        a_report("failed", message="Modèle “Ventes” — échec\r\nBcc: x@example.com\x00 数 " + "x" * 200)
+    )
+
+    assert line.startswith('Failed: accounts (1 file): Modele "Ventes" - echec  Bcc: x@example.com  ? xxx')
+    assert line.endswith("...")
+    assert len(line) <= 99
+    assert line.isascii()
+    assert line.isprintable()
+
+
+# The mail
+
+
+def test_the_mail_tells_a_model_builder_what_was_loaded_when_and_how_long_it_took() -> None:
+    assert report.email_text(OUTCOMES["loaded"]) == (
+        "1 file was loaded into Anaplan (accounts).\n"
+        "\n"
+        "Anaplan says: Success\n"
+        "\n"
+        "Started: 2026-11-24 21:05:12 UTC\n"
+        "Ended:   2026-11-24 21:08:32 UTC, after 3 min 20 s\n"
+        "\n"
+        "Files, oldest first:\n"
+        "- incoming/accounts/a.csv (1.23 MB, uploaded 2026-11-24 21:05:00 UTC)\n"
+        "\n"
+        "What to do next: nothing.\n"
+        "\n"
+        f"Route accounts, integration {INTEGRATION}, run {RUN}.\n"
+    )
+
+
+def test_the_mail_of_a_partial_load_tells_how_many_rows_failed_why_and_where_they_are() -> None:
+    text = report.email_text(a_partial_report())
+
+    assert "but some rows were rejected" in text
+    assert "Anaplan says: 3 of 120 rows failed (code 38)" in text
+    assert "Rows rejected: 17 " in text
+    assert "- Import Accounts: Invalid date (17 rows, for example: 31.02.2026, n/a)" in text
+    assert f"All errors and rejected rows: {URL}" in text
+
+
+def test_the_mail_shows_the_first_five_errors_and_counts_the_others() -> None:
+    errors = tuple(replace(BAD_DATE, message=f"Reason {number}") for number in range(1, 9))
+
+    text = report.email_text(a_partial_report(errors=errors, errors_total=30))
+
+    assert "Reason 5" in text
+    assert "Reason 6" not in text
+    assert "- and 25 more kinds of error" in text
+    assert "Rows rejected: at least 136 " in text
+
+
+def test_the_mail_shows_the_first_ten_files_and_counts_the_others() -> None:
+    uploads = tuple(an_upload(f"{number:02}.csv") for number in range(12))
+
+    text = report.email_text(a_report(uploads=uploads, uploads_total=1500))
+
+    assert "1,500 files were loaded" in text
+    assert "09.csv" in text
+    assert "10.csv" not in text
+    assert "- and 1,490 more" in text
+
+
+@pytest.mark.parametrize(
+    ("outcome", "advice"),
+    [
+        ("partial", "correct the rejected rows where they come from"),
+        ("failed", "loading twice does no harm"),
+        ("held", "Uploads are kept, and are loaded by themselves"),
+        ("overdue", "another message follows when it ends"),
+    ],
+)
+def test_the_mail_says_what_to_do_next(outcome: ReportOutcome, advice: str) -> None:
+    assert advice in report.email_text(OUTCOMES[outcome]).partition("What to do next: ")[2]
+
+
+def test_a_batch_that_failed_without_a_run_gives_its_reason_and_promises_no_data() -> None:
+    text = report.email_text(a_failure_without_a_run(message="The file is empty. Upload a file with rows."))
+
+    assert text.startswith("1 file was NOT loaded into Anaplan (accounts).")
+    assert "Reason: The file is empty. Upload a file with rows." in text
+    assert "No run of it came to an end in Anaplan." in text
+    assert "Time:    2026-11-24 21:08:32 UTC\n" in text
+
+
+def test_a_partial_load_without_saved_rows_points_to_cloudworks() -> None:
+    assert "in the run's history in CloudWorks" in report.email_text(a_partial_report(report_url=None))
+
+
+def test_a_held_lane_names_the_secret_to_change() -> None:
+    reason = report.held_message("anaplan/autoload", "Invalid credentials.")
+
+    assert (
+        "refused the log-in: Invalid credentials. Put credentials that work into the secret anaplan/autoload" in reason
+    )
+    assert reason in report.email_text(replace(OUTCOMES["held"], message=reason))
+
+
+def test_the_mail_of_a_flow_names_the_flow() -> None:
+    assert f"Route nightly, flow {FLOW}, run {RUN}." in report.email_text(a_flow_report())
+
+
+def test_no_control_character_of_a_key_or_of_anaplan_reaches_a_mail() -> None:
+    nasty = "a\x1b[31m\r\nb\u202etxt\u2028\x00\ud800\uffff"
+    error = ReportedError(nasty, nasty, 1, (nasty,))
+    described = a_partial_report(message=nasty, uploads=(an_upload(nasty),), errors=(error,))
+
+    text = report.email_text(described)
+
+    assert all(character.isprintable() for character in text.replace("\n", ""))
+    assert text.count("\n") == report.email_text(a_partial_report()).count("\n")
+
+
+@pytest.mark.parametrize(
+    ("size", "words"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (5 * 10**9, "5 GB"), (None, "(uploaded")]
+)
+def test_sizes_are_readable(size: int | None, words: str) -> None:
+    assert words in report.email_text(a_report(uploads=(an_upload(size=size),)))
+
+
+@pytest.mark.parametrize(
+    ("ended", "words"),
+    [
+        ("21:05:12", "less than a second"),
+        ("21:05:40", "28 s"),
+        ("23:10:12", "2 h 5 min"),
+        ("21:05:11", "less than a second"),
+    ],
+)
+def test_durations_are_readable_and_never_negative(ended: str, words: str) -> None:
+    assert f"after {words}\n" in report.email_text(a_report(ended_at=f"2026-11-24T{ended}.000Z"))
+
+
+# Shortening
+
+
+def a_huge_report() -> Report:
+    errors = tuple(replace(BAD_DATE, message=f"{number} " + "é" * 3000) for number in range(500))
+    uploads = tuple(an_upload(f'{number} "é\\ 数' + "k" * 700) for number in range(1000))
+    return a_partial_report(
+        message="m" * 100_000, errors=errors, errors_total=4000, uploads=uploads, uploads_total=1000
+    )
+
+
+def test_a_report_that_fits_is_not_touched() -> None:
+    assert report.shorten(a_partial_report(), 10_000) == a_partial_report()
+
+
+@pytest.mark.parametrize("limit", [20_000, 50_000, 250_000])
+def test_a_huge_report_is_cut_to_the_limit_with_its_counts_kept(limit: int) -> None:
+    cut = report.shorten(a_huge_report(), limit)
+
+    assert limit * 0.8 < len(json.dumps(report.document(cut))) <= limit
+    assert (cut.uploads_total, cut.errors_total) == (1000, 4000)
+    assert cut.uploads == a_huge_report().uploads[: len(cut.uploads)]
+    assert cut.uploads
+    assert cut.errors
+
+
+def test_no_limit_makes_a_report_vanish() -> None:
+    cut = report.shorten(a_huge_report(), 10)
+
+    assert (cut.id, cut.outcome, cut.uploads, cut.uploads_total) == (RUN, "partial", (), 1000)
+
+
+def test_few_errors_leave_the_room_to_uploads() -> None:
+    cut = report.shorten(replace(a_huge_report(), errors=(BAD_DATE,)), 50_000)
+
+    assert cut.errors == (BAD_DATE,)
+    assert len(json.dumps(report.document(cut))) > 45_000
+
+
+def test_the_whole_message_stays_under_what_sns_takes() -> None:
+    body = report.message(a_huge_report())
+
+    assert 200 * 1024 < len(body.encode()) <= 255 * 1024
+    assert json.loads(json.loads(body)["default"])["uploads_total"] == 1000
+
+
+# SNS
+
+
+class Subscribers:
+    """A topic, and queues that subscribe to it."""
+
+    def __init__(self, sns: SNSClient, sqs: SQSClient) -> None:
+        self.sns, self.sqs = sns, sqs
+        self.topic = sns.create_topic(Name="loads")["TopicArn"]
+
+    def subscribe(self, name: str, policy: dict[str, list[str]] | None = None) -> str:
+        url = self.sqs.create_queue(QueueName=name)["QueueUrl"]
+        arn = self.sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        attributes = {"FilterPolicy": json.dumps(policy)} if policy else {}
+        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=arn, Attributes=attributes)
+        return url
+
+    def received(self, url: str) -> list[dict[str, object]]:
+        messages = self.sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+        return [json.loads(each["Body"]) for each in messages]
+
+
+@pytest.fixture(autouse=True)
+def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
+    with mock_aws():
+        yield
+
+
+@pytest.fixture
+def subscribers() -> Subscribers:
+    return Subscribers(boto3.client("sns"), boto3.client("sqs"))
+
+
+def test_a_queue_gets_the_json_document_and_the_subject(subscribers: Subscribers) -> None:
+    queue = subscribers.subscribe("all")
+
+    report.publish(subscribers.sns, subscribers.topic, a_partial_report())
+
+    (envelope,) = subscribers.received(queue)
+    assert envelope["Subject"] == "Partly loaded: accounts (1 file), rows rejected: 17"
+    assert json.loads(str(envelope["Message"])) == json.loads(report.document(a_partial_report()))
+
+
+def test_subscribers_can_filter_by_outcome_route_and_integration(subscribers: Subscribers) -> None:
+    failures = subscribers.subscribe("failures", {"outcome": ["failed", "held"]})
+    accounts = subscribers.subscribe("accounts", {"route": ["accounts"]})
+    flow = subscribers.subscribe("flow", {"integration_id": [FLOW]})
+
+    for described in (a_report(), OUTCOMES["failed"], a_flow_report()):
+        report.publish(subscribers.sns, subscribers.topic, described)
+
+    outcomes = [
+        [json.loads(str(envelope["Message"]))["outcome"] for envelope in subscribers.received(queue)]
+        for queue in (failures, accounts, flow)
+    ]
+    assert outcomes == [["failed"], ["loaded", "failed"], ["loaded"]]
+
+
+@pytest.mark.parametrize("described", OUTCOMES.values(), ids=OUTCOMES)
+def test_every_outcome_is_delivered(subscribers: Subscribers, described: Report) -> None:
+    queue = subscribers.subscribe("all")
+
+    report.publish(subscribers.sns, subscribers.topic, described)
+
+    (envelope,) = subscribers.received(queue)
+    assert json.loads(str(envelope["Message"]))["outcome"] == described.outcome
+
+
+def test_a_huge_report_is_delivered_all_the_same(subscribers: Subscribers) -> None:
+    queue = subscribers.subscribe("all")
+
+    report.publish(subscribers.sns, subscribers.topic, a_huge_report())
+
+    (envelope,) = subscribers.received(queue)
+    assert json.loads(str(envelope["Message"]))["errors_total"] == 4000
+
+
+def test_mailboxes_get_text_phones_the_subject_and_all_others_the_document() -> None:
+    bodies = json.loads(report.message(a_report()))
+
+    assert bodies.keys() == {"default", "email", "sms"}
+    assert bodies["email"] == report.email_text(a_report())
+    assert bodies["sms"] == "Loaded: accounts (1 file)"
+    assert json.loads(bodies["default"])["id"] == RUN
+
+
+# The log line
+
+
+def log_lines(described: Report, *, retrying: bool = False) -> list[dict[str, object]]:
+    stream = io.StringIO()
+    handler = logging.StreamHandler(stream)
+    logger = Logger(service=f"autoload {uuid4()}", level="INFO", logger_handler=handler)
+    report.log_run(StepLogger(logger, {"operationName": "announce"}), described, retrying=retrying)
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+
+def test_a_run_is_one_structured_line_with_stable_keys() -> None:
+    (line,) = log_lines(a_partial_report())
+
+    assert line["message"] == "Partly loaded: accounts (1 file), rows rejected: 17"
+    assert (
+        line.items()
+        >= {
+            "outcome": "partial",
+            "retrying": False,
+            "route": "accounts",
+            "target_id": INTEGRATION,
+            "report_id": RUN,
+            "run_id": RUN,
+            "started_at": "2026-11-24T21:05:12.000Z",
+            "ended_at": "2026-11-24T21:08:32.000Z",
+            "run_seconds": 200.0,
+            "run_message": "3 of 120 rows failed",
+            "error_code": 38,
+            "uploads_total": 1,
+            "errors_total": 1,
+            "rows_rejected": 17,
+            "report_url": URL,
+            "operationName": "announce",
+        }.items()
+    )
+    assert line["uploads"] == ["inbox/incoming/accounts/a.csv"]
+    assert line["errors"] == ["Import Accounts: Invalid date (17 rows, for example: 31.02.2026, n/a)"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "level"),
+    [("loaded", "INFO"), ("partial", "WARNING"), ("failed", "ERROR"), ("held", "ERROR"), ("overdue", "WARNING")],
+)
+def test_the_level_tells_how_bad_it_is(outcome: ReportOutcome, level: str) -> None:
+    assert [line["level"] for line in log_lines(OUTCOMES[outcome])] == [level]
+
+
+def test_a_failure_that_is_tried_again_is_a_warning() -> None:
+    (line,) = log_lines(OUTCOMES["failed"], retrying=True)
+
+    assert (line["level"], line["retrying"], line["outcome"]) == ("WARNING", True, "failed")
+
+
+# Metrics
+
+OLDEST = "2026-11-24T21:05:00.000Z"
+
+
+@pytest.fixture(autouse=True)
+def powertools(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the function, where a service is named for the log."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", "autoload")
+    monkeypatch.delenv("POWERTOOLS_DEV", raising=False)
+    monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
+
+
+def metrics_in(out: str) -> list[tuple[list[list[str]], dict[str, object], dict[str, str]]]:
+    """Each document's dimensions, values (dimensions among them) and units, as CloudWatch would read them."""
+    found = []
+    for line in out.splitlines():
+        document = json.loads(line)
+        (directive,) = document["_aws"]["CloudWatchMetrics"]
+        assert directive["Namespace"] == "AnaplanAutoload"
+        units = {metric["Name"]: metric["Unit"] for metric in directive["Metrics"]}
+        values = {name: value for name, value in document.items() if name != "_aws"}
+        found.append((directive["Dimensions"], values, units))
+    return found
+
+
+def test_a_loaded_run_is_counted_and_timed_by_route_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    report.write_metrics(a_report(uploads_total=3), oldest=OLDEST)
+
+    assert metrics_in(capsys.readouterr().out) == [
+        (
+            [["route"]],
+            {
+                "route": "accounts",
+                "RunsLoaded": [1.0],
+                "RunSeconds": [200.0],
+                "UploadsCovered": [3.0],
+                "UploadToLoadedSeconds": [212.0],
+            },
+            {
+                "RunsLoaded": "Count",
+                "RunSeconds": "Seconds",
+                "UploadsCovered": "Count",
+                "UploadToLoadedSeconds": "Seconds",
+            },
+        )
+    ]
+
+
+@pytest.mark.parametrize(
+    ("described", "retrying", "names"),
+    [
+        (OUTCOMES["partial"], False, {"RunsPartial", "RunSeconds", "UploadsCovered", "UploadToLoadedSeconds"}),
+        (OUTCOMES["failed"], False, {"RunsFailed", "RunSeconds"}),
+        (OUTCOMES["failed"], True, {"RunsRetried", "RunSeconds"}),
+        (a_failure_without_a_run(), False, {"RunsFailed"}),
+    ],
+)
+def test_only_what_stays_failed_counts_as_failed(
+    described: Report, retrying: bool, names: set[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    report.write_metrics(described, oldest=OLDEST, retrying=retrying)
+
+    ((_, _, units),) = metrics_in(capsys.readouterr().out)
+    assert units.keys() == names
+
+
+@pytest.mark.parametrize("outcome", ["held", "overdue"])
+def test_what_has_not_ended_is_not_counted(outcome: ReportOutcome, capsys: pytest.CaptureFixture[str]) -> None:
+    report.write_metrics(OUTCOMES[outcome], oldest=OLDEST)
+
+    assert capsys.readouterr().out == ""
+
+
+def test_one_runs_metrics_do_not_leak_into_the_next(capsys: pytest.CaptureFixture[str]) -> None:
+    report.write_metrics(a_report(), oldest=OLDEST)
+    report.write_metrics(replace(OUTCOMES["failed"], route="products"), oldest=OLDEST)
+
+    _, (_, second, _) = metrics_in(capsys.readouterr().out)
+    assert second == {"route": "products", "RunsFailed": [1.0], "RunSeconds": [200.0]}
+
+
+def test_unrouted_uploads_are_counted_without_a_dimension(capsys: pytest.CaptureFixture[str]) -> None:
+    report.count_unrouted(4)
+
+    ((dimensions, values, _),) = metrics_in(capsys.readouterr().out)
+    assert dimensions == [[]]
+    assert values == {"UploadsUnrouted": [4.0]}
+
+
+def test_the_age_of_what_waits_is_written_for_each_route(capsys: pytest.CaptureFixture[str]) -> None:
+    report.oldest_waiting({"accounts": 42.5, "products": 0})
+
+    assert [values for _, values, _ in metrics_in(capsys.readouterr().out)] == [
+        {"route": "accounts", "OldestWaitingSeconds": [42.5]},
+        {"route": "products", "OldestWaitingSeconds": [0.0]},
+    ]
+
+
+# Rejected rows
+
+
+@pytest.fixture
+def s3() -> S3Client:
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="reports", CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
+    return client
+
+
+def stored(s3: S3Client) -> dict[str, bytes]:
+    listed = s3.list_objects_v2(Bucket="reports").get("Contents", [])
+    return {each["Key"]: s3.get_object(Bucket="reports", Key=each["Key"])["Body"].read() for each in listed}
+
+
+PREFIX = f"reports/accounts/2026-11-24/{RUN}/"
+
+
+def test_the_prefix_is_made_of_route_day_and_run() -> None:
+    assert report.report_prefix("accounts", "2026-11-24T23:59:59.000Z", RUN) == PREFIX
+
+
+@pytest.mark.parametrize(
+    ("route", "part"),
+    [("../../etc", "_.._etc"), ("a/b c\n", "a_b_c_"), ("", "unnamed"), ("...", "unnamed"), ("数", "_")],
+)
+def test_no_name_escapes_from_its_folder(route: str, part: str) -> None:
+    assert report.report_prefix(route, "2026-11-24T00:00:00.000Z", RUN) == f"reports/{part}/2026-11-24/{RUN}/"
+
+
+def test_rejected_rows_are_stored_for_people_and_for_programs(s3: S3Client) -> None:
+    rows = [b"Code,Name,Amount\r\nA1,=cmd|' /C calc'", b"!A0,-12.5\r\n"]
+
+    url = report.save_rejected_rows(s3, "reports", PREFIX, "import/112", rows)
+
+    assert url == URL
+    assert stored(s3) == {
+        f"{PREFIX}import_112.csv": b"Code,Name,Amount\r\nA1,'=cmd|' /C calc'!A0,-12.5\r\n",
+        f"{PREFIX}import_112.csv.original": b"".join(rows),
+    }
+
+
+def test_saving_again_changes_nothing(s3: S3Client) -> None:
+    for _ in range(2):
+        report.save_rejected_rows(s3, "reports", PREFIX, "112", [b"a,b\n"])
+        report.save_errors(s3, "reports", PREFIX, [BAD_DATE])
+
+    names = ["112.csv", "112.csv.original", "errors.csv", "errors.json"]
+    assert list(stored(s3)) == [PREFIX + name for name in names]
+
+
+def test_a_large_dump_arrives_whole(s3: S3Client) -> None:
+    line = b"A1,=1+1,-5," + b"x" * 1000 + b"\n"
+
+    report.save_rejected_rows(s3, "reports", PREFIX, "112", (line * 1000 for _ in range(17)))
+
+    saved = stored(s3)
+    assert saved[f"{PREFIX}112.csv.original"] == line * 17_000
+    assert saved[f"{PREFIX}112.csv"] == line.replace(b"=1+1", b"'=1+1") * 17_000
+
+
+def test_a_dump_that_breaks_off_leaves_nothing_behind(s3: S3Client) -> None:
+    def broken() -> Iterator[bytes]:
+        yield b"a,b\n"
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        report.save_rejected_rows(s3, "reports", PREFIX, "112", broken())
+
+    assert stored(s3) == {}
+
+
+def test_errors_are_stored_as_they_are_for_programs_and_harmless_for_people(s3: S3Client) -> None:
+    error = ReportedError("=Import", "Größe, falsch", 3, ("-1", "\ud800@x"))
+
+    assert report.save_errors(s3, "reports", PREFIX, [error]) == URL
+
+    saved = stored(s3)
+    assert json.loads(saved[f"{PREFIX}errors.json"]) == [
+        {"action": "=Import", "message": "Größe, falsch", "occurrences": 3, "values": ["-1", "\ud800@x"]}
+    ]
+    assert list(csv.reader(io.StringIO(saved[f"{PREFIX}errors.csv"].decode("utf-8-sig"), newline=""))) == [
+        ["action", "message", "occurrences", "values"],
+        ["'=Import", "Größe, falsch", "3", "'-1; ?@x"],
+    ]
+
+
+def harmless(*chunks: bytes) -> bytes:
+    return b"".join(report.without_formulas(chunks))
+
+
+@pytest.mark.parametrize(
+    ("row", "safe"),
+    [
+        (b"=1+1,a", b"'=1+1,a"),
+        (b"a,@SUM(A1)", b"a,'@SUM(A1)"),
+        (b"a,+cmd,-cmd", b"a,'+cmd,'-cmd"),
+        (b'a,"=HYPERLINK(""http://x"",1)"', b'a,"\'=HYPERLINK(""http://x"",1)"'),
+        (b'"\t=1","\r=1"', b'"\'\t=1","\'\r=1"'),
+        (b"a,\t=1", b"a,'\t'=1"),
+        (b"a;=1;b", b"a;'=1;b"),
+        (b"a\t=1\t\tb", b"a\t'=1\t\tb"),
+        (b"a\n=1\r=2\r\n=3", b"a\n'=1\r'=2\r\n'=3"),
+        (b"\xef\xbb\xbf=1,a", b"\xef\xbb\xbf'=1,a"),
+        (b"-2+3+cmd|' /C calc'!A0,a", b"'-2+3+cmd|' /C calc'!A0,a"),
+    ],
+)
+def test_a_cell_that_starts_like_a_formula_is_disarmed(row: bytes, safe: bytes) -> None:
+    assert harmless(row) == safe
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        b"A1,-12.5,+3,-.5,-1e-9,-5%\r\n",
+        b'"-1,234.50","+7"\n',
+        b"a=b,a@b,1-2,x+y\n",
+        b'"a,=b","c\n=d","e""=f"\n',
+        b'"""=g"\n',
+        b",,\r\n,\n",
+        "é,数,\n".encode(),
+        b"",
+    ],
+)
+def test_numbers_and_all_other_cells_stay_as_they_are(row: bytes) -> None:
+    assert harmless(row) == row
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_it_does_not_matter_how_a_dump_is_cut_into_chunks(size: int) -> None:
+    dump = b'Code,Amount\r\n=A,-12.5\r\n"b\n=c,""=d","-3"\r\n"=e","-x"\r\n'
+    chunks = [dump[start : start + size] for start in range(0, len(dump), size)]
+
+    assert harmless(*chunks) == b'Code,Amount\r\n\'=A,-12.5\r\n"b\n=c,""=d","-3"\r\n"\'=e","\'-x"\r\n'
+
+
+def test_an_endless_line_does_not_fill_the_memory() -> None:
+    def endless() -> Iterable[bytes]:
+        return (b"x" * 65_536 for _ in range(400))
+
+    tracemalloc.start()
+    try:
+        passed = sum(map(len, report.without_formulas(endless())))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert passed == 400 * 65_536
+    assert peak < 10 * 1024 * 1024
