@@ -1,0 +1,71 @@
+"""How steps run: what is stored of them, and when a failed one is tried again."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
+
+import msgspec
+from aws_durable_execution_sdk_python.config import Duration, JitterStrategy, StepConfig, StepSemantics
+from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
+from aws_durable_execution_sdk_python.serdes import SerDes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_durable_execution_sdk_python.serdes import SerDesContext
+
+T = TypeVar("T")
+
+
+class Json(SerDes[T]):
+    """Stores a value as JSON, and reads it back as the same type."""
+
+    def __init__(self, kind: Any) -> None:
+        self._decoder = msgspec.json.Decoder(kind)
+
+    def serialize(self, value: T, serdes_context: SerDesContext) -> str:
+        """The value as JSON."""
+        return msgspec.json.encode(value).decode()
+
+    def deserialize(self, data: str, serdes_context: SerDesContext) -> T:
+        """The value; raises msgspec's `ValidationError` when an older version stored something else."""
+        value: T = self._decoder.decode(data)
+        return value
+
+
+def _returned(step: Callable[..., Any]) -> Any:
+    """The type that a step returns. Its parameters' types are known to type checkers only, and are not looked at."""
+    alone = type("Returned", (), {"__annotations__": {"value": step.__annotations__["return"]}})
+    alone.__module__ = step.__module__
+    return get_type_hints(alone)["value"]
+
+
+_TRIED_AGAIN = create_retry_strategy(
+    RetryStrategyConfig(
+        max_attempts=5,
+        initial_delay=Duration.from_seconds(2),
+        max_delay=Duration.from_seconds(30),
+        backoff_rate=2,
+        jitter_strategy=JitterStrategy.HALF,
+    )
+)
+"""For what may heal within a minute, such as a throttled table: no delay outlasts a lease."""
+
+_NEVER_AGAIN = create_retry_strategy(RetryStrategyConfig(max_attempts=1))
+
+
+@cache
+def repeatable(step: Callable[..., Any]) -> StepConfig:
+    """For a step that finds what it has already done: runs again after a crash, and after an error up to five times."""
+    return StepConfig(retry_strategy=_TRIED_AGAIN, serdes=Json(_returned(step)))
+
+
+@cache
+def at_most_once(step: Callable[..., Any]) -> StepConfig:
+    """For the step that asks for a run: interrupted or failed, it is never run again, but reconciled."""
+    return StepConfig(
+        retry_strategy=_NEVER_AGAIN,
+        step_semantics=StepSemantics.AT_MOST_ONCE_PER_RETRY,
+        serdes=Json(_returned(step)),
+    )

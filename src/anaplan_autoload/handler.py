@@ -1,0 +1,339 @@
+"""The story of an upload: one durable execution, from top to bottom.
+
+An execution leads its lane or leaves. A leader claims a batch, starts its run, follows it to its end, and finishes: the
+history first, then the message to everyone, then the uploads' states. Whatever it knows stands in the ledger, so that
+another can go on where it died.
+
+The body is replayed from the start after every wait: outside a step there is no clock, no chance and no I/O.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+from aws_durable_execution_sdk_python import StepError, durable_execution
+from aws_durable_execution_sdk_python.config import Duration
+from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
+from aws_lambda_powertools import Logger
+
+from anaplan_autoload import events, protocol, settings, steps
+from anaplan_autoload.durable import Json, at_most_once, repeatable
+from anaplan_autoload.events import Sweep, Uploads
+from anaplan_autoload.protocol import Adopt, Batch, Later, Lease, LookAgain, Nothing, StartAgain, Stop, Take, WaitFor
+from anaplan_autoload.services import Services
+from anaplan_autoload.staging import PartedCopy
+from anaplan_autoload.steps import (
+    Answer,
+    Following,
+    NoAnswer,
+    NotNow,
+    NotStaged,
+    Occupied,
+    Recorded,
+    Started,
+    Superseded,
+    TurnedDown,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_durable_execution_sdk_python import DurableContext, StepContext
+    from aws_durable_execution_sdk_python.types import LambdaContext, WaitForConditionCheckContext
+
+    from anaplan_autoload.cloudworks import Run
+    from anaplan_autoload.events import Drain, Load
+    from anaplan_autoload.protocol import Claim, State
+
+T = TypeVar("T")
+
+LOST_ANSWER = "the answer to a request for a run was lost, and the run history does not show that one began"
+DEAD_LEADERS = "executions that loaded it died; the function's log and its dead-letter queue tell why"
+
+
+class Stopped(Exception):
+    """Leading ends before the work does. Raised in the body only, from a decision that a step returned."""
+
+    def __init__(self, stop: Stop) -> None:
+        super().__init__(stop.reason)
+        self.stop = stop
+
+
+class Execution:
+    """One durable execution of the function."""
+
+    def __init__(self, context: DurableContext, services: Services) -> None:
+        self.context = context
+        self.services = services
+        self.operations = 0
+        """Durable operations so far, polls included: the same number in every replay."""
+
+    def handle(self, event: object) -> dict[str, Any]:
+        """Handle one event. Raises `UnknownEvent` or `RoutesInvalid`, and the event goes to the dead-letter queue."""
+        _ = self.services.routes  # refuse a broken routes.toml before anything is recorded
+        parsed = events.parse(event)
+        if isinstance(parsed, Sweep):
+            self.step(steps.sweep)
+            return {"state": "ignored", "uploads": []}
+        if isinstance(parsed, Uploads):
+            for reason in parsed.ignored:
+                self.context.logger.info("Ignored", extra={"reason": reason})
+            if not parsed.uploads:
+                return {"state": "ignored", "uploads": []}
+        return self.load(parsed)
+
+    def load(self, event: Uploads | Load | Drain) -> dict[str, Any]:
+        """Load what was uploaded: lead its lane, or leave it to whoever does."""
+        me = self.context.execution_context.durable_execution_arn
+        admission = self.step(steps.admit, me, event)
+        state: State = admission.state
+        if admission.lane is not None and admission.claim is not None:
+            state = self.lead(Lease(admission.lane, me, admission.since), admission.claim)
+        uploads = self.step(steps.show_uploads, admission.lane, admission.ids) if admission.ids else ()
+        return {"state": state, "uploads": msgspec.to_builtins(uploads)}
+
+    def lead(self, lease: Lease, claim: Claim) -> State:
+        """Load batch after batch until nothing waits; then release the lane, and look again."""
+        try:
+            while True:
+                match claim:
+                    case Take(batch):
+                        self.load_batch(lease, batch)
+                        claim = self.step(steps.claim, lease)
+                    case Later(seconds):
+                        self.wait(seconds)
+                        claim = self.step(steps.claim, lease)
+                    case Nothing():
+                        claim = self.step(steps.release, lease)
+                        if isinstance(claim, Nothing):
+                            return "led"
+                    case Stop():
+                        raise Stopped(claim)
+        except Stopped as stopped:
+            return self.leave(lease, stopped.stop)
+
+    def leave(self, lease: Lease, stop: Stop) -> State:
+        """Leave the lane as the reason demands; whatever is open or waits is in the ledger."""
+        self.context.logger.info("Leading ends", extra={"lane": lease.lane, "state": stop.state, "reason": stop.reason})
+        if stop.state == "held":
+            self.step(steps.hold, lease, stop)
+        elif stop.state == "handed_over":
+            self.step(steps.hand_over, lease)
+        return stop.state
+
+    # A batch, from its start to its end.
+
+    def load_batch(self, lease: Lease, batch: Batch) -> None:
+        """Bring a batch to its end, whatever the end is, and tell everyone before its uploads are final."""
+        end = self.run_to_the_end(lease, batch)
+        if isinstance(end, Recorded):
+            self.act(steps.announce, lease, end)
+        state, run_id = (end.outcome, end.run_id) if isinstance(end, Recorded) else ("superseded", None)
+        for start in range(0, batch.total, steps.FINISHED_PER_STEP):
+            self.act(steps.finish_uploads, lease, batch, state, run_id, start)
+        self.act(steps.close, lease, batch)
+
+    def run_to_the_end(self, lease: Lease, batch: Batch) -> Recorded | Superseded:
+        """Start the batch's run and follow it; a failed run that may heal is started again."""
+        while True:
+            started = self.start(lease, batch)
+            if isinstance(started, Superseded):
+                return started
+            if isinstance(started, TurnedDown):
+                return self.act(steps.record_failure, lease, batch, started.reason)
+            run, batch = self.follow(lease, started)
+            recorded = self.act(steps.record_run, lease, batch, run)
+            if recorded.retry_in is None:
+                return recorded
+            batch = self.wait_with_lease(lease, recorded.batch, recorded.retry_in, "a failed run is about to be retried")
+
+    def start(self, lease: Lease, batch: Batch) -> Batch | TurnedDown | Superseded:
+        """Get the batch's run going: returns the batch with its run's id, or why there is none."""
+        if batch.failure is not None:
+            return TurnedDown(batch.failure.reason)
+        if batch.run_id is not None:
+            return batch
+        answer_lost = batch.unresolved_since is not None
+        trouble = DEAD_LEADERS
+        waited = 0
+        while True:
+            if answer_lost:
+                batch = self.reconcile(lease, batch)
+                if batch.run_id is not None:
+                    return batch
+                answer_lost = False
+            if batch.attempts >= protocol.MAX_ATTEMPTS:
+                return TurnedDown(f"gave up after {protocol.MAX_ATTEMPTS} attempts: {trouble}")
+            if batch.route.load == "each" and (not_staged := self.stage(lease, batch)):
+                return not_staged
+            match self.post(lease, batch):
+                case Started(batch):
+                    return batch
+                case TurnedDown() as turned_down:
+                    return turned_down
+                case NotNow(batch, seconds, reason):
+                    batch = self.wait_with_lease(lease, batch, seconds, reason)
+                case Occupied(batch) if batch.unresolved_since is not None and not waited:
+                    answer_lost, waited = True, 1
+                case Occupied(batch):
+                    batch, waited = self.wait_for_vacancy(lease, batch, waited)
+                case Stop() as stop:
+                    raise Stopped(stop)
+                case NoAnswer(batch, reason):
+                    answer_lost, trouble = True, reason
+                    batch = msgspec.structs.replace(batch, attempts=batch.attempts + 1)
+
+    def stage(self, lease: Lease, batch: Batch) -> Superseded | TurnedDown | None:
+        """Put exactly the batch's data where the integration reads; None when it is there."""
+        staged = self.step(steps.stage, lease, batch)
+        while isinstance(staged, PartedCopy):
+            staged = self.step(steps.stage_parts, lease, batch, staged)
+        match staged:
+            case Stop():
+                raise Stopped(staged)
+            case NotStaged(reason):
+                return TurnedDown(reason)
+            case Superseded():
+                return staged
+        return None
+
+    def post(self, lease: Lease, batch: Batch) -> Answer:
+        """Ask for the run, at most once; a sandbox that died over the request leaves its answer unknown."""
+        try:
+            return self.step(steps.post, lease, batch, config=at_most_once)
+        except StepError as error:
+            return NoAnswer(batch, f"{LOST_ANSWER} ({error.message})" if error.message else LOST_ANSWER)
+
+    def reconcile(self, lease: Lease, batch: Batch) -> Batch:
+        """Find out whether a request whose answer was lost began a run: the batch has its id then."""
+        looks, waited = 1, 0
+        while True:
+            sighting = self.act(steps.search, lease, batch, looks)
+            batch = sighting.batch
+            match sighting.verdict:
+                case Adopt(run_id):
+                    return msgspec.structs.replace(batch, run_id=run_id, lost_since=None)
+                case StartAgain(resolved=True):
+                    return msgspec.structs.replace(batch, posted_at=None, lost_since=None)
+                case StartAgain():
+                    return batch
+                case LookAgain() if not sighting.trouble:
+                    looks += 1
+                    delay = max(1, self.services.settings.poll_max // (protocol.LOOKS - 1))
+                case LookAgain() | WaitFor():
+                    delay = self.next_delay(waited)
+            self.wait(delay)
+            waited += delay
+
+    def wait_for_vacancy(self, lease: Lease, batch: Batch, waited: int) -> tuple[Batch, int]:
+        """Wait until somebody else's run has ended. Returns the batch, and how long was waited so far, in seconds."""
+        while True:
+            delay = self.next_delay(waited)
+            self.wait(delay)
+            waited += delay
+            vacancy = self.act(steps.check_vacancy, lease, batch)
+            if vacancy.overdue:
+                batch = self.tell_overdue(lease, batch, "The integration is busy with a run that somebody else started.")
+            if vacancy.free:
+                return batch, waited
+
+    def follow(self, lease: Lease, batch: Batch) -> tuple[Run, Batch]:
+        """Follow the run to its end, however long it takes; once it is overdue, everyone is told."""
+        seen = Following()
+        while True:
+            seen = self.poll(lease, batch, seen)
+            if seen.stop is not None:
+                raise Stopped(seen.stop)
+            if seen.run is not None:
+                return seen.run, batch
+            batch = self.tell_overdue(lease, batch, "The run has not ended yet; it is followed further.")
+
+    def poll(self, lease: Lease, batch: Batch, seen: Following) -> Following:
+        """Look at the run again and again until there is something to do about it."""
+        left = self.services.settings.operation_limit - self.operations
+
+        def check(state: Following, context: WaitForConditionCheckContext) -> Following:
+            return steps.look(context, self.services, lease, batch, state, left)
+
+        def strategy(state: Following, _attempt: int) -> WaitForConditionDecision:
+            if state.state == "running":
+                return WaitForConditionDecision.continue_waiting(Duration.from_seconds(state.delay))
+            return WaitForConditionDecision.stop_polling()
+
+        start = msgspec.structs.replace(seen, state="running", looks=0)
+        seen = self.context.wait_for_condition(
+            check, WaitForConditionConfig(strategy, start, Json(Following)), name="follow"
+        )
+        self.operations += 1 + seen.looks
+        return seen
+
+    def tell_overdue(self, lease: Lease, batch: Batch, reason: str) -> Batch:
+        """Announce, once, that a batch takes longer than its route allows."""
+        return self.act(steps.announce_overdue, lease, batch, reason)
+
+    # Durable operations.
+
+    def wait_with_lease(self, lease: Lease, batch: Batch, seconds: int, reason: str) -> Batch:
+        """Wait for as long as it takes, renewing the lease at least every minute."""
+        while seconds > 0:
+            seconds -= self.wait(seconds)
+            if self.act(steps.keep_lease, lease, batch):
+                batch = self.tell_overdue(lease, batch, f"The run could not be started yet: {reason}")
+        return batch
+
+    def wait(self, seconds: int) -> int:
+        """Wait, at no cost, for at most the longest wait of a leader; returns for how long."""
+        seconds = max(1, min(seconds, self.services.settings.poll_max))
+        self.operations += 1
+        self.context.wait(Duration.from_seconds(seconds), name="wait")
+        return seconds
+
+    def next_delay(self, waited: int) -> int:
+        """Seconds until the next look, after so many."""
+        return protocol.next_delay(waited, self.services.settings.poll_min, self.services.settings.poll_max)
+
+    def act(self, step: Callable[..., T | Stop], *arguments: Any) -> T:
+        """Run a leader's step. Raises `Stopped` when it says so, or when the service's limit of operations is near."""
+        if self.operations >= self.services.settings.operation_limit:
+            raise Stopped(Stop("handed_over", f"{self.operations} durable operations"))
+        found = self.step(step, *arguments)
+        if isinstance(found, Stop):
+            raise Stopped(found)
+        return found
+
+    def step(self, step: Callable[..., T], *arguments: Any, config: Any = repeatable) -> T:
+        """Run a function once and store what it returns; its name is the operation's."""
+
+        def run(context: StepContext) -> T:
+            return step(context, self.services, *arguments)
+
+        self.operations += 1
+        return self.context.step(run, name=step.__name__, config=config(step))
+
+
+def make_handler(services: Callable[[], Services]) -> Callable[[Any, LambdaContext], Any]:
+    """The Lambda handler over these services, which are made at the first event."""
+
+    @durable_execution
+    def autoload(event: object, context: DurableContext) -> dict[str, Any]:
+        made = services()
+        context.set_logger(_logger(made.settings.log_level))
+        return Execution(context, made).handle(event)
+
+    return autoload
+
+
+@cache
+def _logger(level: str) -> Logger:
+    return Logger(service="anaplan-autoload", level=level)
+
+
+@cache
+def _services() -> Services:
+    return Services(settings.from_environment(os.environ))
+
+
+handler = make_handler(_services)

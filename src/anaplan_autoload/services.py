@@ -1,0 +1,105 @@
+"""Everything that the steps work with, made in one place and passed in.
+
+What a warm, quiet path does not need (SNS, S3, Lambda) is made at its first use: a cold start pays for nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from anaplan_autoload import routes
+from anaplan_autoload.cloudworks import CloudWorks, http_pool
+from anaplan_autoload.credentials import Secret, Tokens
+from anaplan_autoload.ledger import Ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+
+    from anaplan_autoload.routes import Routes
+    from anaplan_autoload.settings import Settings
+
+
+def wall_clock() -> int:
+    """Now, in epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Services:
+    """The clients, the user's routes and the clock (epoch milliseconds) of one function instance."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], int] = wall_clock) -> None:
+        import boto3
+
+        self.settings = settings
+        self.clock = clock
+        self._aws = boto3.session.Session()
+
+    @cached_property
+    def routes(self) -> Routes:
+        """`routes.toml`, refused as a whole when anything in it is wrong."""
+        bucket = self.settings.reports_bucket
+        return routes.load(self.settings.routes_file, (bucket, "reports/") if bucket else None)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The table."""
+        return Ledger(self._aws.client("dynamodb"), self.settings.ledger_table, self.settings.lease * 1000)
+
+    @cached_property
+    def secrets(self) -> SecretsManagerClient:
+        """Secrets Manager."""
+        return self._aws.client("secretsmanager")
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """S3, for staging and for the rejected rows."""
+        return self._aws.client("s3")
+
+    @cached_property
+    def sns(self) -> SNSClient:
+        """SNS, for the messages."""
+        return self._aws.client("sns")
+
+    @cached_property
+    def lambda_(self) -> LambdaClient:
+        """Lambda, through which the function sends itself events."""
+        return self._aws.client("lambda")
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """The log-in at Anaplan."""
+        secret_id = self.settings.secret_id
+        return Tokens(
+            http_pool(),
+            self.settings.auth_url,
+            self.secret,
+            rejected=lambda version: self.ledger.rejected(secret_id) == version,
+            reject=lambda version: self.ledger.reject(secret_id, version),
+            clock=self.clock,
+        )
+
+    @cached_property
+    def cloudworks(self) -> CloudWorks:
+        """CloudWorks, with our log-in."""
+        return CloudWorks(http_pool(), self.settings.cloudworks_url, self.tokens)
+
+    def secret(self) -> Secret:
+        """The secret as it is now, with its version."""
+        answer = self.secrets.get_secret_value(SecretId=self.settings.secret_id)
+        text = answer.get("SecretString") or answer.get("SecretBinary", b"").decode("utf-8", "replace")
+        return Secret(answer["VersionId"], text)
+
+    def send(self, event: dict[str, object]) -> None:
+        """Send the function an event of its own, to be handled by another execution."""
+        import msgspec
+
+        self.lambda_.invoke(
+            FunctionName=self.settings.function, InvocationType="Event", Payload=msgspec.json.encode(event)
+        )
