@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from tempfile import SpooledTemporaryFile
-from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias, TypeVar
+from typing import IO, TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from msgspec import UNSET, Struct, UnsetType, to_builtins
@@ -25,6 +25,7 @@ from msgspec.structs import replace
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from aws_durable_execution_sdk_python.types import LoggerInterface
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
 
@@ -132,20 +133,12 @@ def held_message(secret_id: str, reason: str) -> str:
 # The log line
 
 
-class Log(Protocol):
-    """What is asked of a logger: Powertools' and the durable execution SDK's both do."""
-
-    def info(self, msg: object, *, extra: Mapping[str, object]) -> None: ...
-    def warning(self, msg: object, *, extra: Mapping[str, object]) -> None: ...
-    def error(self, msg: object, *, extra: Mapping[str, object]) -> None: ...
-
-
-def log_run(logger: Log, report: Report, *, retrying: bool = False) -> None:
-    """Write one structured line; the keys are stable, so that they can be queried.
+def log_run(logger: LoggerInterface, report: Report, *, retrying: bool = False) -> None:
+    """Write one structured line to a step's logger, or Powertools'; the keys are stable, so that they can be queried.
 
     `outcome`, `retrying`, `route`, `target_id`, `report_id`, `run_id`, `started_at`, `ended_at`, `run_seconds`,
     `run_message`, `error_code`, `uploads` (the first ten, `bucket/key`), `uploads_total`, `errors` (the first five, in
-    words), `errors_total`, `rows_rejected`, `report_url`.
+    words; without the rejected values, which are the user's data), `errors_total`, `rows_rejected`, `report_url`.
     Level: info when loaded; warning when partial, overdue or about to be retried; error when failed or held.
     """
     levels = {"loaded": logger.info, "partial": logger.warning, "overdue": logger.warning}
@@ -312,7 +305,7 @@ def subject(report: Report) -> str:
         case "partial":
             text = f"Partly loaded: {report.route} ({files}){_rejected_note(report)}"
         case "failed":
-            text = f"Failed: {report.route} ({files}): {report.message}"
+            text = f"Failed: {report.route} ({files})" + (f": {report.message}" if report.message else "")
         case "held":
             text = f"On hold: {report.route}: Anaplan refused the log-in"
         case "overdue":
@@ -347,7 +340,7 @@ def _headline(report: Report) -> str:
         case "failed":
             return f"{files} {was} NOT loaded into Anaplan ({report.route})."
         case "held":
-            return f"Loading is on hold ({report.route}): Anaplan refused the log-in."
+            return f"Loading is on hold ({report.route}); waiting: {files}."
         case "overdue":
             return f"A load is taking longer than expected ({report.route}, {files}). It is still followed."
 
@@ -356,7 +349,8 @@ def _reason(report: Report) -> str:
     if not report.message:
         return ""
     code = "" if report.error_code is None else f" (code {report.error_code})"
-    return f"{'Anaplan says' if report.run_id else 'Reason'}: {_plain(report.message)}{code}"
+    who = "Anaplan says" if report.run_id and report.ended_at else "Reason"
+    return f"{who}: {_plain(report.message)}{code}"
 
 
 def _times(report: Report) -> str:
@@ -389,14 +383,17 @@ def _errors(report: Report) -> str:
         return ""
     head = f"Rows rejected: {_rejected(report)} (a row with several errors counts for each). The first errors:"
     more = report.errors_total - len(shown)
-    lines = [f"- {_in_words(error)}" for error in shown]
+    lines = [f"- {_in_words(error, _examples(error))}" for error in shown]
     return "\n".join([head, *lines, *([f"- and {_count(more, 'more kind')} of error"] if more > 0 else [])])
 
 
-def _in_words(error: ReportedError) -> str:
-    examples = ", ".join(_cut(_plain(value), 80) for value in error.values[:3] if value)
-    for_instance = f", for example: {examples}" if examples else ""
-    return f"{_plain(error.action)}: {_plain(error.message)} ({_count(error.occurrences, 'row')}{for_instance})"
+def _in_words(error: ReportedError, note: str = "") -> str:
+    return f"{_plain(error.action)}: {_plain(error.message)} ({_count(error.occurrences, 'row')}{note})"
+
+
+def _examples(error: ReportedError) -> str:
+    values = ", ".join(_cut(_plain(value), 80) for value in error.values[:3] if value)
+    return f", for example: {values}" if values else ""
 
 
 def _advice(report: Report) -> str:
@@ -409,7 +406,7 @@ def _advice(report: Report) -> str:
                 f"the other rows are in Anaplan. {_where(report)}"
             )
         case "failed" if report.run_id is None:
-            return "correct what the reason names, then upload the file again. No run of it came to an end in Anaplan."
+            return "correct what the reason names, then upload the file again. No run of this batch came to an end."
         case "failed":
             return (
                 "correct what Anaplan names, then upload the file again: loading twice does no harm. "
