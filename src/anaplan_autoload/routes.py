@@ -227,7 +227,8 @@ def _tables(text: str) -> tuple[list[object], list[str]]:
     try:
         document: dict[str, object] = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # besides TOMLDecodeError: endless numbers, endless nesting
-        return [], [f"it is not valid TOML: {error or 'nested too deep'}. Correct it there."]
+        reason = "it nests too deep" if isinstance(error, RecursionError) else error
+        return [], [f"it is not valid TOML: {reason}. Correct it there."]
     findings = [_unknown_key(key, ["route"]) for key in document if key != "route"]
     tables = document.get("route", [])
     if not isinstance(tables, list):
@@ -380,8 +381,8 @@ def _seconds(value: object) -> int:
     text = value if isinstance(value, str) else ""
     found = _DURATION.fullmatch(text)
     if not text or not found:
-        what = _quote(text) if isinstance(value, str) else f"is {_kind(value)},"
-        raise _Wrong(f'{what} no length of time. Write it as in "30s", "2h" or "1h30m", in quotes.')
+        what = f"{_quote(text)} is no length of time" if isinstance(value, str) else f"is {_kind(value)}"
+        raise _Wrong(f'{what}. Write it as in "30s", "2h" or "1h30m", in quotes.')
     return sum(int(count or 0) * unit for count, unit in zip(found.groups(), _UNIT_SECONDS, strict=True))
 
 
@@ -509,8 +510,10 @@ def _kind(value: object) -> str:
             return "text"
         case bool():
             return "true or false"
-        case int() | float():
+        case int():
             return "a number"
+        case float():
+            return "a number with a fraction"
         case list():
             return "a list"
         case dict():

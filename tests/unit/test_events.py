@@ -352,7 +352,7 @@ def test_what_cannot_be_understood_is_refused_and_says_where(event: object, text
 
 
 def test_a_refusal_says_what_was_expected() -> None:
-    with pytest.raises(UnknownEvent, match='"Object Created".*"drain".*"sweep".*"load"'):
+    with pytest.raises(UnknownEvent, match=r'"Object Created".*"drain".*"sweep".*"load"'):
         parse({"hello": "world"})
 
 

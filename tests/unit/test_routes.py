@@ -1,0 +1,439 @@
+"""`routes.toml`: which mistakes are refused and how, and which route an upload takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from anaplan_autoload.routes import Route, Routes, RoutesInvalid, load, parse
+
+ONE = "a2fb43a93bc84bcb9f37dd59a75eb940"
+TWO = "b" * 32
+THREE = "0123456789abcdef" * 2
+
+
+def table(**values: str) -> str:
+    """A `[[route]]` of TOML values as written, sound unless told otherwise; an empty value leaves the key out."""
+    sound = {"name": '"accounts"', "prefix": '"incoming/accounts/"', "integration": f'"{ONE}"'}
+    lines = [f"{key} = {value}" for key, value in (sound | values).items() if value]
+    return "\n".join(["[[route]]", *lines, ""])
+
+
+def other(**values: str) -> str:
+    """A second sound `[[route]]`."""
+    return table(**({"name": '"other"', "prefix": '"incoming/other/"', "integration": f'"{TWO}"'} | values))
+
+
+def each(stage_to: str) -> dict[str, str]:
+    return {"load": '"each"', "stage_to": f'"{stage_to}"'}
+
+
+def routes(*tables: str, reports: tuple[str, str] | None = None) -> Routes:
+    return parse("".join(tables), "routes.toml", reports)
+
+
+def findings(*tables: str, reports: tuple[str, str] | None = None) -> tuple[str, ...]:
+    with pytest.raises(RoutesInvalid) as refusal:
+        routes(*tables, reports=reports)
+    assert str(refusal.value).splitlines() == list(refusal.value.findings)
+    return refusal.value.findings
+
+
+def matched(found: Routes, bucket: str, key: str) -> str | None:
+    route = found.match(bucket, key)
+    return route.name if route else None
+
+
+# Reading
+
+
+def test_every_key_of_a_route_is_read() -> None:
+    (route,) = routes(
+        table(
+            suffix='".csv"',
+            bucket='"finance-inbox"',
+            settle='"30s"',
+            lane='"finance-model"',
+            retries="0",
+            overdue='"1d"',
+            allow_empty="true",
+            **each("source/Accounts.csv"),
+        )
+    )
+
+    assert route == Route(
+        name="accounts",
+        prefix="incoming/accounts/",
+        integration=ONE,
+        load="each",
+        suffix=".csv",
+        bucket="finance-inbox",
+        stage_to="source/Accounts.csv",
+        settle=30,
+        lane="finance-model",
+        retries=0,
+        overdue=86_400,
+        allow_empty=True,
+    )
+
+
+def test_a_route_needs_no_more_than_a_name_a_prefix_and_what_it_runs() -> None:
+    (route,) = routes(table())
+
+    assert (route.load, route.settle, route.retries, route.overdue, route.allow_empty) == ("latest", 0, 2, 7200, False)
+
+
+def test_a_route_may_run_a_flow() -> None:
+    (route,) = routes(table(integration="", flow=f'"{TWO}"'))
+
+    assert (route.target, route.lane_id) == (TWO, TWO)
+
+
+def test_an_empty_prefix_takes_every_key() -> None:
+    assert matched(routes(table(prefix='""')), "inbox", "anything") == "accounts"
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("0s", 0), ("30s", 30), ("1m", 60), ("1m30s", 90), ("15m", 900), ("900s", 900)],
+)
+def test_settle_is_a_length_of_time(written: str, seconds: int) -> None:
+    assert [route.settle for route in routes(table(settle=f'"{written}"'))] == [seconds]
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("60s", 60), ("2h", 7_200), ("90m", 5_400), ("1d", 86_400), ("1h30m", 5_400), ("1d2h3m4s", 93_784)],
+)
+def test_overdue_is_a_length_of_time(written: str, seconds: int) -> None:
+    assert [route.overdue for route in routes(table(overdue=f'"{written}"'))] == [seconds]
+
+
+def test_routes_come_in_the_files_order_and_lanes_each_once() -> None:
+    found = routes(
+        table(lane='"model"'),
+        other(lane='"model"'),
+        other(name='"third"', prefix='"third/"', integration=f'"{THREE}"'),
+    )
+
+    assert [route.name for route in found] == ["accounts", "other", "third"]
+    assert len(found) == 3
+    assert found.lanes == ("model", THREE)
+
+
+def test_a_file_saved_by_a_windows_editor_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_bytes(b"\xef\xbb\xbf" + table().replace("\n", "\r\n").encode())
+
+    assert [route.name for route in load(file)] == ["accounts"]
+
+
+# Refusing the file
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+
+    with pytest.raises(RoutesInvalid) as refusal:
+        load(file)
+
+    assert str(refusal.value) == (f"{file}: it cannot be read (No such file or directory). Put the routes file there.")
+
+
+def test_a_file_that_is_not_utf8_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "routes.toml"
+    file.write_bytes(b'name = "d\xe9penses"')
+
+    with pytest.raises(RoutesInvalid, match=r"routes\.toml: it is not UTF-8 text\."):
+        load(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "finding"),
+    [
+        (
+            '[[route]]\nname = "a\n',
+            "it is not valid TOML: Illegal character '\\n' (at line 2, column 10). Correct it there.",
+        ),
+        (f"a = {'9' * 5000}", "it is not valid TOML: "),
+        (f"a = {'[' * 5000}", "it is not valid TOML: it nests too deep."),
+        ("", "it holds no route, so nothing would ever be loaded. Add a [[route]]."),
+        ("route = []", "it holds no route, so nothing would ever be loaded. Add a [[route]]."),
+        ('[[routes]]\nname = "a"', 'unknown key "routes". Did you mean "route"?'),
+        ("zzz = 1", 'unknown key "zzz". Known are: route.'),
+        ('[route]\nname = "a"', "route is not a list of tables. Begin every route with [[route]], in double brackets."),
+        ("route = [7]", "route 1: it is not a table. Begin every route with [[route]]."),
+    ],
+)
+def test_a_file_without_usable_routes_is_refused(text: str, finding: str) -> None:
+    (found,) = findings(text)
+
+    assert found.startswith(f"routes.toml: {finding}")
+
+
+# Refusing a value
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "reason"),
+    [
+        ("integratoin", '"x"', 'unknown key "integratoin". Did you mean "integration"?'),
+        ("zzz", '"x"', 'unknown key "zzz". Known are: name, prefix, suffix,'),
+        ("prefix", '"/incoming/"', 'prefix "/incoming/" begins with a slash or s3://, and keys in S3 do not.'),
+        ("prefix", '"s3://inbox/incoming/"', 'prefix "s3://inbox/incoming/" begins with a slash or s3://'),
+        ("prefix", f'"{"é" * 513}"', "prefix is longer than 1024 bytes, and no key in S3 can be."),
+        ("prefix", "7", 'prefix is a number, not text. Write it in double quotes: "…".'),
+        ("suffix", '[".csv"]', "suffix is a list, not text."),
+        ("bucket", '"s3://inbox"', 'bucket "s3://inbox" is no bucket\'s name. Write the name alone'),
+        ("bucket", '""', 'bucket "" is no bucket\'s name.'),
+        ("integration", f'"{ONE.upper()}"', f'integration "{ONE.upper()}" is no id. Copy it from CloudWorks'),
+        ("integration", f'"{ONE}\\n"', f'integration "{ONE}\\n" is no id.'),
+        ("load", '"eech"', 'load "eech" is unknown. Write "latest" or "each".'),
+        ("load", "2026-11-24", "load is a date or time, not text."),
+        ("settle", "30", 'settle is a number. Write it as in "30s", "2h" or "1h30m", in quotes.'),
+        ("settle", '"30"', 'settle "30" is no length of time.'),
+        ("settle", '""', 'settle "" is no length of time.'),
+        ("settle", '"-5s"', 'settle "-5s" is no length of time.'),
+        ("settle", '"٣s"', 'settle "٣s" is no length of time.'),
+        ("settle", '"1m1h"', 'settle "1m1h" is no length of time.'),
+        ("settle", '"16m"', 'settle "16m" is too long. Write "15m" or less.'),
+        ("overdue", '"59s"', 'overdue "59s" is too short. Write "1m" or more.'),
+        ("overdue", f'"{"9" * 5000}s"', "overdue "),
+        ("lane", '"a lane"', 'lane "a lane" is no name. Use 1 to 63 letters, digits, dots, dashes and underscores'),
+        ("lane", f'"{"a" * 64}"', f'lane "{"a" * 64}" is no name.'),
+        ("retries", "6", "retries lies outside 0 to 5. Write a number from 0 to 5."),
+        ("retries", "-1", "retries lies outside 0 to 5."),
+        ("retries", "true", "retries is true or false. Write a number from 0 to 5."),
+        ("retries", "1.0", "retries is a number with a fraction."),
+        ("allow_empty", '"yes"', "allow_empty is text. Write true or false."),
+        ("allow_empty", "{}", "allow_empty is a table."),
+    ],
+)
+def test_a_wrong_value_is_refused_with_file_route_reason_and_remedy(key: str, value: str, reason: str) -> None:
+    (found,) = findings(table(**{key: value}))
+
+    assert found.startswith(f'routes.toml: route "accounts": {reason}')
+
+
+@pytest.mark.parametrize(
+    ("values", "finding"),
+    [
+        ({"name": ""}, 'route 1: name is missing. Add name = "accounts", say.'),
+        ({"name": '""'}, 'route 1: name "" is no name.'),
+        ({"name": "7"}, "route 1: name is a number, not text."),
+        ({"prefix": ""}, 'route "accounts": prefix is missing. Add prefix = "incoming/accounts/", say.'),
+        ({"integration": ""}, 'route "accounts": it runs nothing. Add integration = "…" or flow = "…"'),
+        ({"flow": f'"{TWO}"'}, 'route "accounts": it names an integration and a flow. Keep the one'),
+        ({"load": '"each"'}, 'route "accounts": load = "each" needs a stage_to.'),
+        ({"stage_to": '"source/a.csv"'}, 'route "accounts": stage_to stands with load = "latest"'),
+        (each("source/"), 'route "accounts": stage_to "source/" is no file\'s key.'),
+        (each(""), 'route "accounts": stage_to "" is no file\'s key.'),
+    ],
+)
+def test_a_route_that_lacks_something_is_refused(values: dict[str, str], finding: str) -> None:
+    (found,) = findings(table(**values))
+
+    assert found.startswith(f"routes.toml: {finding}")
+
+
+def test_every_mistake_is_told_at_once() -> None:
+    found = findings(table(settle="30", retries="9"), other(name='"accounts"', flow=f'"{TWO}"', lane='"a b"'))
+
+    assert [line.partition("accounts")[2].split()[1] for line in found] == ["settle", "retries", "lane", "it", "2"]
+
+
+def test_a_refusal_stays_on_its_line_whatever_the_file_holds() -> None:
+    (found,) = findings(table(lane='"a\\n\\u001b[31m\\u2028b"'))
+
+    assert 'lane "a\\n\\x1b[31m\\u2028b" is no name' in found
+
+
+# Refusing what routes do to one another
+
+
+def test_two_routes_of_one_name_are_refused() -> None:
+    assert findings(table(), other(name='"accounts"')) == (
+        'routes.toml: route "accounts": 2 routes have this name (numbers 1, 2). Rename all but one.',
+    )
+
+
+@pytest.mark.parametrize("shared", [{}, {"bucket": '"inbox"'}, {"suffix": '".csv"'}])
+def test_two_routes_with_the_same_prefix_suffix_and_bucket_are_refused(shared: dict[str, str]) -> None:
+    (found,) = findings(table(**shared), other(prefix='"incoming/accounts/"', **shared))
+
+    assert 'route "other": it has the prefix, suffix and bucket of route "accounts"' in found
+
+
+def test_two_routes_may_share_a_prefix_if_suffix_or_bucket_differ() -> None:
+    same = '"incoming/accounts/"'
+
+    assert len(routes(table(), other(prefix=same, suffix='".csv"'))) == 2
+    assert len(routes(table(), other(prefix=same, bucket='"inbox"'))) == 2
+
+
+def test_a_copy_that_would_load_itself_is_refused() -> None:
+    assert findings(table(**each("incoming/accounts/x.csv"))) == (
+        'routes.toml: route "accounts": stage_to "incoming/accounts/x.csv" lies under its own prefix; every copy would '
+        "trigger another load. Use a key outside every route's prefix.",
+    )
+
+
+def test_a_copy_that_another_route_would_load_is_refused() -> None:
+    (found,) = findings(table(**each("incoming/other/x.csv")), other())
+
+    assert 'route "accounts": stage_to "incoming/other/x.csv" matches route "other"' in found
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "loops"),
+    [("", "", True), ('"a-1"', "", True), ("", '"a-1"', True), ('"a-1"', '"a-1"', True), ('"a-1"', '"b-1"', False)],
+)
+def test_a_copy_stays_in_its_uploads_bucket(mine: str, theirs: str, loops: bool) -> None:
+    tables = table(bucket=mine, **each("incoming/other/x.csv")), other(bucket=theirs)
+
+    if loops:
+        assert 'matches route "other"' in findings(*tables)[0]
+    else:
+        assert len(routes(*tables)) == 2
+
+
+def test_a_copy_whose_suffix_no_route_takes_is_no_loop() -> None:
+    assert len(routes(table(suffix='".csv"', **each("incoming/accounts/current.staged")))) == 1
+
+
+@pytest.mark.parametrize("prefix", ['""', '"reports/"', '"rep"', '"reports/accounts/"'])
+def test_a_route_that_would_load_our_own_reports_is_refused(prefix: str) -> None:
+    (found,) = findings(table(prefix=prefix), reports=("reports-bucket", "reports/"))
+
+    assert "takes in the reports in s3://reports-bucket/reports/; every report would trigger a load." in found
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{}, {"prefix": '""', "bucket": '"inbox"'}, {"prefix": '"reporting/"'}],
+    ids=["elsewhere", "another bucket", "another prefix"],
+)
+def test_a_route_that_keeps_clear_of_the_reports_is_not(values: dict[str, str]) -> None:
+    assert len(routes(table(**values), reports=("reports-bucket", "reports/"))) == 1
+
+
+def test_one_integration_in_two_lanes_is_refused() -> None:
+    (found,) = findings(table(), other(integration=f'"{ONE}"', lane='"mine"'))
+
+    assert f'route "other": it runs {ONE} in lane "mine", but route "accounts" in lane "{ONE}"' in found
+    assert found.endswith("Give both the same lane.")
+
+
+def test_one_integration_may_serve_two_routes_of_one_lane() -> None:
+    assert routes(table(), other(integration=f'"{ONE}"')).lanes == (ONE,)
+
+
+def test_a_lane_named_like_anothers_integration_is_refused() -> None:
+    (found,) = findings(table(), other(lane=f'"{ONE}"'))
+
+    assert f'route "other": its lane "{ONE}" is the id of what route "accounts" runs.' in found
+
+
+def test_two_lanes_that_stage_to_one_key_are_refused() -> None:
+    (found,) = findings(table(**each("source/a.csv")), other(**each("source/a.csv")))
+
+    assert 'route "other": it stages to "source/a.csv" like route "accounts" but in another lane' in found
+
+
+@pytest.mark.parametrize(
+    "values", [{"lane": '"model"'}, {"bucket": '"other-inbox"'}], ids=["the same lane", "another bucket"]
+)
+def test_two_routes_may_stage_to_one_key_where_they_cannot_race(values: dict[str, str]) -> None:
+    first = {"bucket": '"inbox"'} | {key: value for key, value in values.items() if key == "lane"}
+
+    assert len(routes(table(**first, **each("source/a.csv")), other(**values, **each("source/a.csv")))) == 2
+
+
+# Matching
+
+
+NESTED = routes(
+    table(name='"all"', prefix='"in/"', integration=f'"{ONE}"'),
+    table(name='"deep"', prefix='"in/deep/"', integration=f'"{ONE}"'),
+    table(name='"csv"', prefix='"in/"', suffix='".csv"', integration=f'"{ONE}"'),
+    table(name='"gz"', prefix='"in/"', suffix='".csv.gz"', integration=f'"{ONE}"'),
+    table(name='"own"', prefix='"in/"', bucket='"own-bucket"', integration=f'"{ONE}"'),
+    table(name='"staging"', prefix='"each/"', integration=f'"{TWO}"', **each("source/x.csv")),
+)
+
+
+@pytest.mark.parametrize(
+    ("bucket", "key", "name"),
+    [
+        ("inbox", "in/a.txt", "all"),
+        ("inbox", "in/a.csv", "csv"),
+        ("inbox", "in/a.csv.gz", "gz"),
+        ("inbox", "in/deep/a.csv", "deep"),
+        ("own-bucket", "in/a.csv", "own"),
+        ("own-bucket", "in/deep/a.csv", "deep"),
+        ("inbox", "in/", "all"),
+        ("inbox", "in", None),
+        ("inbox", "IN/a.csv", None),
+        ("inbox", "out/in/a.csv", None),
+        ("inbox", "source/x.csv", None),
+    ],
+)
+def test_the_longest_prefix_wins_then_a_named_bucket_then_the_longer_suffix(
+    bucket: str, key: str, name: str | None
+) -> None:
+    assert matched(NESTED, bucket, key) == name
+
+
+def test_the_order_of_the_file_does_not_matter() -> None:
+    backwards = Routes(tuple(reversed(NESTED.routes)))
+
+    assert matched(backwards, "own-bucket", "in/a.csv") == "own"
+
+
+def test_our_own_copies_are_known_in_the_buckets_that_they_are_made_in() -> None:
+    anywhere = routes(table(**each("source/x.csv")))
+    in_one = routes(table(bucket='"inbox"', **each("source/x.csv")))
+
+    assert anywhere.is_staged("any-bucket", "source/x.csv")
+    assert in_one.is_staged("inbox", "source/x.csv")
+    assert not in_one.is_staged("other", "source/x.csv")
+    assert not anywhere.is_staged("any-bucket", "source/y.csv")
+
+
+# Explaining
+
+
+def test_an_explanation_names_the_route_and_those_that_came_close() -> None:
+    explained = NESTED.explain("inbox", "in/a.csv")
+
+    assert explained.route == NESTED.match("inbox", "in/a.csv")
+    assert explained.why == 'route "csv" has the closest prefix "in/" and suffix ".csv", in any bucket'
+    assert {miss.route.name: miss.why for miss in explained.near_misses} == {
+        "all": 'it matches too, but route "csv" is closer',
+        "gz": 'its suffix is ".csv.gz"',
+        "own": 'it loads from bucket "own-bucket" only',
+    }
+
+
+def test_an_explanation_names_the_bucket_of_a_route_that_has_one() -> None:
+    assert (
+        NESTED.explain("own-bucket", "in/x").why == 'route "own" has the closest prefix "in/", in bucket "own-bucket"'
+    )
+
+
+def test_an_explanation_points_at_upper_and_lower_case() -> None:
+    explained = NESTED.explain("inbox", "Each/x.csv")
+
+    assert explained.route is None
+    assert explained.why == "no route matches it: counted as unrouted, not loaded"
+    assert [(miss.route.name, miss.why) for miss in explained.near_misses] == [
+        ("staging", 'its prefix "each/" differs in upper and lower case')
+    ]
+
+
+def test_an_explanation_knows_our_own_copies() -> None:
+    explained = NESTED.explain("inbox", "source/x.csv")
+
+    assert explained.route is None
+    assert explained.why == 'it is the copy that route "staging" stages for its integration: ignored'
