@@ -1,0 +1,1 @@
+"""AWS and CloudWorks on a laptop: what the tests, the demo and a first try run against."""

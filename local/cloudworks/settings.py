@@ -1,0 +1,66 @@
+"""What can be turned on the simulator, while it runs too."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+
+class Variants(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Where CloudWorks has been seen, or must be feared, to answer in more than one way."""
+
+    end_date: Literal["absent", "null", "alternate"] = "alternate"
+    """How a run shows that it has not ended."""
+    last_run: Literal["epoch", "iso"] = "epoch"
+    errors: Literal["array", "object"] = "array"
+    """How `/runerror` shows a run's errors."""
+    no_errors: Literal["object", "array"] = "object"
+    """How it shows that there are none."""
+    partial: Literal["success and code", "code alone", "message alone"] = "success and code"
+    """How a run shows that some rows were rejected: `success`, code 38, or nothing but the counts in its message."""
+    run_status: Literal[200, 202] = 200
+    """What the order to run an integration is answered with."""
+    expired_status: Literal[401, 403] = 403
+    """What an expired token is answered with."""
+    flow_runs_resolve: bool = False
+    """Whether `/integrations/run/{id}` knows the run ids of flows."""
+
+
+class Pace(Struct, frozen=True, forbid_unknown_fields=True):
+    """How long runs take, in seconds."""
+
+    queue_seconds: float = 0.0
+    """From acceptance to start."""
+    run_seconds: float = 2.0
+    """From start to end; infinite for a run that hangs."""
+
+
+class Settings(Struct, kw_only=True, forbid_unknown_fields=True):
+    """The simulator's knobs; change them at any time."""
+
+    pace: Pace = Pace()
+    paces: dict[str, Pace] = field(default_factory=dict)
+    """By integration id, before `pace`."""
+    skew_seconds: float = 0.0
+    """How far Anaplan's clock is ahead of ours: its `Date` header, its dates and its tokens' lives."""
+    history_lag_seconds: float = 0.0
+    """How long after its start a run appears in the history."""
+    token_life_seconds: float = 2100.0
+    requests_per_minute: int | None = None
+    """More are answered with 429; None: no limit. 600 is what Anaplan states for a sister service."""
+    fail_rate: float = 0.0
+    """The share of requests, 0 to 1, that meet a random fault."""
+    variants: Variants = Variants()
+    access_keys: dict[str, str] = field(default_factory=dict)
+    """The S3 credentials that connections may be made with: access key id to secret."""
+    denied_buckets: set[str] = field(default_factory=set)
+    """Buckets that exist but that those credentials do not open."""
+
+    def __repr__(self) -> str:
+        """Without the access keys."""
+        return f"Settings(pace={self.pace!r}, skew_seconds={self.skew_seconds!r}, fail_rate={self.fail_rate!r})"
+
+    def pace_of(self, integration_id: str) -> Pace:
+        """How long a run of this integration takes."""
+        return self.paces.get(integration_id, self.pace)
