@@ -124,7 +124,7 @@ class Admin:
             case "POST", ["settings"]:
                 _change(simulator.settings, request)
             case "POST", ["faults"]:
-                simulator.add_fault(_decode(request, Fault))
+                self._fault(_decode(request, Fault))
             case "DELETE", ["faults"]:
                 simulator.clear_faults()
             case "POST", ["results"]:
@@ -145,7 +145,16 @@ class Admin:
 
     def _seed(self, body: SeedBody) -> Answer:
         files = [(item.name, item.file) for item in body.integrations]
-        return json_answer(200, seed(self._simulator, body.bucket, files, body.model_id))
+        try:
+            return json_answer(200, seed(self._simulator, body.bucket, files, body.model_id))
+        except ValueError as error:
+            raise Refusal(400, str(error)) from error
+
+    def _fault(self, fault: Fault) -> None:
+        try:
+            self._simulator.add_fault(fault)
+        except ValueError as error:
+            raise Refusal(400, str(error)) from error
 
     def _known(self, integration_id: str) -> str:
         if integration_id not in self._simulator.tenant.integrations:

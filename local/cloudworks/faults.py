@@ -59,8 +59,11 @@ class Faults:
         self._waiting: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Let the next matching requests meet `fault`."""
-        re.compile(fault.path)
+        """Let the next matching requests meet `fault`; raises ValueError where its path is no regular expression."""
+        try:
+            re.compile(fault.path)
+        except re.error as error:
+            raise ValueError(f"fault path {fault.path!r} is no regular expression: {error}") from error
         self._waiting.append(fault)
 
     def clear(self) -> None:
