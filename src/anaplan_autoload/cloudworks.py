@@ -42,7 +42,7 @@ from anaplan_autoload.transport import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from urllib3 import BaseHTTPResponse, PoolManager
 
@@ -238,9 +238,8 @@ class CloudWorks:
         # A kept connection may have died unseen while the function was frozen, and a request sent into it would look
         # like one whose answer was lost. So each such request goes over a new one.
         self._http.clear()
-        encoded = None if body is None else msgspec.json.encode(body)
-        request, response = self._sent(method, path, self._limits, encoded)
-        return _decoded(request, read(response, request, self._limits.body), decode, _secrets(body))
+        request, response = self._sent(method, path, self._limits, body)
+        return _decoded(request, read(response, request, self._limits.body), decode)
 
     def _open_dump(self, path: str, cap: int, limits: Limits) -> Dump | None:
         request, response = self._sent("GET", path, limits, accept="*/*")
@@ -257,7 +256,7 @@ class CloudWorks:
         return Dump(chain((first,), chunks), cap) if first else None
 
     def _sent(
-        self, method: str, path: str, limits: Limits, body: bytes | None = None, accept: str = "application/json"
+        self, method: str, path: str, limits: Limits, body: object = None, accept: str = "application/json"
     ) -> tuple[Request, BaseHTTPResponse]:
         """Send with a token, and once more with a fresh one where that was refused, as nothing began then.
 
@@ -270,10 +269,11 @@ class CloudWorks:
         return self._sent_once(method, path, limits, body, accept, fresh=True)
 
     def _sent_once(
-        self, method: str, path: str, limits: Limits, body: bytes | None, accept: str, fresh: bool
+        self, method: str, path: str, limits: Limits, body: object, accept: str, fresh: bool
     ) -> tuple[Request, BaseHTTPResponse]:
         token = self._tokens.token(fresh)
-        request = Request(method, self._url + path, f"AnaplanAuthToken {token}", body, accept)
+        encoded = None if body is None else msgspec.json.encode(body)
+        request = Request(method, self._url + path, f"AnaplanAuthToken {token}", encoded, accept, tuple(_secrets(body)))
         return request, opened(self._http, request, limits)
 
     def _patiently(self, attempt: Callable[[Limits], _T]) -> _T:
@@ -294,21 +294,22 @@ class CloudWorks:
         return msgspec.structs.replace(self._limits, read=min(self._limits.read, left))
 
 
-def _failure(request: Request, answer: Answer, secrets: Iterable[str] = ()) -> CloudWorksError:
+def _failure(request: Request, answer: Answer) -> CloudWorksError:
     remedy = _REMEDIES.get(answer.status, "")
     if answer.status == HTTPStatus.NOT_FOUND and answer.is_html:
         remedy = "That is no page of CloudWorks; check CLOUDWORKS_URL, its version (/2/0) included."
-    return failure(request, answer, remedy, secrets)
+    return failure(request, answer, remedy)
 
 
-def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T], secrets: Iterable[str] = ()) -> _T:
+def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -> _T:
     if not answer.ok:
-        raise _failure(request, answer, secrets)
+        raise _failure(request, answer)
     try:
         return decode(answer)
     except (ValueError, RecursionError) as error:
         found = "a web page" if answer.is_html else quoted(str(error), request.secrets)
-        raise Unknown(f"{request.asked}: answered {answer.status}, but not in CloudWorks' form ({found}).") from None
+    # Raised out here, so that what was decoded is not part of it as its context.
+    raise Unknown(f"{request.asked}: answered {answer.status}, but not in CloudWorks' form ({found}).")
 
 
 def _json(answer: Answer) -> object:

@@ -97,8 +97,8 @@ class Login(Discreet, frozen=True):
 
     authorization: str
     body: bytes | None = None
-    secrets: tuple[str, ...] = ()
-    """What an echo of it must not show."""
+    hidden: tuple[str, ...] = ()
+    """See `Request.hidden`."""
 
 
 class BasicCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
@@ -109,7 +109,7 @@ class BasicCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
 
     def login(self, now_ms: int) -> Login:  # noqa: ARG002  (certificates need the time)
         """The log-in for these credentials."""
-        return Login("Basic " + _base64(f"{self.username}:{self.password}".encode()), secrets=(self.password,))
+        return Login("Basic " + _base64(f"{self.username}:{self.password}".encode()), hidden=(self.password,))
 
 
 class CertificateCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
@@ -134,7 +134,7 @@ class CertificateCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
         return Login(
             authorization="CACertificate " + _base64(self.certificate.encode()),
             body=msgspec.json.encode(body),
-            secrets=(self.private_key, self.private_key_password or ""),
+            hidden=(self.private_key, self.private_key_password or ""),
         )
 
     def _sign(self, data: bytes, now_ms: int) -> bytes:
@@ -282,11 +282,13 @@ class Tokens:
                 f"Anaplan has refused this version of the secret ({secret.version}); it is not sent again. {_RESUMES}"
             )
             raise LoginRefused(secret.version, reason)
-        request = Request("POST", f"{self._url}/token/authenticate", login.authorization, login.body)
+        request = Request(
+            "POST", f"{self._url}/token/authenticate", login.authorization, login.body, hidden=login.hidden
+        )
         answer = self._exchange(request)
         if answer.status in _REFUSALS:
             self._reject(secret.version)
-            raise LoginRefused(secret.version, f"{failure(request, answer, _REMEDY, login.secrets)} {_RESUMES}")
+            raise LoginRefused(secret.version, f"{failure(request, answer, _REMEDY)} {_RESUMES}")
         return self._issued(request, answer, now)
 
     def _login(self, secret: Secret, now: int) -> Login:

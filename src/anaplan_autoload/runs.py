@@ -379,12 +379,14 @@ _COUNT_LAST = re.compile(_LEFT_OUT + r"(?:\s+[a-z]+){0,2}\s+(\d+)")
 
 def _counts(clause: str) -> bool:
     """Whether one clause counts rows left out, more than none: with the number after a colon, before, or after."""
-    if match := _COUNT_AFTER.search(clause):
-        return int(match[1]) > 0
-    if match := _COUNT_BEFORE.search(clause):
-        return int(match[1]) > 0 and not _LOADED.search(match[2])
-    match = _COUNT_LAST.search(clause)
-    return match is not None and int(match[1]) > 0
+    for counts in (
+        [match[1] for match in _COUNT_AFTER.finditer(clause)],
+        [match[1] for match in _COUNT_BEFORE.finditer(clause) if not _LOADED.search(match[2])],
+        [match[1] for match in _COUNT_LAST.finditer(clause)],
+    ):
+        if counts:
+            return any(int(count) > 0 for count in counts)
+    return False
 
 
 def _is_since(run: Run, since_ms: int) -> bool:

@@ -115,6 +115,8 @@ class Request(Discreet, frozen=True):
     body: bytes | None = None
     """JSON."""
     accept: str = "application/json"
+    hidden: tuple[str, ...] = ()
+    """Texts from which the body or the authorization was made, and which are secret by themselves."""
 
     @property
     def asked(self) -> str:
@@ -122,9 +124,9 @@ class Request(Discreet, frozen=True):
         return f"{self.method} {self.url}"
 
     @property
-    def secrets(self) -> tuple[str, str]:
-        """What must not be shown should an answer echo it: the authorization, with and without its scheme."""
-        return self.authorization, self.authorization.partition(" ")[2]
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown even when an answer echoes it."""
+        return self.authorization, self.authorization.partition(" ")[2], *self.hidden
 
     @property
     def headers(self) -> dict[str, str]:
@@ -270,17 +272,14 @@ def received(response: BaseHTTPResponse, request: Request) -> Iterator[bytes]:
         response.close()
 
 
-def failure(request: Request, answer: Answer, remedy: str, secrets: Iterable[str] = ()) -> CloudWorksError:
-    """The error that an answer without success stands for.
-
-    `secrets`, and the request's authorization, are struck out of Anaplan's words: an echo must not carry them on.
-    """
+def failure(request: Request, answer: Answer, remedy: str) -> CloudWorksError:
+    """The error that an answer without success stands for; an echo of the request's secrets is struck out of it."""
     if 300 <= answer.status < 400:
         # Where a redirect leads is not ours to trust, and what the first host did with the request nobody knows.
         return Unknown(
             f"{request.asked}: redirected ({answer.status}) and not followed. Check the URL's host and path."
         )
-    said = quoted(answer.message, (*request.secrets, *secrets))
+    said = quoted(answer.message, request.secrets)
     said = f' "{said}"' if said else " with a web page" if answer.is_html else ""
     text = f"{request.asked}: answered {_status(answer.status)}{said}. {remedy}".rstrip()
     match answer.status:

@@ -1,0 +1,125 @@
+"""An HTTP server that answers by script: real sockets, and every kind of answer that a network can come up with."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+DATE = "Tue, 24 Nov 2026 21:05:00 GMT"
+DATE_MS = 1_795_554_300_000
+
+
+class Reply(Struct, frozen=True):
+    """One answer of the script."""
+
+    status: int = 200
+    body: bytes = b""
+    headers: dict[str, str] = {}
+    lost: bool = False
+    """The connection is closed without an answer."""
+    missing: int = 0
+    """So many bytes are promised but not sent."""
+    stalls: bool = False
+    """Nothing is sent until the script ends."""
+
+
+class Seen(Struct, frozen=True):
+    """A request that the server received."""
+
+    method: str
+    path: str
+    headers: dict[str, str]
+    """Names in lower case."""
+    body: bytes
+    port: int
+    """The client's port: the same one for requests over one connection."""
+
+    @property
+    def authorization(self) -> str:
+        return self.headers.get("authorization", "")
+
+
+class Script:
+    """What the server will answer, in order, and what it has received."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.replies: deque[Reply] = deque()
+        self.requests: list[Seen] = []
+        self.over = threading.Event()
+
+    def answer(self, status: int, content: object, **headers: str) -> Script:
+        """Answer with JSON; a header's name has underscores for hyphens."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.reply(
+            Reply(status, json.dumps(content).encode(), {"Content-Type": "application/json; charset=utf-8"} | named)
+        )
+
+    def page(self, status: int, html: str = "<html><title>Sorry</title></html>") -> Script:
+        """Answer with a web page."""
+        return self.reply(Reply(status, html.encode(), {"Content-Type": "text/html"}))
+
+    def reply(self, *replies: Reply) -> Script:
+        self.replies.extend(replies)
+        return self
+
+    def asked(self) -> list[str]:
+        """The requests received, as `GET /path`."""
+        return [f"{seen.method} {seen.path}" for seen in self.requests]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    script: Script
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.script.requests.append(Seen(self.command, self.path, headers, body, self.client_address[1]))
+        reply = self.script.replies.popleft() if self.script.replies else Reply(418, b"beyond the script")
+        if reply.stalls:
+            self.script.over.wait(10)
+        if reply.lost or reply.stalls:
+            self.close_connection = True
+            return
+        self.send_response_only(reply.status)
+        for name, value in ({"Date": DATE} | reply.headers).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.body) + reply.missing))
+        self.end_headers()
+        self.wfile.write(reply.body)
+        if reply.missing:
+            self.close_connection = True
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  (the base class's names)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def scripted() -> Iterator[Script]:
+    """Serve a script on a free port of this machine."""
+    script = Script()
+    handler = type("Handler", (_Handler,), {"script": script})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    script.url = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield script
+    finally:
+        script.over.set()
+        server.shutdown()
+        server.server_close()
+        thread.join(5)

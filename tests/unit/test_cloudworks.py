@@ -1,0 +1,550 @@
+"""The CloudWorks client against a server that answers by script."""
+
+from __future__ import annotations
+
+import json
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from anaplan_autoload.cloudworks import (
+    AddressInvalid,
+    Busy,
+    CloudWorks,
+    CloudWorksError,
+    Limits,
+    NotFound,
+    NotSent,
+    Refused,
+    TryLater,
+    Unknown,
+    http_pool,
+)
+from anaplan_autoload.transport import Answer, Request, checked_url
+from tests.unit.scripted import DATE_MS, Reply, Script, scripted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+CANARY = "canary-token-0123456789"
+FRESH = "canary-fresh-9876543210"
+STARTED = {"status": {"code": 200, "message": "Success"}, "run": {"id": "r1"}}
+RUNNING = {"run": {"id": "r1", "integrationId": "i1", "startDate": "2026-11-24T21:00:00.000Z", "message": "Running"}}
+LOST = Reply(lost=True)
+QUICK = Limits(connect=2, read=0.3, total=20, body=10_000)
+
+
+class Issuer:
+    """Gives out one token, and another one each time a fresh one is asked for."""
+
+    def token(self, fresh: bool = False) -> str:
+        return FRESH if fresh else CANARY
+
+
+@pytest.fixture
+def script() -> Iterator[Script]:
+    with scripted() as script:
+        yield script
+
+
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
+
+
+@pytest.fixture
+def client(script: Script, pauses: list[float]) -> Iterator[CloudWorks]:
+    with http_pool() as http:
+        yield CloudWorks(http, f"{script.url}/2/0/", Issuer(), limits=QUICK, sleep=pauses.append)
+
+
+def envelope(code: int, message: str) -> dict[str, object]:
+    return {"status": {"code": code, "message": message}, "path": "/x", "timestamp": "2026-11-24T21:05:00Z"}
+
+
+def all_texts(error: BaseException) -> str:
+    """All that a log could show of an exception and of what led to it."""
+    texts: list[str] = []
+    chain: BaseException | None = error
+    while chain is not None:
+        texts += [str(chain), repr(chain), repr(chain.args), repr(vars(chain))]
+        chain = chain.__cause__ or chain.__context__
+    return " ".join(texts)
+
+
+# Starting a run.
+
+
+@pytest.mark.parametrize("status", [200, 202])
+def test_an_integration_is_started_with_the_token_and_no_body(client: CloudWorks, script: Script, status: int) -> None:
+    script.answer(status, STARTED)
+    assert client.run_integration("i1") == "r1"
+    (request,) = script.requests
+    assert (request.method, request.path, request.body) == ("POST", "/2/0/integrations/i1/run", b"")
+    assert request.authorization == f"AnaplanAuthToken {CANARY}"
+
+
+def test_a_flow_is_started(client: CloudWorks, script: Script) -> None:
+    script.answer(200, STARTED)
+    assert client.run_flow("f1") == "r1"
+    assert script.asked() == ["POST /2/0/integrationflows/f1/run"]
+
+
+def test_a_running_integration_is_busy(client: CloudWorks, script: Script) -> None:
+    script.answer(409, envelope(409, "Integration is already running"))
+    with pytest.raises(Busy, match="Integration is already running"):
+        client.run_integration("i1")
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_an_expired_token_is_replaced_and_the_run_asked_for_again(
+    client: CloudWorks, script: Script, status: int
+) -> None:
+    script.answer(status, envelope(status, "Not Authorized")).answer(200, STARTED)
+    assert client.run_integration("i1") == "r1"
+    assert [seen.authorization.split()[1] for seen in script.requests] == [CANARY, FRESH]
+
+
+def test_a_refusal_of_a_fresh_token_is_believed_and_names_the_role(client: CloudWorks, script: Script) -> None:
+    script.answer(403, envelope(403, "Not Permitted")).answer(403, envelope(403, "Not Permitted"))
+    with pytest.raises(Refused, match=r'403 Forbidden "Not Permitted"\. Give the user the role Restricted') as caught:
+        client.run_integration("i1")
+    assert caught.value.status == 403
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize(
+    ("status", "said", "remedy"),
+    [
+        (400, "Bad", "at least two enabled steps"),
+        (404, "Resource not found", "Check the id"),
+        (452, "Tenant not entitled", "Restricted Integration User"),
+    ],
+)
+def test_a_refusal_names_request_words_and_remedy(
+    client: CloudWorks, script: Script, status: int, said: str, remedy: str
+) -> None:
+    script.answer(status, envelope(status, said))
+    with pytest.raises(Refused) as caught:
+        client.run_flow("f1")
+    text = str(caught.value)
+    assert text.startswith(f"POST {script.url}/2/0/integrationflows/f1/run: answered {status}")
+    assert said in text
+    assert remedy in text
+    assert caught.value.status == status
+    assert isinstance(caught.value, NotFound) == (status == 404)
+
+
+def test_a_web_page_for_a_404_points_at_the_url(client: CloudWorks, script: Script) -> None:
+    script.page(404)
+    with pytest.raises(NotFound, match="CLOUDWORKS_URL"):
+        client.run_integration("i1")
+
+
+@pytest.mark.parametrize(
+    ("retry_after", "seconds"),
+    [
+        ("7", 7),
+        ("0", 0),
+        ("1.5", 1.5),
+        ("999999", 3600),
+        ("Tue, 24 Nov 2026 21:05:30 GMT", 30),
+        ("Tue, 24 Nov 2026 21:04:30 GMT", 0),
+        ("-5", None),
+        ("nan", None),
+        ("later", None),
+        ("", None),
+    ],
+)
+def test_a_rate_limit_tells_when_to_come_back(
+    client: CloudWorks, script: Script, retry_after: str, seconds: float | None
+) -> None:
+    script.answer(429, envelope(429, "Too many requests"), Retry_After=retry_after)
+    with pytest.raises(TryLater) as caught:
+        client.run_integration("i1")
+    assert caught.value.retry_after == seconds
+    assert not isinstance(caught.value, NotSent)
+
+
+def test_an_unavailable_service_is_tried_later(client: CloudWorks, script: Script) -> None:
+    script.answer(503, envelope(503, "Integration trigger error"))
+    with pytest.raises(TryLater, match="Integration trigger error") as caught:
+        client.run_integration("i1")
+    assert caught.value.retry_after is None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        LOST,
+        Reply(stalls=True),
+        Reply(200, b'{"run": {"id": "r1"}}', missing=5),
+        Reply(200, b'{"run": {"id": "r'),
+        Reply(200, b""),
+        Reply(200, b"[]"),
+        Reply(200, b"{}"),
+        Reply(200, b'{"run": {"id": ""}}'),
+        Reply(200, b'{"run": {"id": 7}}'),
+        Reply(200, b'{"run": "r1"}'),
+        Reply(200, b"[" * 9_000),
+        Reply(200, b"\xff\xfe"),
+        Reply(200, b"<html>", {"Content-Type": "text/html"}),
+        Reply(200, b" " * 10_001),
+        Reply(200, b"x", {"Content-Encoding": "gzip"}),
+        Reply(408),
+        Reply(500, b'{"status": {"code": 500, "message": "Anaplan Connection Error"}}'),
+        Reply(502, b"<html>", {"Content-Type": "text/html"}),
+        Reply(504),
+        Reply(302, headers={"Location": "/2/0/integrations/i1/run"}),
+    ],
+)
+def test_a_run_that_may_have_begun_is_asked_for_once_only(client: CloudWorks, script: Script, reply: Reply) -> None:
+    script.reply(reply)
+    with pytest.raises(Unknown):
+        client.run_integration("i1")
+    assert len(script.requests) == 1
+
+
+def test_a_server_that_cannot_be_reached_was_sent_nothing(pauses: list[float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with http_pool() as http:
+        client = CloudWorks(http, f"http://127.0.0.1:{port}", Issuer(), limits=QUICK, sleep=pauses.append)
+        with pytest.raises(NotSent, match="Nothing was sent"):
+            client.run_integration("i1")
+    assert pauses == []
+
+
+def test_a_run_is_asked_for_on_a_connection_of_its_own(client: CloudWorks, script: Script) -> None:
+    script.answer(200, RUNNING).answer(200, RUNNING).answer(200, STARTED)
+    client.run("r1")
+    client.run("r1")
+    client.run_integration("i1")
+    first, second, start = (seen.port for seen in script.requests)
+    assert first == second != start
+
+
+# Where tokens go.
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(
+    client: CloudWorks, script: Script, status: int
+) -> None:
+    with scripted() as stranger:
+        for _ in range(3):
+            script.reply(Reply(status, headers={"Location": f"{stranger.url}/2/0/integrations/run/r1"}))
+        with pytest.raises(Unknown, match="not followed"):
+            client.run("r1")
+        assert stranger.requests == []
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("http://api.cloudworks.anaplan.com/2/0", "not encrypted"),
+        ("http://127.0.0.1.example.com", "not encrypted"),
+        ("https://user:hunter2@example.com", "user name or password"),
+        ("http://127.0.0.1@example.com", "user name or password"),
+        ("http://127.0.0.1:99999", "no usable port"),
+        ("ftp://example.com", "no usable URL"),
+        ("https://", "no usable URL"),
+        ("https://example.com/?q=1", "no usable URL"),
+        ("https://example.com/#part", "no usable URL"),
+        ("https://exam ple.com", "no usable URL"),
+        ("https://example.com\n.evil.example", "no usable URL"),
+        ("http://127.0.0.1\\.example.com", "no usable URL"),
+        ("", "no usable URL"),
+    ],
+)
+def test_a_url_that_is_not_fit_for_tokens_is_refused(url: str, reason: str) -> None:
+    with http_pool() as http, pytest.raises(AddressInvalid, match=reason) as caught:
+        CloudWorks(http, url, Issuer())
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("url", "checked"),
+    [
+        ("https://api.cloudworks.anaplan.com/2/0", "https://api.cloudworks.anaplan.com/2/0"),
+        ("https://ca1a.api.anaplan.com/cloudworks/", "https://ca1a.api.anaplan.com/cloudworks"),
+        ("http://127.0.0.1:8080/2/0", "http://127.0.0.1:8080/2/0"),
+        ("http://localhost", "http://localhost"),
+    ],
+)
+def test_a_good_url_loses_its_closing_slash_only(url: str, checked: str) -> None:
+    assert checked_url(url) == checked
+
+
+@pytest.mark.parametrize("run_id", ["../../other", "a/b", "a?b=c", "a#b", "é"])
+def test_an_odd_id_stays_one_part_of_the_path(client: CloudWorks, script: Script, run_id: str) -> None:
+    script.answer(200, RUNNING)
+    client.run(run_id)
+    (request,) = script.requests
+    assert request.path.startswith("/2/0/integrations/run/")
+    assert request.path.count("/") == 5
+    assert "?" not in request.path
+
+
+@pytest.mark.parametrize("run_id", ["", ".", ".."])
+def test_an_id_that_would_change_the_path_is_not_asked_for(client: CloudWorks, script: Script, run_id: str) -> None:
+    with pytest.raises(NotFound, match="is no id"):
+        client.run(run_id)
+    assert script.requests == []
+
+
+ECHO = f"you sent AnaplanAuthToken {CANARY} or {FRESH} and s3cr3t-access-key, nested-pem"
+BODY = {
+    "type": "AmazonS3",
+    "body": {
+        "name": "inbox",
+        "secretAccessKey": "s3cr3t-access-key",
+        "serviceAccountKey": {"private_key": "nested-pem"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        *(Reply(code, json.dumps(envelope(code, ECHO)).encode()) for code in (400, 404, 409, 429, 452, 500, 503)),
+        Reply(400, json.dumps({"status": ECHO, "statusMessage": ECHO}).encode()),
+        Reply(500, ECHO.encode(), {"Content-Type": "text/html"}),
+        Reply(200, ECHO.encode()),
+        Reply(302, headers={"Location": f"http://127.0.0.1:1/?{CANARY}"}),
+        Reply(200, b"{", missing=9),
+        Reply(stalls=True),
+        LOST,
+    ],
+)
+def test_no_exception_shows_a_secret_even_when_anaplan_echoes_it(
+    client: CloudWorks, script: Script, reply: Reply
+) -> None:
+    script.reply(reply)
+    with pytest.raises(CloudWorksError) as caught:
+        client.request("POST", "/integrations/connections", body=BODY)
+    shown = all_texts(caught.value)
+    for secret in (CANARY, "s3cr3t-access-key", "nested-pem"):
+        assert secret not in shown
+
+
+def test_an_echo_of_the_fresh_token_is_not_shown_either(client: CloudWorks, script: Script) -> None:
+    script.answer(403, envelope(403, ECHO)).answer(403, envelope(403, ECHO))
+    with pytest.raises(Refused) as caught:
+        client.run("r1")
+    assert FRESH not in all_texts(caught.value)
+
+
+def test_an_echo_in_a_field_is_not_shown(client: CloudWorks, script: Script) -> None:
+    for _ in range(3):
+        script.answer(200, {"run": {"id": "r1", "startDate": CANARY}})
+    with pytest.raises(Unknown, match="is no time") as caught:
+        client.run("r1")
+    assert CANARY not in all_texts(caught.value)
+
+
+def test_requests_and_answers_do_not_show_what_they_carry() -> None:
+    request = Request("POST", "https://example.com/x", f"AnaplanAuthToken {CANARY}", CANARY.encode())
+    answer = Answer(201, {"Set-Cookie": CANARY}, CANARY.encode())
+    assert repr(request) == "Request(method='POST', url='https://example.com/x')"
+    assert repr(answer) == "Answer(status=201)"
+    assert CANARY not in f"{request} {answer} {request.__rich_repr__()} {answer.__rich_repr__()}"
+
+
+def test_anaplans_words_come_as_one_short_line(client: CloudWorks, script: Script) -> None:
+    script.answer(400, envelope(400, "Bad\r\n\x1b[31mred\x00 " + "x" * 5_000))
+    with pytest.raises(Refused) as caught:
+        client.run_integration("i1")
+    text = str(caught.value)
+    assert text.isprintable()
+    assert len(text) < 500
+
+
+# Following a run.
+
+
+def test_a_run_is_looked_at(client: CloudWorks, script: Script) -> None:
+    script.answer(200, RUNNING)
+    run = client.run("r1")
+    assert (run.id, run.integration_id, run.ended) == ("r1", "i1", False)
+    assert script.asked() == ["GET /2/0/integrations/run/r1"]
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [LOST, Reply(stalls=True), Reply(500), Reply(200, b"{", missing=9), Reply(200, b"<"), Reply(200, b" " * 10_001)],
+)
+def test_a_question_is_asked_again_when_its_answer_is_lost(
+    client: CloudWorks, script: Script, pauses: list[float], reply: Reply
+) -> None:
+    script.reply(reply, reply).answer(200, RUNNING)
+    assert client.run("r1").id == "r1"
+    assert len(pauses) == 2
+    assert sum(pauses) < 5
+
+
+def test_a_question_is_asked_three_times_at_most(client: CloudWorks, script: Script) -> None:
+    script.reply(Reply(500), Reply(500), Reply(500))
+    with pytest.raises(Unknown):
+        client.run("r1")
+    assert len(script.requests) == 3
+
+
+def test_a_question_is_not_asked_again_beyond_its_time(script: Script, pauses: list[float]) -> None:
+    script.reply(Reply(500), Reply(500))
+    with http_pool() as http, pytest.raises(Unknown):
+        CloudWorks(http, script.url, Issuer(), limits=Limits(total=0.2), sleep=pauses.append).run("r1")
+    assert (len(script.requests), pauses) == (1, [])
+
+
+def test_a_question_that_is_put_off_is_not_repeated(client: CloudWorks, script: Script) -> None:
+    script.answer(429, envelope(429, "Too many"), Retry_After="9")
+    with pytest.raises(TryLater):
+        client.run("r1")
+    assert len(script.requests) == 1
+
+
+def test_a_history_is_asked_for_with_both_parameters_and_tells_anaplans_time(
+    client: CloudWorks, script: Script
+) -> None:
+    script.answer(200, {"history_of_runs": {"runs": [{"id": "r1", "triggeredBy": "Ada Builder"}]}})
+    page = client.history("i1", offset=25)
+    assert script.asked() == ["GET /2/0/integrations/runs/i1?offset=25&limit=25"]
+    assert [(run.id, run.author, run.integration_id) for run in page.runs] == [("r1", "Ada Builder", None)]
+    assert (page.total, page.date_ms) == (1, DATE_MS)
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Tue, 99 Nov 2026 21:05:00 GMT"])
+def test_a_date_header_that_is_none_gives_no_time(client: CloudWorks, script: Script, date: str) -> None:
+    script.answer(200, {"history_of_runs": {}}, Date=date)
+    assert client.history("i1").date_ms is None
+
+
+def test_a_flows_run_is_judged_by_the_flow(client: CloudWorks, script: Script) -> None:
+    latest = {"startDate": "2026-11-24T21:05:00.000Z", "endDate": "2026-11-24T21:06:00.000Z", "success": True}
+    detail = {"integrationFlow": {"id": "f1", "name": "Nightly", "steps": [], "latestRun": latest}}
+    script.answer(200, detail).answer(200, detail)
+    run = client.flow_run("f1", DATE_MS)
+    assert run is not None
+    assert run.outcome == "loaded"
+    assert client.flow_run("f1", DATE_MS + 1_000) is None
+    assert script.asked()[0] == "GET /2/0/integrationflows/f1"
+
+
+def test_errors_are_asked_for_by_run(client: CloudWorks, script: Script) -> None:
+    said = [{"errorMessages": [{"actionName": "Import", "errorMessage": [{"localMessageText": "Bad"}]}]}]
+    script.answer(200, {"runs": said}).answer(200, {"runs": {}})
+    assert [error.message for error in client.errors("r1")] == ["Bad"]
+    assert client.errors("r1") == ()
+    assert script.asked()[0] == "GET /2/0/integrations/runerror/r1"
+
+
+def test_a_run_is_cancelled(client: CloudWorks, script: Script) -> None:
+    script.answer(200, envelope(200, "Success")).answer(409, envelope(409, "Integration i1 is not in running state"))
+    client.cancel("i1")
+    with pytest.raises(Refused, match="is not in running state"):
+        client.cancel("i1")
+    assert script.asked() == ["POST /2/0/integrations/i1/cancel"] * 2
+
+
+# Dumps.
+
+CSV = Reply(200, b"code,reason\n1,bad\n", {"Content-Type": "text/csv"})
+
+
+@pytest.mark.parametrize(
+    ("fetch", "path"),
+    [
+        (lambda client: client.dump("r1", cap=1_000), "/2/0/integrations/run/r1/dumps"),
+        (lambda client: client.dump("r1", "112", cap=1_000), "/2/0/integrations/run/r1/process/import/112/dumps"),
+    ],
+)
+def test_a_dump_is_streamed(
+    client: CloudWorks, script: Script, fetch: Callable[[CloudWorks], Iterator[bytes]], path: str
+) -> None:
+    script.reply(CSV)
+    assert b"".join(fetch(client)) == CSV.body
+    assert script.asked() == [f"GET {path}"]
+
+
+def test_a_clean_run_has_no_dump(client: CloudWorks, script: Script) -> None:
+    script.answer(404, envelope(404, "Your integration run was successful / no errors"))
+    assert client.dump("r1", cap=1_000) is None
+
+
+def test_an_empty_dump_is_none(client: CloudWorks, script: Script) -> None:
+    script.reply(Reply(200))
+    assert client.dump("r1", cap=1_000) is None
+
+
+def test_a_missing_route_for_dumps_is_not_taken_for_a_clean_run(client: CloudWorks, script: Script) -> None:
+    script.page(404)
+    with pytest.raises(NotFound, match="CLOUDWORKS_URL"):
+        client.dump("r1", cap=1_000)
+
+
+@pytest.mark.parametrize("reply", [Reply(200, b"<html>"), Reply(200, b'{"status": {"code": 200}}'), LOST])
+def test_what_is_no_dump_is_asked_for_again_and_then_unknown(client: CloudWorks, script: Script, reply: Reply) -> None:
+    script.reply(reply, reply, reply)
+    with pytest.raises(Unknown):
+        client.dump("r1", cap=1_000)
+    assert len(script.requests) == 3
+
+
+@pytest.mark.parametrize(("size", "truncated"), [(199_999, False), (200_000, False), (200_001, True), (900_000, True)])
+def test_a_dump_longer_than_its_cap_is_cut_there_and_says_so(
+    client: CloudWorks, script: Script, size: int, truncated: bool
+) -> None:
+    script.reply(Reply(200, b"x" * size))
+    dump = client.dump("r1", cap=200_000)
+    assert dump is not None
+    assert sum(len(chunk) for chunk in dump) == min(size, 200_000)
+    assert dump.truncated is truncated
+
+
+def test_a_dump_that_breaks_off_says_so(client: CloudWorks, script: Script) -> None:
+    script.reply(Reply(200, b"x" * 200_000, missing=100_000))
+    dump = client.dump("r1", cap=1_000_000)
+    assert dump is not None
+    with pytest.raises(Unknown, match="broke off"):
+        b"".join(dump)
+
+
+# Everything else.
+
+
+def test_any_request_can_be_made(client: CloudWorks, script: Script) -> None:
+    script.answer(200, {"connections": {"connectionId": "c1"}}).reply(Reply(200)).answer(200, {"integrations": []})
+    assert client.request("POST", "/integrations/connections", body=BODY) == {"connections": {"connectionId": "c1"}}
+    assert client.request("DELETE", "/integrations/connections/c1") is None
+    assert client.request("GET", "/integrations", params={"offset": 0, "limit": 5}) == {"integrations": []}
+    created, _, listed = script.requests
+    assert json.loads(created.body) == BODY
+    assert created.headers["content-type"] == "application/json"
+    assert listed.path == "/2/0/integrations?offset=0&limit=5"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_what_may_change_something_is_sent_once(client: CloudWorks, script: Script, method: str) -> None:
+    script.reply(Reply(500), Reply(200))
+    with pytest.raises(Unknown):
+        client.request(method, "/integrations/i1", body={})
+    assert len(script.requests) == 1
+
+
+def test_a_listing_is_read_page_by_page(client: CloudWorks, script: Script) -> None:
+    for page, total in (["a", "b"], 3), (["c"], 3):
+        script.answer(200, {"integrations": page, "meta": {"paging": {"totalSize": total}}})
+    assert list(client.pages("/integrations", "integrations", limit=2)) == ["a", "b", "c"]
+    assert script.asked() == [f"GET /2/0/integrations?offset={offset}&limit=2" for offset in (0, 2)]
+
+
+def test_a_listing_without_totals_ends_with_its_first_short_page(client: CloudWorks, script: Script) -> None:
+    script.answer(200, {"integrations": [1, 2]}).answer(200, {"integrations": [3]})
+    assert list(client.pages("/integrations", "integrations", limit=2)) == [1, 2, 3]
+
+
+def test_a_listing_may_be_empty(client: CloudWorks, script: Script) -> None:
+    script.answer(200, {"status": {"code": 200}, "meta": {"paging": {"totalSize": 9}}})
+    assert list(client.pages("/integrations", "integrations")) == []

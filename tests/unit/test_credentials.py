@@ -1,0 +1,497 @@
+"""Secret to token, against an authentication service that answers by script."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from base64 import b64decode
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+from botocore.config import Config
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+)
+from moto import mock_aws
+
+from anaplan_autoload.cloudworks import AddressInvalid, Limits, NotSent, Refused, TryLater, http_pool
+from anaplan_autoload.credentials import (
+    NO_VERSION,
+    BasicCredentials,
+    CertificateCredentials,
+    LoginRefused,
+    Secret,
+    SecretInvalid,
+    Tokens,
+    decode_secret,
+    secret_source,
+)
+from tests.unit.scripted import Reply, Script, scripted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anaplan_autoload.credentials import Credentials
+
+PASSWORD = "c4nary-p4ssword"
+TOKEN = "c4nary-token"
+BASIC = json.dumps({"username": "ada@example.com", "password": PASSWORD})
+NOW = 1_795_554_300_000
+MINUTE = 60_000
+LIFE = 35 * MINUTE
+BAD_CREDENTIAL = {"status": "FAILURE_BAD_CREDENTIAL", "statusMessage": "Incorrect username or password."}
+
+
+class World:
+    """A secret, a clock, the ledger's memory of refused versions, and an authentication service."""
+
+    def __init__(self, script: Script) -> None:
+        self.script = script
+        self.now = NOW
+        self.secret = Secret("v1", BASIC)
+        self.readings = 0
+        self.refused: set[str] = set()
+
+    def read(self) -> Secret:
+        self.readings += 1
+        return self.secret
+
+    def issue(self, value: str = TOKEN, life: object = LIFE, status: int = 201) -> World:
+        """The next answer of the service is a token with so many milliseconds to live."""
+        expiry = {"expiresAt": self.now + life} if isinstance(life, int) else {}
+        self.script.answer(status, {"status": "SUCCESS", "tokenInfo": {"tokenValue": value, **expiry}})
+        return self
+
+    def asked(self) -> list[str]:
+        """What the service was asked for: `authenticate`, `refresh`."""
+        return [seen.path.rpartition("/")[2] for seen in self.script.requests]
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    with scripted() as script:
+        yield World(script)
+
+
+@pytest.fixture
+def tokens(world: World) -> Iterator[Tokens]:
+    with http_pool() as http:
+        yield Tokens(
+            http,
+            f"{world.script.url}/",
+            world.read,
+            rejected=world.refused.__contains__,
+            reject=world.refused.add,
+            clock=lambda: world.now,
+            limits=Limits(connect=2, read=0.3, body=10_000),
+        )
+
+
+# Certificates and keys.
+
+
+def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes | None = None) -> str:
+    encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
+
+
+def certificate_of(key: rsa.RSAPrivateKey, expiry: datetime = datetime(2030, 1, 1, tzinfo=UTC)) -> str:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "autoload")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    dated = builder.not_valid_before(expiry - timedelta(days=365)).not_valid_after(expiry)
+    return dated.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+@pytest.fixture(scope="module")
+def key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+@pytest.fixture(scope="module")
+def other_key() -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, 2048)
+
+
+# The secret's two forms.
+
+
+@pytest.mark.parametrize(
+    ("fields", "credentials"),
+    [
+        ({"username": "a", "password": "p:ü"}, BasicCredentials("a", "p:ü")),
+        ({"certificate": "c", "private_key": "k"}, CertificateCredentials("c", "k")),
+        (
+            {"certificate": "c", "private_key": "k", "private_key_password": "p"},
+            CertificateCredentials("c", "k", "p"),
+        ),
+        (
+            {"certificate": "c", "private_key": "k", "private_key_password": None},
+            CertificateCredentials("c", "k"),
+        ),
+    ],
+)
+def test_both_forms_of_the_secret_are_read(fields: dict[str, str | None], credentials: Credentials) -> None:
+    assert decode_secret(json.dumps(fields)) == credentials
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  \n",
+        PASSWORD,
+        f"{{{PASSWORD}",
+        f'"{PASSWORD}"',
+        f'["{PASSWORD}"]',
+        "{}",
+        "null",
+        "[" * 100_000,
+        f"\udc80{PASSWORD}",
+        json.dumps({"username": PASSWORD}),
+        json.dumps({"username": "a", "password": ""}),
+        json.dumps({"username": "", "password": PASSWORD}),
+        json.dumps({"username": "a:b", "password": PASSWORD}),
+        json.dumps({"username": "a", "password": PASSWORD, "otp": PASSWORD}),
+        json.dumps({"username": "a", "password": [PASSWORD]}),
+        json.dumps({"username": "a", "password": PASSWORD, "certificate": "c", "private_key": "k"}),
+        json.dumps({"certificate": PASSWORD, "private_key": ""}),
+        json.dumps({"certificate": "c", "private_key": "k", PASSWORD: 1}),
+    ],
+)
+def test_any_other_secret_is_refused_with_both_forms_named_and_nothing_shown(text: str) -> None:
+    with pytest.raises(SecretInvalid) as caught:
+        decode_secret(text)
+    assert '"username"' in str(caught.value)
+    assert '"private_key"' in str(caught.value)
+    assert_hidden(caught.value)
+
+
+def assert_hidden(error: BaseException, *secrets: str) -> None:
+    chain: BaseException | None = error
+    while chain is not None:
+        shown = f"{chain} {chain!r} {chain.args} {vars(chain)}"
+        for secret in (PASSWORD, TOKEN, *secrets):
+            assert secret not in shown
+        chain = chain.__cause__ or chain.__context__
+
+
+def test_credentials_and_secrets_do_not_show_what_they_hold() -> None:
+    basic = BasicCredentials("ada", PASSWORD)
+    certificate = CertificateCredentials(PASSWORD, PASSWORD, PASSWORD)
+    secret = Secret("v1", BASIC)
+    assert repr(secret) == "Secret(version='v1')"
+    for value in (basic, certificate, secret, basic.login(NOW)):
+        assert PASSWORD not in f"{value} {value!r} {value.__rich_repr__()}"
+
+
+def test_importing_the_module_loads_neither_cryptography_nor_boto3() -> None:
+    check = (
+        "import sys; import anaplan_autoload.credentials, anaplan_autoload.cloudworks; "
+        "sys.exit(bool({'cryptography', 'boto3', 'botocore'} & sys.modules.keys()))"
+    )
+    assert subprocess.run([sys.executable, "-c", check], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0
+
+
+# Logging in.
+
+
+def test_a_password_logs_in(world: World, tokens: Tokens) -> None:
+    world.issue()
+    assert tokens.token() == TOKEN
+    assert tokens.secret_version == "v1"
+    (request,) = world.script.requests
+    assert (request.method, request.path, request.body) == ("POST", "/token/authenticate", b"")
+    scheme, encoded = request.authorization.split()
+    assert (scheme, b64decode(encoded).decode()) == ("Basic", f"ada@example.com:{PASSWORD}")
+
+
+@pytest.mark.parametrize("password", [None, "k3y"])
+def test_a_certificate_logs_in_with_a_new_signature_each_time(
+    world: World, tokens: Tokens, key: rsa.RSAPrivateKey, password: str | None
+) -> None:
+    certificate = certificate_of(key)
+    fields = {"certificate": certificate, "private_key": pem(key, password.encode() if password else None)}
+    world.secret = Secret("v1", json.dumps(fields | ({"private_key_password": password} if password else {})))
+    world.issue().issue("other")
+    assert tokens.token() == TOKEN
+    assert tokens.token(fresh=True) == "other"
+    signed = set()
+    for request in world.script.requests:
+        scheme, encoded = request.authorization.split()
+        assert (scheme, b64decode(encoded).decode()) == ("CACertificate", certificate)
+        assert request.headers["content-type"] == "application/json"
+        body = json.loads(request.body)
+        assert body.keys() == {"encodedData", "encodedSignedData", "encodedDataFormat"}
+        assert body["encodedDataFormat"] == "v2"
+        data = b64decode(body["encodedData"])
+        assert (len(data), int.from_bytes(data[:8], "big")) == (100, NOW // 1000)
+        key.public_key().verify(b64decode(body["encodedSignedData"]), data, PKCS1v15(), hashes.SHA512())
+        signed.add(data)
+    assert len(signed) == 2
+
+
+def test_certificates_that_cannot_work_are_refused_before_anything_is_sent(
+    world: World, tokens: Tokens, key: rsa.RSAPrivateKey, other_key: rsa.RSAPrivateKey
+) -> None:
+    good, private = certificate_of(key), pem(key)
+    expired = certificate_of(key, datetime.fromtimestamp(NOW / 1000, UTC) - timedelta(days=1))
+    cases: list[tuple[str, str, str | None, str]] = [
+        ("no PEM", private, None, "no PEM certificate"),
+        (good.replace("\n", "\\n"), private, None, "no PEM certificate"),
+        (good, "no PEM", None, "no PEM private key"),
+        (good, pem(key, b"right"), None, "private_key_password"),
+        (good, pem(key, b"right"), "wr0ng", "private_key_password"),
+        (good, private, "needless", "private_key_password"),
+        (good, pem(ec.generate_private_key(ec.SECP256R1())), None, "RSA"),
+        (good, pem(other_key), None, "do not belong together"),
+        (expired, private, None, "expired on 2026-11-23"),
+    ]
+    for certificate, private_key, password, reason in cases:
+        fields = {"certificate": certificate, "private_key": private_key, "private_key_password": password}
+        world.secret = Secret("v2", json.dumps(fields))
+        with pytest.raises(SecretInvalid, match=reason) as caught:
+            tokens.token()
+        assert caught.value.version == "v2"
+        assert_hidden(
+            caught.value, "wr0ng", "needless", private_key[30:90] if len(private_key) > 90 else "no PEM at all"
+        )
+    assert world.script.requests == []
+    assert world.refused == set()
+
+
+@pytest.mark.parametrize("status", [400, 401, 403])
+def test_a_refused_log_in_is_noted_and_not_repeated(world: World, tokens: Tokens, status: int) -> None:
+    world.script.answer(status, BAD_CREDENTIAL)
+    with pytest.raises(LoginRefused, match="FAILURE_BAD_CREDENTIAL: Incorrect username or password") as first:
+        tokens.token()
+    assert world.refused == {"v1"}
+    for fresh in (False, True):
+        with pytest.raises(LoginRefused, match="not sent again") as later:
+            tokens.token(fresh)
+        assert first.value.version == later.value.version == "v1"
+    assert world.asked() == ["authenticate"]
+
+
+def test_a_version_that_somebody_else_had_refused_is_not_sent(world: World, tokens: Tokens) -> None:
+    world.refused.add("v1")
+    with pytest.raises(LoginRefused, match="v1"):
+        tokens.token()
+    assert world.script.requests == []
+
+
+def test_a_corrected_secret_logs_in_at_once(world: World, tokens: Tokens) -> None:
+    world.refused.add("v1")
+    with pytest.raises(LoginRefused):
+        tokens.token()
+    world.secret = Secret("v2", BASIC)
+    world.issue()
+    assert tokens.token() == TOKEN
+    assert tokens.secret_version == "v2"
+
+
+def test_a_bad_secret_is_a_refused_log_in_of_its_version(world: World, tokens: Tokens) -> None:
+    world.secret = Secret("v7", "")
+    with pytest.raises(LoginRefused, match=r"empty.*loading resumes") as caught:
+        tokens.token()
+    assert isinstance(caught.value, SecretInvalid)
+    assert caught.value.version == "v7"
+    assert world.script.requests == []
+
+
+ECHO = {"status": "FAILURE", "statusMessage": f"{PASSWORD} Basic YWRhQGV4YW1wbGUuY29tOmM0bmFyeS1wNHNzd29yZA=="}
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
+def test_an_echo_of_the_password_is_not_shown(world: World, tokens: Tokens, status: int) -> None:
+    world.script.answer(status, ECHO)
+    with pytest.raises((LoginRefused, Refused, TryLater)) as caught:
+        tokens.token()
+    assert_hidden(caught.value, "YWRhQGV4YW1wbGUuY29tOmM0bmFyeS1wNHNzd29yZA")
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        Reply(lost=True),
+        Reply(stalls=True),
+        Reply(429, headers={"Retry-After": "11"}),
+        Reply(500),
+        Reply(503),
+        Reply(201, b"<html>", {"Content-Type": "text/html"}),
+        Reply(201, b'{"tokenInfo": {"tokenValue": "c4na'),
+        Reply(201, b'{"tokenInfo": {}}'),
+        Reply(201, b'{"tokenInfo": {"tokenValue": ""}}'),
+        Reply(201, b'{"tokenInfo": {"tokenValue": 7}}'),
+        Reply(201, b'{"tokenInfo": {"tokenValue": "c4nary-token\\r\\nX-Evil: 1"}}'),
+        Reply(201, '{"tokenInfo": {"tokenValue": "c4nary-token-é€"}}'.encode()),
+        Reply(201, b" " * 10_001),
+        Reply(201, b"{", missing=10),
+        Reply(302, headers={"Location": "/elsewhere"}),
+    ],
+)
+def test_trouble_at_the_authentication_service_is_tried_later_not_again(
+    world: World, tokens: Tokens, reply: Reply
+) -> None:
+    world.script.reply(reply)
+    with pytest.raises(TryLater) as caught:
+        tokens.token()
+    assert caught.value.retry_after == (11 if reply.status == 429 else None)
+    assert world.asked() == ["authenticate"]
+    assert world.refused == set()
+    assert_hidden(caught.value)
+
+
+def test_a_wrong_authentication_url_is_refused_for_good(world: World, tokens: Tokens) -> None:
+    world.script.page(404)
+    with pytest.raises(Refused, match="ANAPLAN_AUTH_URL"):
+        tokens.token()
+
+
+def test_an_authentication_service_that_cannot_be_reached_was_sent_nothing() -> None:
+    with scripted() as script:
+        url = script.url
+    with http_pool() as http:
+        tokens = Tokens(http, url, lambda: Secret("v1", BASIC), rejected=lambda _: False, reject=lambda _: None)
+        with pytest.raises(NotSent):
+            tokens.token()
+
+
+@pytest.mark.parametrize("status", [301, 302, 307, 308])
+def test_credentials_do_not_follow_a_redirect(world: World, tokens: Tokens, status: int) -> None:
+    with scripted() as stranger:
+        world.script.reply(Reply(status, headers={"Location": f"{stranger.url}/token/authenticate"}))
+        with pytest.raises(TryLater, match="not followed"):
+            tokens.token()
+        assert stranger.requests == []
+
+
+@pytest.mark.parametrize("url", ["http://auth.anaplan.com", "https://u:p@auth.anaplan.com", "auth.anaplan.com"])
+def test_a_url_that_is_not_fit_for_credentials_is_refused(url: str) -> None:
+    with http_pool() as http, pytest.raises(AddressInvalid):
+        Tokens(http, url, lambda: Secret("v1", BASIC), rejected=lambda _: False, reject=lambda _: None)
+
+
+# Keeping a token.
+
+
+def test_a_token_is_kept(world: World, tokens: Tokens) -> None:
+    world.issue()
+    assert [tokens.token() for _ in range(3)] == [TOKEN] * 3
+    assert (world.asked(), world.readings) == (["authenticate"], 1)
+
+
+def test_a_fresh_token_comes_from_a_new_log_in(world: World, tokens: Tokens) -> None:
+    world.issue("old").issue("new")
+    assert [tokens.token(), tokens.token(fresh=True), tokens.token()] == ["old", "new", "new"]
+    assert (world.asked(), world.readings) == (["authenticate"] * 2, 2)
+
+
+@pytest.mark.parametrize("refreshed", [TOKEN, "another"])
+def test_a_token_is_refreshed_before_it_expires(world: World, tokens: Tokens, refreshed: str) -> None:
+    world.issue()
+    tokens.token()
+    world.now += LIFE - MINUTE
+    world.issue(refreshed, status=200)
+    assert [tokens.token(), tokens.token()] == [refreshed] * 2
+    assert world.asked() == ["authenticate", "refresh"]
+    assert world.script.requests[1].authorization == f"AnaplanAuthToken {TOKEN}"
+
+
+@pytest.mark.parametrize("reply", [Reply(401), Reply(400), Reply(500), Reply(lost=True), Reply(200, b"{}")])
+def test_a_refresh_that_fails_gives_way_to_a_log_in(world: World, tokens: Tokens, reply: Reply) -> None:
+    world.issue()
+    tokens.token()
+    world.now += LIFE - MINUTE
+    world.script.reply(reply)
+    world.issue("new")
+    assert tokens.token() == "new"
+    assert world.asked() == ["authenticate", "refresh", "authenticate"]
+    assert world.refused == set()
+
+
+def test_an_expired_token_is_not_refreshed(world: World, tokens: Tokens) -> None:
+    world.issue()
+    tokens.token()
+    world.now += LIFE
+    world.issue("new")
+    assert tokens.token() == "new"
+    assert world.asked() == ["authenticate"] * 2
+
+
+def test_a_token_without_an_expiry_lives_as_long_as_documented(world: World, tokens: Tokens) -> None:
+    world.issue(life=None)
+    tokens.token()
+    world.now += 27 * MINUTE
+    assert tokens.token() == TOKEN
+    world.now += 4 * MINUTE
+    world.issue("new")
+    assert tokens.token() == "new"
+
+
+def test_the_secret_is_read_again_every_five_minutes(world: World, tokens: Tokens) -> None:
+    world.issue()
+    for _ in range(11):
+        tokens.token()
+        world.now += MINUTE
+    assert (world.readings, world.asked()) == (3, ["authenticate"])
+
+
+def test_a_rotated_secret_drops_the_token(world: World, tokens: Tokens) -> None:
+    world.issue()
+    tokens.token()
+    world.secret = Secret("v2", json.dumps({"username": "bea", "password": "other"}))
+    world.issue("new")
+    assert tokens.token() == TOKEN
+    world.now += 5 * MINUTE
+    assert tokens.token() == "new"
+    assert b64decode(world.script.requests[-1].authorization.split()[1]) == b"bea:other"
+
+
+# Secrets Manager.
+
+
+@mock_aws
+def test_a_secret_is_read_with_its_version_from_text_and_from_binary() -> None:
+    client = boto3.client("secretsmanager")
+    text = client.create_secret(Name="text", SecretString=BASIC)
+    binary = client.create_secret(Name="binary", SecretBinary=BASIC.encode())
+    assert secret_source(client, "text")() == Secret(text["VersionId"], BASIC)
+    assert secret_source(client, "binary")() == Secret(binary["VersionId"], BASIC)
+
+
+@mock_aws
+def test_a_secret_that_was_created_empty_says_what_to_store() -> None:
+    client = boto3.client("secretsmanager")
+    client.create_secret(Name="anaplan")
+    with pytest.raises(SecretInvalid, match=r'anaplan has no value.*"username"') as caught:
+        secret_source(client, "anaplan")()
+    assert caught.value.version == NO_VERSION
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "DecryptionFailure"])
+def test_a_secret_that_may_not_be_read_names_the_right_that_is_missing(world: World, code: str) -> None:
+    client = boto3.client("secretsmanager", endpoint_url=world.script.url)
+    world.script.answer(400, {"__type": code, "message": "no"})
+    with pytest.raises(SecretInvalid, match="secretsmanager:GetSecretValue"):
+        secret_source(client, "anaplan")()
+
+
+def test_trouble_at_secrets_manager_is_tried_later(world: World) -> None:
+    config = Config(retries={"max_attempts": 0})
+    client = boto3.client("secretsmanager", endpoint_url=world.script.url, config=config)
+    world.script.answer(400, {"__type": "ThrottlingException", "message": "slow"})
+    with pytest.raises(TryLater, match="ThrottlingException"):
+        secret_source(client, "anaplan")()
+    world.script.reply(Reply(lost=True))
+    with pytest.raises(TryLater, match="could not be asked"):
+        secret_source(client, "anaplan")()
