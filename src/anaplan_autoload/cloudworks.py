@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import re
 import time
+from contextlib import closing
 from http import HTTPStatus
 from itertools import chain
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -42,7 +43,7 @@ from anaplan_autoload.transport import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from urllib3 import BaseHTTPResponse, PoolManager
 
@@ -90,7 +91,19 @@ _REMEDIES = {
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests from this tenant; try again later.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again later; if it stays, see that the workspace and the model still exist.",
     452: _ROLE,
+    HTTPStatus.INTERNAL_SERVER_ERROR: "If it stays, look at the integration in CloudWorks and ask Anaplan's support.",
 }
+_KNOWN = {
+    "Duplicate resource name": "Choose another name.",
+    "Credentials are invalid": "Check the access key and its secret, and that the key is active.",
+    "Bucket name is invalid": "Check the bucket's name.",
+    "Bucket access denied": "Let the key or role list the bucket and read its objects.",
+    "Role arn is invalid": "Check the role's ARN, and that its trust policy admits Anaplan.",
+    "Invalid workspace": "See that the integration's workspace and model still exist.",
+    "Invalid model": "See that the integration's workspace and model still exist.",
+    "Model Not Found": "See that the integration's workspace and model still exist.",
+}
+"""What to do about what CloudWorks says in words, where that tells more than the status."""
 _SECRET_FIELD = re.compile(r"secret|password|token|key|credential|authorization", re.I)
 
 _T = TypeVar("_T")
@@ -106,20 +119,22 @@ class TokenSource(Protocol):
 class Dump:
     """The CSV of an action's rejected rows, to be iterated over once, in chunks of bytes."""
 
-    def __init__(self, chunks: Iterator[bytes], cap: int) -> None:
-        self._chunks = chunks
+    def __init__(self, first: bytes, rest: Generator[bytes], cap: int) -> None:
+        self._first = first
+        self._rest = rest
         self._left = cap
         self.truncated = False
         """Whether the dump was longer than the cap and was cut there; known after the last chunk."""
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the rows; `Unknown` when the dump breaks off."""
-        for chunk in self._chunks:
-            self.truncated = len(chunk) > self._left
-            yield chunk[: self._left]
-            self._left -= len(chunk)
-            if self.truncated:
-                return
+        with closing(self._rest):
+            for chunk in chain((self._first,), self._rest):
+                self.truncated = len(chunk) > self._left
+                yield chunk[: self._left]
+                self._left -= len(chunk)
+                if self.truncated:
+                    return
 
 
 class CloudWorks:
@@ -235,9 +250,6 @@ class CloudWorks:
 
     def _tell(self, method: str, path: str, decode: Callable[[Answer], _T], body: object = None) -> _T:
         """Send, once, what may change something, and decode the successful answer."""
-        # A kept connection may have died unseen while the function was frozen, and a request sent into it would look
-        # like one whose answer was lost. So each such request goes over a new one.
-        self._http.clear()
         request, response = self._sent(method, path, self._limits, body)
         return _decoded(request, read(response, request, self._limits.body), decode)
 
@@ -251,9 +263,9 @@ class CloudWorks:
         chunks = received(response, request)
         first = next(chunks, b"")
         if first.lstrip()[:1] in (b"{", b"<"):
-            response.close()
+            chunks.close()
             raise Unknown(f"{request.asked}: answered {response.status} with something that is no CSV.")
-        return Dump(chain((first,), chunks), cap) if first else None
+        return Dump(first, chunks, cap) if first else None
 
     def _sent(
         self, method: str, path: str, limits: Limits, body: object = None, accept: str = "application/json"
@@ -295,7 +307,8 @@ class CloudWorks:
 
 
 def _failure(request: Request, answer: Answer) -> CloudWorksError:
-    remedy = _REMEDIES.get(answer.status, "")
+    known = (remedy for words, remedy in _KNOWN.items() if words.lower() in answer.message.lower())
+    remedy = next(known, _REMEDIES.get(answer.status, ""))
     if answer.status == HTTPStatus.NOT_FOUND and answer.is_html:
         remedy = "That is no page of CloudWorks; check CLOUDWORKS_URL, its version (/2/0) included."
     return failure(request, answer, remedy)

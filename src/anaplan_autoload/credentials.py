@@ -107,7 +107,7 @@ class BasicCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
     username: str
     password: str
 
-    def login(self, now_ms: int) -> Login:  # noqa: ARG002  (certificates need the time)
+    def login(self, now_ms: int) -> Login:
         """The log-in for these credentials."""
         return Login("Basic " + _base64(f"{self.username}:{self.password}".encode()), hidden=(self.password,))
 

@@ -20,7 +20,7 @@ from msgspec import Struct
 from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Generator, Iterable, Mapping
 
     from urllib3 import BaseHTTPResponse, PoolManager
 
@@ -199,8 +199,9 @@ class _Envelope(Struct, frozen=True):
 
 
 def http_pool() -> PoolManager:
-    """A pool of connections that verifies certificates and leaves every decision to repeat a request to us."""
-    return urllib3.PoolManager(retries=False, cert_reqs="CERT_REQUIRED")
+    """What opens connections: certificates are verified, and every decision to repeat a request is left to us."""
+    # One context for all connections: each of its own would read the certificate authorities anew.
+    return urllib3.PoolManager(retries=False, ssl_context=ssl.create_default_context())
 
 
 def checked_url(url: str) -> str:
@@ -226,6 +227,9 @@ def opened(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Base
 
     Raises `NotSent` or `Unknown`.
     """
+    # A connection that is kept may die unseen while the function is frozen, and a request sent into it looks like one
+    # whose answer was lost. So each request goes over a new one.
+    http.clear()
     try:
         return http.request(
             request.method,
@@ -262,7 +266,7 @@ def read(response: BaseHTTPResponse, request: Request, cap: int = LIMITS.body) -
     return Answer(response.status, response.headers, bytes(body))
 
 
-def received(response: BaseHTTPResponse, request: Request) -> Iterator[bytes]:
+def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
     """The body of an answer in chunks; `Unknown` when it breaks off. The connection is freed whatever happens."""
     try:
         yield from response.stream(CHUNK)

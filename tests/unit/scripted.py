@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections import deque
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DATE = "Tue, 24 Nov 2026 21:05:00 GMT"
 DATE_MS = 1_795_554_300_000
@@ -106,16 +113,26 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Say nothing: a client that has seen enough hangs up."""
+
+
 @contextmanager
-def scripted() -> Iterator[Script]:
-    """Serve a script on a free port of this machine."""
+def scripted(certificate: Path | None = None) -> Iterator[Script]:
+    """Serve a script on a free port of this machine; with a certificate (PEM, its key included), over TLS."""
     script = Script()
     handler = type("Handler", (_Handler,), {"script": script})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = _Server(("127.0.0.1", 0), handler)
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
-    script.url = f"http://127.0.0.1:{server.server_address[1]}"
+    script.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
     try:
         yield script
     finally:
@@ -123,3 +140,20 @@ def scripted() -> Iterator[Script]:
         server.shutdown()
         server.server_close()
         thread.join(5)
+
+
+def certificate_of(key: rsa.RSAPrivateKey, expiry: datetime) -> str:
+    """A self-signed certificate as PEM, valid for the year before its expiry."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "autoload")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    dated = builder.not_valid_before(expiry - timedelta(days=365)).not_valid_after(expiry)
+    return dated.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+def self_signed(folder: Path) -> Path:
+    """A file with a self-signed certificate, valid today, and its key."""
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    path = folder / "server.pem"
+    path.write_text(pem + certificate_of(key, datetime.now(UTC) + timedelta(days=30)))
+    return path

@@ -22,10 +22,11 @@ from anaplan_autoload.cloudworks import (
     http_pool,
 )
 from anaplan_autoload.transport import Answer, Request, checked_url
-from tests.unit.scripted import DATE_MS, Reply, Script, scripted
+from tests.unit.scripted import DATE_MS, Reply, Script, scripted, self_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 CANARY = "canary-token-0123456789"
 FRESH = "canary-fresh-9876543210"
@@ -118,6 +119,7 @@ def test_a_refusal_of_a_fresh_token_is_believed_and_names_the_role(client: Cloud
     ("status", "said", "remedy"),
     [
         (400, "Bad", "at least two enabled steps"),
+        (400, "Duplicate resource name not allowed", "another name"),
         (404, "Resource not found", "Check the id"),
         (452, "Tenant not entitled", "Restricted Integration User"),
     ],
@@ -216,16 +218,24 @@ def test_a_server_that_cannot_be_reached_was_sent_nothing(pauses: list[float]) -
     assert pauses == []
 
 
-def test_a_run_is_asked_for_on_a_connection_of_its_own(client: CloudWorks, script: Script) -> None:
-    script.answer(200, RUNNING).answer(200, RUNNING).answer(200, STARTED)
-    client.run("r1")
+def test_no_request_is_sent_into_a_connection_that_may_have_died_in_the_meantime(
+    client: CloudWorks, script: Script
+) -> None:
+    script.answer(200, RUNNING).answer(403, {}).answer(200, STARTED)
     client.run("r1")
     client.run_integration("i1")
-    first, second, start = (seen.port for seen in script.requests)
-    assert first == second != start
+    assert len({seen.port for seen in script.requests}) == 3
 
 
 # Where tokens go.
+
+
+def test_a_server_that_cannot_prove_its_name_is_sent_nothing(tmp_path: Path, pauses: list[float]) -> None:
+    with scripted(certificate=self_signed(tmp_path)) as script, http_pool() as http:
+        client = CloudWorks(http, script.url, Issuer(), limits=QUICK, sleep=pauses.append)
+        with pytest.raises(NotSent, match="cannot be trusted"):
+            client.run_integration("i1")
+        assert script.requests == []
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

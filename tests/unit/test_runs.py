@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from anaplan_autoload import runs
 from anaplan_autoload.runs import Run, RunError, rows_left_out
@@ -147,7 +150,7 @@ def test_a_run_that_did_not_fail_has_nothing_to_heal() -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "text"),
+    ("value", "text"),
     [
         ("2026-06-19T01:30:16.000Z", "2026-06-19T01:30:16.000Z"),
         ("2026-06-19T01:30:16Z", "2026-06-19T01:30:16.000Z"),
@@ -163,15 +166,15 @@ def test_a_run_that_did_not_fail_has_nothing_to_heal() -> None:
         ("1781832616123", "2026-06-19T01:30:16.123Z"),
     ],
 )
-def test_every_form_of_a_time_is_normalised(given: str | float, text: str) -> None:
-    assert runs.iso(given) == text
-    assert status(startDate=given).started_at == text
+def test_every_form_of_a_time_is_normalised(value: str | float, text: str) -> None:
+    assert runs.iso(value) == text
+    assert status(startDate=value).started_at == text
 
 
-@pytest.mark.parametrize("given", ["soon", "2026-13-01T00:00:00Z", 1e30, float("inf"), ""])
-def test_what_is_no_time_is_refused(given: str | float) -> None:
+@pytest.mark.parametrize("value", ["soon", "2026-13-01T00:00:00Z", 1e30, float("inf"), ""])
+def test_what_is_no_time_is_refused(value: str | float) -> None:
     with pytest.raises(ValueError, match="is no time"):
-        runs.iso(given)
+        runs.iso(value)
 
 
 def history(**fields: object) -> runs.History:
@@ -202,7 +205,7 @@ def test_a_last_run_may_be_text() -> None:
 
 @pytest.mark.parametrize("record", [{}, {"id": 7}, {"id": "r", "startDate": "soon"}, {"id": "r", "message": {}}])
 def test_a_history_that_cannot_be_read_is_refused_rather_than_guessed_at(record: dict[str, object]) -> None:
-    with pytest.raises(ValueError):  # noqa: PT011  (the text is the decoder's)
+    with pytest.raises(ValueError):
         history(history_of_runs={"runs": [record]})
 
 
@@ -317,3 +320,41 @@ def test_a_queued_flow_counts_as_running() -> None:
 def test_a_listing_without_its_key_is_empty() -> None:
     assert runs.decode_page(b'{"status": {"code": 200}}', "connections") == ([], None)
     assert runs.decode_page(b'{"connections": null, "meta": null}', "connections") == ([], None)
+
+
+FIELDS = st.sampled_from(
+    ["run", "runs", "history_of_runs", "integrationFlow", "steps", "latestRun", "errorMessages", "errorMessage"]
+    + ["meta", "paging", "totalSize", "integrations", "id", "startDate", "endDate", "success", "message"]
+    + ["executionErrorCode", "occurrences", "values"]
+)
+ANYTHING = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(FIELDS, inner, max_size=6),
+    max_leaves=30,
+)
+
+
+@given(ANYTHING)
+def test_whatever_comes_is_read_or_refused_with_a_value_error(content: object) -> None:
+    body = json.dumps(content).encode()
+    for decode in (
+        lambda: runs.decode_run(body, "r1"),
+        lambda: runs.decode_run_id(body),
+        lambda: runs.decode_history(body),
+        lambda: runs.decode_flow(body).run_since(0),
+        lambda: runs.decode_errors(body),
+        lambda: runs.decode_page(body, "integrations"),
+    ):
+        with suppress(ValueError):
+            decode()
+
+
+@given(ANYTHING)
+def test_a_run_of_any_content_has_an_outcome_once_it_has_ended(content: object) -> None:
+    with suppress(ValueError):
+        run = status(endDate=ENDED, message=str(content), success=True)
+        assert run.outcome in ("loaded", "partial")
