@@ -42,10 +42,14 @@ class Serving(Struct, frozen=True):
 
 @contextmanager
 def serve(simulator: Simulator, port: int = 0) -> Iterator[Serving]:
-    """Serve until the end of the `with` block, which closes all connections; port 0 takes any free one."""
+    """Serve until the end of the `with` block, which closes all connections; port 0 takes any free one.
+
+    A simulator may be served again, on the same port if need be: an outage that its memory survives.
+    """
     server = _Server(simulator, port)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="cloudworks", daemon=True)
     thread.start()
+    simulator.open()
     try:
         yield Serving(server.server_address[1])
     finally:

@@ -74,7 +74,7 @@ class Simulator:
         self._lock = RLock()
         self._timer: Timer | None = None
         self._wakes_at: float | None = None
-        self._real_time = clock is time.time
+        self._real_time = self._timed = clock is time.time
         self._world = World(buckets, self.settings, clock, Random(seed))  # noqa: S311 (nothing here is secret)
         self._worker = Worker(self._world)
         self._engine = Engine(self._world, self._worker)
@@ -206,10 +206,16 @@ class Simulator:
             self._engine.settle()
             self._wake_later()
 
-    def close(self) -> None:
-        """Stop the timer."""
+    def open(self) -> None:
+        """Let the timer of a real clock work (again): it does from the beginning, and until `close`."""
         with self._lock:
-            self._real_time = False
+            self._timed = self._real_time
+            self._wake_later()
+
+    def close(self) -> None:
+        """Stop the timer: from now on nothing is read or written unless somebody looks."""
+        with self._lock:
+            self._timed = False
             self._stop_timer()
 
     # What the server asks
@@ -309,7 +315,7 @@ class Simulator:
 
     def _wake_later(self) -> None:
         """Settle again when the next run starts or ends, even if nobody asks for anything then."""
-        if not self._real_time:
+        if not self._timed:
             return
         at = self._engine.next_change()
         if at == self._wakes_at:
@@ -330,3 +336,4 @@ class Simulator:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._wakes_at = None

@@ -9,6 +9,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -396,6 +397,28 @@ def test_dates_and_the_date_header_are_in_whole_seconds_of_a_clock_that_may_be_a
     answer = anaplan.send("GET", f"/2/0/integrations/run/{anaplan.run()}", Authorization=f"Bearer {anaplan.token}")
     assert answer.json()["run"]["startDate"] == "2026-11-24T12:00:04.000Z"
     assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == NOON + 4
+
+
+def test_of_many_orders_at_once_one_starts_a_run(anaplan: Anaplan) -> None:
+    def order(_: int) -> int:
+        header = f"Bearer {anaplan.token}"
+        return anaplan.send("POST", f"/2/0/integrations/{anaplan.id}/run", Authorization=header).status
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(order, range(8))) == [200] + [409] * 7
+    assert len(anaplan.simulator.runs) == 1
+
+
+def test_an_outage_leaves_runs_as_they_are() -> None:
+    simulator = Simulator(MemoryBuckets(), clock=Clock())
+    with serve(simulator) as before:
+        anaplan = Anaplan(simulator, MemoryBuckets(), Clock(), before.auth_url)
+        run_id = anaplan.run()
+    with pytest.raises(urllib3.exceptions.HTTPError):
+        anaplan.run()
+    with serve(simulator, before.port):
+        assert anaplan.status(run_id)["message"] == "Running"
+        anaplan.http.clear()
 
 
 def test_a_run_that_hangs_never_ends(anaplan: Anaplan) -> None:
@@ -1230,7 +1253,7 @@ def test_a_connection_to_a_bucket_that_does_not_exist_is_refused(s3: Any) -> Non
 def test_the_simulator_runs_alone_and_ends_when_told() -> None:
     root = Path(__file__).parents[2]
     command = [sys.executable, "-m", "local.cloudworks", "--bucket", "inbox", "--integration", f"Accounts={FILE}"]
-    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 (our own)
         assert process.stdout is not None
         told = dict(process.stdout.readline().strip().split("=" if index else ": ") for index in range(3))
         url = told["CLOUDWORKS_URL"]
