@@ -302,7 +302,7 @@ def without(record: Json, *names: str) -> Json:
         ([s3_record()], "got a value of type list"),
         ({}, "got an object with the keys none"),
         ({"hello": "world"}, "got an object with the keys 'hello'"),
-        ({str(number): 0 for number in range(20)}, "and 12 more"),
+        ({str(number): 0 for number in range(20)}, "'6', '7' and 12 more"),
         ({"Records": []}, "`$.Records`"),
         ({"Records": {}}, "Expected `array`, got `object`"),
         (records("x"), "record 0 not understood"),
@@ -336,6 +336,8 @@ def without(record: Json, *names: str) -> Json:
         ({"drain": "a b"}, "drain event"),
         ({"drain": "a\n"}, "drain event"),
         ({"drain": "a", "sweep": True}, "unknown field `sweep`"),
+        ({"sweep": True, "lane": "a"}, "unknown field `lane`"),
+        ({"load": {"bucket": "inbox", "key": "a.csv", "request_id": "r"}, "lane": "a"}, "unknown field `lane`"),
         ({"sweep": False}, 'expected {"sweep": true}'),
         ({"sweep": 1}, "`$.sweep`"),
         ({"load": {"bucket": "inbox", "key": "a.csv"}}, "missing required field `request_id`"),
@@ -354,6 +356,11 @@ def test_what_cannot_be_understood_is_refused_and_says_where(event: object, text
 def test_a_refusal_says_what_was_expected() -> None:
     with pytest.raises(UnknownEvent, match=r'"Object Created".*"drain".*"sweep".*"load"'):
         parse({"hello": "world"})
+
+
+def test_a_refusal_names_up_to_eight_keys_shortened() -> None:
+    with pytest.raises(UnknownEvent, match=r"got an object with the keys 'a{40}', '1', '2', '3', '4', '5', '6', '7'$"):
+        parse({"a" * 50: 0} | {str(number): 0 for number in range(1, 8)})
 
 
 def test_one_bad_record_refuses_the_whole_event_so_that_it_is_kept_as_a_dead_letter() -> None:
