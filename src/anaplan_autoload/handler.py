@@ -272,7 +272,7 @@ class Execution:
 
     def tell_overdue(self, lease: Lease, batch: Batch, reason: str) -> Batch:
         """Announce, once, that a batch takes longer than its route allows."""
-        return self.act(steps.announce_overdue, lease, batch, reason)
+        return self.act(steps.announce_overdue, lease, batch, reason).batch
 
     # Durable operations.
 
@@ -328,7 +328,7 @@ def make_handler(services: Callable[[], Services]) -> Callable[[Any, LambdaConte
 
 @cache
 def _logger(level: str) -> Logger:
-    return Logger(service="anaplan-autoload", level=level)
+    return Logger(service="anaplan-autoload", level=level, location=None)
 
 
 @cache

@@ -37,10 +37,11 @@ from anaplan_autoload.runs import epoch_ms
 from anaplan_autoload.staging import PartedCopy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from aws_durable_execution_sdk_python.types import StepContext, WaitForConditionCheckContext
 
+    from anaplan_autoload.cloudworks import Dump
     from anaplan_autoload.events import Drain, Load, Uploads
     from anaplan_autoload.protocol import UploadState
     from anaplan_autoload.report import Report, ReportedError
@@ -364,7 +365,7 @@ def _not_now(services: Services, lease: Lease, batch: Batch, error: CloudWorksEr
 # Reconciling.
 
 
-class Sighting(Struct, frozen=True):
+class Sighting(Struct, frozen=True, tag="sighting"):
     """What the run history says, and the batch as the ledger has it."""
 
     batch: Batch
@@ -416,7 +417,7 @@ def _history(services: Services, batch: Batch, since: int) -> tuple[list[Run], i
             return runs, ahead
 
 
-class Vacancy(Struct, frozen=True):
+class Vacancy(Struct, frozen=True, tag="vacancy"):
     """Whether the integration is free to be run."""
 
     free: bool
@@ -527,7 +528,7 @@ def _run(services: Services, batch: Batch, now: int, unknown_since: int | None) 
 # Finishing.
 
 
-class Recorded(Struct, frozen=True):
+class Recorded(Struct, frozen=True, tag="recorded"):
     """A line of the load history: its sort key, and what it says."""
 
     sk: str
@@ -572,7 +573,7 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
         services.ledger.note_author(lease, run.author)
     if not record.retried:
         return Recorded(record.sk, record.outcome, run.id, batch)
-    _report(step, record, batch.oldest, ())
+    _tell_of_retry(step, record, batch)
     again = msgspec.structs.replace(
         batch, run_id=None, posted_at=None, lost_since=None, retries=batch.retries + 1, opened_at=now
     )
@@ -580,6 +581,15 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
     if services.ledger.renew(lease, services.clock(), again, not_before=now + wait * 1000) is None:
         return Stop("left", LOST)
     return Recorded(record.sk, record.outcome, run.id, again, retry_in=wait)
+
+
+def _tell_of_retry(step: StepContext, record: RunRecord, batch: Batch) -> None:
+    """A failed run that is started again is logged and counted, not announced."""
+    from anaplan_autoload import report
+
+    described = _described(record, ())
+    report.log_run(step.logger, described, retrying=True)
+    report.write_metrics(described, oldest=batch.oldest, retrying=True)
 
 
 def _details(
@@ -598,13 +608,8 @@ def _details(
             return errors, None
         prefix = report.report_prefix(batch.route.name, run.ended_at, run.id)
         url = report.save_errors(services.s3, bucket, prefix, map(_reported, errors)) if errors else None
-        actions = dict.fromkeys(error.action_id for error in errors if error.dump) or {None: None}
-        for action_id in actions:
-            chunks = services.cloudworks.dump(run.id, action_id, cap=DUMP_BYTES)
-            if chunks is not None:
-                url = report.save_rejected_rows(
-                    services.s3, bucket, prefix, f"rejected-{action_id}" if action_id else "rejected", chunks
-                )
+        for name, chunks in _dumps(services, run.id, errors):
+            url = report.save_rejected_rows(services.s3, bucket, prefix, name, chunks)
     except LoginRefused:
         return (), None
     except (CloudWorksError, BotoCoreError, ClientError) as error:
@@ -613,6 +618,18 @@ def _details(
         step.logger.warning("The run's errors could not be fetched", extra={"run_id": run.id, "reason": str(error)})
         return (), None
     return errors, url
+
+
+def _dumps(services: Services, run_id: str, errors: Sequence[RunError]) -> Iterator[tuple[str, Dump]]:
+    """The run's dumps, each under a name: an import has one of its own, a process one for every import in it."""
+    whole = services.cloudworks.dump(run_id, cap=DUMP_BYTES)
+    if whole is not None:
+        yield "rejected", whole
+        return
+    for action_id in dict.fromkeys(error.action_id for error in errors if error.dump and error.action_id):
+        of_action = services.cloudworks.dump(run_id, action_id, cap=DUMP_BYTES)
+        if of_action is not None:
+            yield f"rejected-{action_id}", of_action
 
 
 def record_failure(
@@ -649,27 +666,27 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
     record = services.ledger.run(lease.lane, recorded.sk)
     if record is None or record.announced:
         return None
-    batch = recorded.batch
-    uploads = _uploads(services, lease.lane, batch)
-    described = _report(step, record, batch.oldest, uploads)
     from anaplan_autoload import report
 
+    batch = recorded.batch
+    described = _described(record, _uploads(services, lease.lane, batch))
     try:
         report.publish(services.sns, services.settings.topic_arn, described)
+        services.ledger.mark_announced(record)
     except (BotoCoreError, ClientError):
         if batch.attempts < protocol.MAX_ATTEMPTS:
             raise
         step.logger.exception("Nobody could be told of this run; the lane goes on", extra={"report_id": record.id})
-        return None
-    services.ledger.mark_announced(record)
+    report.log_run(step.logger, described)
+    report.write_metrics(described, oldest=batch.oldest)
     return None
 
 
-def _report(step: StepContext, record: RunRecord, oldest: str, uploads: Sequence[Upload]) -> Report:
-    """Describe a line of the history, and write its log line and metrics."""
-    from anaplan_autoload import report
+def _described(record: RunRecord, uploads: Sequence[Upload]) -> Report:
+    """A line of the history as subscribers get it."""
+    from anaplan_autoload.report import Report, ReportedUpload
 
-    described = report.Report(
+    return Report(
         id=record.id,
         outcome=record.outcome,
         route=record.route,
@@ -680,15 +697,12 @@ def _report(step: StepContext, record: RunRecord, oldest: str, uploads: Sequence
         ended_at=record.ended_at,
         message=record.message,
         error_code=record.error_code,
-        uploads=tuple(report.ReportedUpload.of(upload) for upload in uploads),
+        uploads=tuple(map(ReportedUpload.of, uploads)),
         uploads_total=record.uploads_total,
         errors=tuple(map(_reported, record.errors)),
         errors_total=record.errors_total,
         report_url=record.report_url,
     )
-    report.log_run(step.logger, described, retrying=record.retried)
-    report.write_metrics(described, oldest=oldest, retrying=record.retried)
-    return described
 
 
 def _reported(error: RunError) -> ReportedError:
@@ -702,15 +716,19 @@ def _uploads(services: Services, lane: str, batch: Batch) -> list[Upload]:
     return [record.upload for record in records]
 
 
-def announce_overdue(
-    step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str
-) -> Batch | Stop:
+class Told(Struct, frozen=True, tag="told"):
+    """Everyone knows that the batch is overdue, and so does the batch."""
+
+    batch: Batch
+
+
+def announce_overdue(step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str) -> Told | Stop:
     """Tell everyone, once, that a batch takes longer than its route allows; it is followed further."""
     if services.ledger.renew(lease, services.clock()) is None:
         return Stop("left", LOST)
     _tell(step, services, lease, batch, "overdue", reason)
     told = msgspec.structs.replace(batch, overdue=True)
-    return told if services.ledger.renew(lease, services.clock(), told) else Stop("left", LOST)
+    return Told(told) if services.ledger.renew(lease, services.clock(), told) else Stop("left", LOST)
 
 
 def _tell(

@@ -1,0 +1,315 @@
+"""The whole function in one process: AWS's durable test runner, moto, and the CloudWorks simulator on one virtual clock.
+
+Time passes only where somebody waits: the runner skips durable waits and the clock jumps with them.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Lock, Thread
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+import pytest
+from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
+from botocore.exceptions import ClientError
+from moto import mock_aws
+
+from anaplan_autoload.events import parse
+from anaplan_autoload.handler import make_handler
+from anaplan_autoload.ledger import Ledger
+from anaplan_autoload.protocol import iso
+from anaplan_autoload.services import Services
+from anaplan_autoload.settings import Settings
+from local.cloudworks import PASSWORD, USERNAME, S3Buckets, Simulator, seed, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from aws_durable_execution_sdk_python_testing import DurableFunctionTestResult
+    from local.cloudworks import Reply, Request
+
+BUCKET = "inbox"
+REPORTS = "reports"
+
+
+class Sent:
+    """A Lambda endpoint that accepts asynchronous invocations and keeps their events."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self._lock = Lock()
+
+    def take(self) -> list[dict[str, Any]]:
+        """The events since the last call."""
+        with self._lock:
+            events, self.events = self.events, []
+            return events
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """Serve the endpoint; yields its URL."""
+        sent = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                with sent._lock:
+                    sent.events.append(json.loads(body))
+                self.send_response(202)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Stay quiet."""
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+
+class Autoload:
+    """The function with everything around it; arrange with its parts, act with `upload` and `invoke`."""
+
+    def __init__(self, directory: Path, **changes: Any) -> None:
+        self._stack = ExitStack()
+        self._routes = directory / "routes.toml"
+        self._changes = changes
+        self._arns: list[str] = []
+        self.upload_ids: list[str] = []
+        self._sequence = 0
+        self.sent = Sent()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(mock_aws())
+        self._stack.enter_context(pytest.MonkeyPatch.context()).setenv(
+            "AWS_ENDPOINT_URL_LAMBDA", self._stack.enter_context(self.sent.served())
+        )
+        self._make_aws()
+        self.simulator = Simulator(S3Buckets(self.s3), clock=lambda: self.now() / 1000)
+        self.runner = self._stack.enter_context(DurableFunctionTestRunner(make_handler(self._services)))
+        self.address = self._stack.enter_context(serve(self.simulator))
+        return self
+
+    def routes(self, text: str, **integrations: str) -> dict[str, str]:
+        """Write `routes.toml`, in which `{name}` stands for the id of an integration of that source file."""
+        seeded = seed(self.simulator, BUCKET, list(integrations.items()))
+        self._routes.write_text(text.format(**seeded.integration_ids))
+        self.models = seeded.model_ids
+        return seeded.integration_ids
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def now(self) -> int:
+        """Epoch ms on the one clock."""
+        return int(self.runner._clock.now().timestamp() * 1000)
+
+    # Act.
+
+    def upload(self, key: str, content: str | bytes, *, at: int | None = None) -> dict[str, Any]:
+        """Put an object; returns its event, which is for the test to invoke."""
+        body = content.encode() if isinstance(content, str) else content
+        answer = self.s3.put_object(Bucket=BUCKET, Key=key, Body=body)
+        now = at or self.now()
+        self._sequence += 1
+        etag, version = answer["ETag"].strip('"'), answer.get("VersionId")
+        event = s3_event(BUCKET, key, len(body), etag, version, iso(now), f"{self._sequence:016X}")
+        self.upload_ids += [upload.id for upload in parse(event).uploads]
+        return event
+
+    def invoke(self, event: object) -> Any:
+        """Run one execution to its end; returns its result, or raises with its error."""
+        return self.ended(self.start(event))
+
+    def start(self, event: object) -> str:
+        """Begin an execution; returns its ARN."""
+        arn = self.runner.run_async(json.dumps(event), execution_name=f"execution-{len(self._arns)}")
+        self._arns.append(arn)
+        return arn
+
+    def ended(self, arn: str) -> Any:
+        """Wait for an execution's end; returns its result, or raises with its error."""
+        result: DurableFunctionTestResult = self.runner.wait_for_result(arn, timeout=60)
+        if result.error is not None:
+            raise ExecutionFailed(result.error.type, result.error.message)
+        return json.loads(result.result) if result.result else None
+
+    def drain(self) -> None:
+        """Run what the function sent itself, and what these send in turn."""
+        while events := self.sent.take():
+            for event in events:
+                self.invoke(event)
+
+    def when(self, method: str, path: str, act: Callable[[], object], *, skip: int = 0) -> None:
+        """Do something the next time (but `skip`) that Anaplan is asked this, before it answers."""
+        handle = self.simulator.handle
+        left = skip
+
+        def watched(request: Request) -> Reply:
+            nonlocal left
+            if request.method == method and re.search(path, request.path):
+                left -= 1
+                if left == -1:
+                    act()
+            return handle(request)
+
+        self.simulator.handle = watched  # type: ignore[method-assign]
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass while nobody waits."""
+        clock = self.runner._clock
+        clock.arm(clock.now() + timedelta(seconds=seconds))
+
+    # Look.
+
+    def messages(self) -> list[dict[str, Any]]:
+        """The JSON documents that subscribers got since the last call."""
+        found: list[dict[str, Any]] = []
+        while batch := self.sqs.receive_message(QueueUrl=self.queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in batch:
+                found.append(json.loads(json.loads(message["Body"])["Message"]))
+                self.sqs.delete_message(QueueUrl=self.queue, ReceiptHandle=message["ReceiptHandle"])
+        return found
+
+    def lane(self) -> str:
+        """The lane of the first route."""
+        return next(iter(self._services().routes)).lane_id
+
+    @staticmethod
+    def metrics(printed: str, name: str) -> list[dict[str, Any]]:
+        """The EMF documents with this metric among what the function printed."""
+        documents = [json.loads(line) for line in printed.splitlines() if '"_aws"' in line]
+        return [document for document in documents if name in document]
+
+    def operations(self) -> list[str]:
+        """The names of the last execution's durable operations, in order."""
+        execution = self.runner._store.load(self._arns[-1])
+        return [operation.name for operation in execution.operations if operation.name]
+
+    def record_calls(self) -> list[str]:
+        """A list that fills with the calls to DynamoDB, and with the requests for runs, in order."""
+        calls: list[str] = []
+        services = self._services()
+        services.ledger._client.meta.events.register(
+            "before-call.dynamodb.*", lambda model, **_: calls.append(model.name)
+        )
+        self.when("POST", "/run$", lambda: calls.append("POST run"))
+        return calls
+
+    def runs_asked_for(self) -> int:
+        """How many requests for a run CloudWorks received."""
+        return sum(seen.method == "POST" and seen.path.endswith("/run") for seen in self.simulator.requests)
+
+    # Arrange.
+
+    def _services(self) -> Services:
+        if not hasattr(self, "services"):
+            self.services = Services(self.settings(), clock=self.now)
+            self.services.s3.meta.events.register("before-parameter-build.s3.CopyObject", self._check_etag)
+        return self.services
+
+    def change(self, **settings: Any) -> None:
+        """Let the function go on with other settings, as a new version of it would."""
+        self._changes |= settings
+        self.__dict__.pop("services", None)
+
+    def settings(self) -> Settings:
+        """The function's settings, with the test's changes."""
+        base: dict[str, Any] = {
+            "secret_id": "anaplan",
+            "ledger_table": "ledger",
+            "topic_arn": self.topic,
+            "auth_url": self.address.auth_url,
+            "cloudworks_url": self.address.cloudworks_url,
+            "function_name": "autoload",
+            "reports_bucket": REPORTS,
+            "routes_file": self._routes,
+        }
+        return Settings(**{**base, **self._changes})
+
+    def _check_etag(self, params: dict[str, Any], **_: object) -> None:
+        """S3 copies only what matches `CopySourceIfMatch`; moto does not look at it."""
+        if expected := params.get("CopySourceIfMatch"):
+            source = params["CopySource"]
+            found = self.s3.head_object(Bucket=source["Bucket"], Key=source["Key"])["ETag"].strip('"')
+            if found != expected:
+                raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": "moto"}}, "CopyObject")
+
+    def set_secret(self, username: str = USERNAME, password: str = PASSWORD) -> None:
+        """Give the secret a new version."""
+        self.secrets.put_secret_value(
+            SecretId="anaplan", SecretString=json.dumps({"username": username, "password": password})
+        )
+
+    def _make_aws(self) -> None:
+        self.s3 = boto3.client("s3")
+        self.sqs = boto3.client("sqs")
+        self.sns = boto3.client("sns")
+        self.secrets = boto3.client("secretsmanager")
+        dynamodb = boto3.client("dynamodb")
+        for bucket in (BUCKET, REPORTS):
+            self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+        self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+        self.topic = self.sns.create_topic(Name="alerts")["TopicArn"]
+        self.queue = self.sqs.create_queue(QueueName="subscriber")["QueueUrl"]
+        queue_arn = self.sqs.get_queue_attributes(QueueUrl=self.queue, AttributeNames=["QueueArn"])["Attributes"]
+        self.sns.subscribe(TopicArn=self.topic, Protocol="sqs", Endpoint=queue_arn["QueueArn"])
+        self.secrets.create_secret(
+            Name="anaplan", SecretString=json.dumps({"username": USERNAME, "password": PASSWORD})
+        )
+        dynamodb.create_table(
+            TableName="ledger",
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "waiting")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            LocalSecondaryIndexes=[
+                {
+                    "IndexName": "waiting",
+                    "KeySchema": [
+                        {"AttributeName": "pk", "KeyType": "HASH"},
+                        {"AttributeName": "waiting", "KeyType": "RANGE"},
+                    ],
+                    "Projection": {"ProjectionType": "ALL"},
+                }
+            ],
+        )
+        self.ledger = Ledger(dynamodb, "ledger", 180_000)
+
+
+class ExecutionFailed(Exception):
+    """The execution ended as failed."""
+
+
+def s3_event(
+    bucket: str, key: str, size: int, etag: str, version_id: str | None, event_time: str, sequencer: str
+) -> dict[str, Any]:
+    """An S3 notification as S3 sends it, with one record."""
+    from urllib.parse import quote_plus
+
+    described: dict[str, Any] = {"key": quote_plus(key, safe="/"), "size": size, "eTag": etag, "sequencer": sequencer}
+    if version_id:
+        described["versionId"] = version_id
+    return {
+        "Records": [
+            {
+                "eventVersion": "2.1",
+                "eventSource": "aws:s3",
+                "awsRegion": "eu-west-1",
+                "eventTime": event_time,
+                "eventName": "ObjectCreated:Put",
+                "s3": {"s3SchemaVersion": "1.0", "bucket": {"name": bucket}, "object": described},
+            }
+        ]
+    }

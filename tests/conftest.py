@@ -1,0 +1,24 @@
+"""What all tests share: Hypothesis' profiles, and an AWS environment that leads nowhere."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("default", max_examples=60, deadline=None, print_blob=True)
+settings.register_profile(
+    "nightly", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+
+@pytest.fixture(autouse=True)
+def _no_aws_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Credentials and a region of nobody's: a call that escapes a local server is refused, not billed."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDTESTS")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nobodys")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
