@@ -94,6 +94,7 @@ _REMEDIES = {
     HTTPStatus.INTERNAL_SERVER_ERROR: "If it stays, look at the integration in CloudWorks and ask Anaplan's support.",
 }
 _KNOWN = {
+    "already running": "Wait until that run has ended.",
     "Duplicate resource name": "Choose another name.",
     "Credentials are invalid": "Check the access key and its secret, and that the key is active.",
     "Bucket name is invalid": "Check the bucket's name.",

@@ -283,7 +283,7 @@ def failure(request: Request, answer: Answer, remedy: str) -> CloudWorksError:
         return Unknown(
             f"{request.asked}: redirected ({answer.status}) and not followed. Check the URL's host and path."
         )
-    said = quoted(answer.message, request.secrets)
+    said = quoted(answer.message, request.secrets).removesuffix(".")
     said = f' "{said}"' if said else " with a web page" if answer.is_html else ""
     text = f"{request.asked}: answered {_status(answer.status)}{said}. {remedy}".rstrip()
     match answer.status:
