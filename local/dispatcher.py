@@ -89,11 +89,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_any(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        backends = self.server.backends
-        if backends is None:
-            answer = _refusal(503, "ServiceException", "the laptop's AWS is still starting")
-        else:
-            answer = self._answer(backends, body)
+        try:
+            answer = self._answer(body)
+        except (OSError, RuntimeError, http.client.HTTPException) as error:
+            answer = _refusal(503, "ServiceException", str(error))
         with suppress(BrokenPipeError, ConnectionResetError):  # nobody waits for it any more
             self._send(answer)
 
@@ -105,7 +104,10 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the parts behind keep logs of their own."""
 
-    def _answer(self, backends: Backends, body: bytes) -> Answer:
+    def _answer(self, body: bytes) -> Answer:
+        backends = self.server.backends
+        if backends is None:
+            raise RuntimeError("the laptop's AWS is still starting")
         url = urlsplit(self.path)
         if (invoked := INVOKE.fullmatch(url.path)) and self.command == "POST":
             name, qualifier = _split_name(unquote(invoked[1]), parse_qs(url.query).get("Qualifier"))
@@ -144,8 +146,6 @@ class _Handler(BaseHTTPRequestHandler):
             response = connection.getresponse()
             kept = {name: value for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP}
             return Answer(response.status, response.read(), kept)
-        except (OSError, http.client.HTTPException) as error:
-            return _refusal(502, "ServiceException", f"no answer from port {port}: {error}")
         finally:
             connection.close()
 

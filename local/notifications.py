@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from threading import Event, Lock, Thread, Timer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus, unquote_plus
@@ -28,7 +29,7 @@ class Delivery(Struct, frozen=True):
     after_seconds: float = 0.0
 
 
-Route = Callable[[Record], Iterable[Delivery]]
+Travel = Callable[[Record], Iterable[Delivery]]
 """How a record travels: S3 delivers at least once and in no order, so deliveries may be several, or late."""
 
 
@@ -45,7 +46,7 @@ class Notifications:
 
     def __init__(self, s3: S3Client, sqs: SQSClient, send: Callable[[bytes], object]) -> None:
         """`send` starts the function with an event (JSON)."""
-        self.travel: Route = straight
+        self.travel: Travel = straight
         self._s3 = s3
         self._sqs = sqs
         self._send = send
@@ -128,11 +129,10 @@ class Notifications:
         timer.start()
 
     def _arrive(self, timer: Timer, event: bytes) -> None:
-        try:
+        with suppress(OSError):  # the function is shutting down
             self._send(event)
-        finally:
-            with self._lock:
-                self._late.discard(timer)
+        with self._lock:
+            self._late.discard(timer)
 
 
 class _Versions:

@@ -173,7 +173,7 @@ class Pool:
             candidates = [runtime for runtime in self._runtimes if runtime.pid == pid]
         if not candidates:
             return None
-        runtime = random.choice(candidates)
+        runtime = random.choice(candidates)  # noqa: S311 (a die that anyone may predict)
         killed = runtime.pid
         runtime.kill()
         return killed

@@ -9,7 +9,7 @@ with Stack() as stack:
     assert stack.messages()[0].document["outcome"] == "loaded"
 ```
 
-Every part is the real one where there is one for a laptop: AWS's Lambda runtime, its emulator of the durable service, the
+Every part is the real one where a laptop can have it: AWS's Lambda runtime, its emulator of the durable service, the
 project's own function and template. Moto stands for the other services, a simulator for Anaplan. All of it listens
 on free ports of 127.0.0.1 and is gone when the `with` block ends, however it ends.
 """
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
@@ -300,7 +300,8 @@ class Rate:
 
     def _run(self) -> None:
         while not self._closing.wait(self._every_seconds):
-            self._executions.start(self._event)
+            with suppress(OSError):  # shutting down; and the next one makes up for it
+                self._executions.start(self._event)
 
 
 def _moto(port: int) -> tuple[str, ...]:
@@ -308,7 +309,7 @@ def _moto(port: int) -> tuple[str, ...]:
 
 
 def _durable(port: int, lambda_url: str) -> tuple[str, ...]:
-    """The durable service's emulator. It is the runtimes that enforce the function's timeout: queueing does not count."""
+    """The durable service's emulator. The function's timeout is enforced at the runtimes: queueing does not count."""
     return (
         *(sys.executable, "-m", "aws_durable_execution_sdk_python_testing.cli", "start-server"),
         *("--host", HOST, "--port", str(port), "--log-level", "WARNING", "--store-type", "memory"),
@@ -335,3 +336,9 @@ def _lambdas_own(function: Function) -> dict[str, str]:
         "LAMBDA_TASK_ROOT": str(ROOT / "src"),
         "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
     }
+
+
+if __name__ == "__main__":
+    from local.console import main  # here, as it is made of this module
+
+    main()
