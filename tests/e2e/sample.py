@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import time
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 from aws_durable_execution_sdk_python import DurableContext, StepContext, durable_execution, durable_step
@@ -11,21 +13,31 @@ from aws_durable_execution_sdk_python.config import Duration
 
 
 @durable_step
-def look(_: StepContext, event: dict[str, Any]) -> str:
-    """Note that the event was seen, as slowly as it asks for."""
-    print(f"looking {event.get('name')}", flush=True)  # noqa: T201 (what a function prints is its log)
-    time.sleep(event.get("seconds", 0))
-    return str(event.get("name"))
+def look(_: StepContext, event: dict[str, Any], what: str) -> str:
+    """Note what was looked at; takes `seconds`, unless the file `once` says that this was done before."""
+    print(f"looking {what} at {event['name']}", flush=True)  # noqa: T201 (what a function prints is its log)
+    once = Path(event["once"]) if "once" in event else None
+    if once is None or not once.exists():
+        if once is not None:
+            once.touch()
+        time.sleep(event.get("seconds", 0))
+    return what
+
+
+@cache
+def routes() -> str:
+    """The routes as they were when this runtime first needed them."""
+    return Path(os.environ["ROUTES_FILE"]).read_text()
 
 
 @durable_execution
 def handler(event: dict[str, Any], context: DurableContext) -> dict[str, Any]:
     """Do what the event says."""
-    if "Records" in event:
-        return {"object": event["Records"][0]["s3"]["object"]}
-    first = context.step(look(event))
-    context.wait(Duration.from_seconds(1))
+    if "name" not in event:
+        return {"event": event}
+    first = context.step(look(event, "first"))
+    context.wait(Duration.from_seconds(event.get("wait", 1)))
     if event.get("fail"):
         raise ValueError("told to fail")
-    second = context.step(look(event))
-    return {"steps": [first, second], "ledger": os.environ["LEDGER_TABLE"]}
+    second = context.step(look(event, "again"))
+    return {"steps": [first, second], "ledger": os.environ["LEDGER_TABLE"], "routes": routes()}
