@@ -1,4 +1,4 @@
-"""The whole function in one process: AWS's durable test runner, moto, and the CloudWorks simulator on one virtual clock.
+"""The whole function in one process: AWS's durable test runner, moto, the CloudWorks simulator, one virtual clock.
 
 Time passes only where somebody waits: the runner skips durable waits and the clock jumps with them.
 """
@@ -13,6 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import quote_plus, unquote
 
 import boto3
 import pytest
@@ -20,7 +21,7 @@ from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from anaplan_autoload.events import parse
+from anaplan_autoload.events import Uploads, parse
 from anaplan_autoload.handler import make_handler
 from anaplan_autoload.ledger import Ledger
 from anaplan_autoload.protocol import iso
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aws_durable_execution_sdk_python_testing import DurableFunctionTestResult
+
     from local.cloudworks import Reply, Request
 
 BUCKET = "inbox"
@@ -126,7 +128,8 @@ class Autoload:
         self._sequence += 1
         etag, version = answer["ETag"].strip('"'), answer.get("VersionId")
         event = s3_event(BUCKET, key, len(body), etag, version, iso(now), f"{self._sequence:016X}")
-        self.upload_ids += [upload.id for upload in parse(event).uploads]
+        parsed = parse(event)
+        self.upload_ids += [upload.id for upload in parsed.uploads] if isinstance(parsed, Uploads) else []
         return event
 
     def invoke(self, event: object) -> Any:
@@ -135,7 +138,7 @@ class Autoload:
 
     def start(self, event: object) -> str:
         """Begin an execution; returns its ARN."""
-        arn = self.runner.run_async(json.dumps(event), execution_name=f"execution-{len(self._arns)}")
+        arn: str = self.runner.run_async(json.dumps(event), execution_name=f"execution-{len(self._arns)}")
         self._arns.append(arn)
         return arn
 
@@ -242,8 +245,8 @@ class Autoload:
     def _check_etag(self, params: dict[str, Any], **_: object) -> None:
         """S3 copies only what matches `CopySourceIfMatch`; moto does not look at it."""
         if expected := params.get("CopySourceIfMatch"):
-            source = params["CopySource"]
-            found = self.s3.head_object(Bucket=source["Bucket"], Key=source["Key"])["ETag"].strip('"')
+            bucket, _slash, key = unquote(params["CopySource"]).partition("/")
+            found = self.s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')
             if found != expected:
                 raise ClientError({"Error": {"Code": "PreconditionFailed", "Message": "moto"}}, "CopyObject")
 
@@ -296,8 +299,6 @@ def s3_event(
     bucket: str, key: str, size: int, etag: str, version_id: str | None, event_time: str, sequencer: str
 ) -> dict[str, Any]:
     """An S3 notification as S3 sends it, with one record."""
-    from urllib.parse import quote_plus
-
     described: dict[str, Any] = {"key": quote_plus(key, safe="/"), "size": size, "eTag": etag, "sequencer": sequencer}
     if version_id:
         described["versionId"] = version_id

@@ -76,7 +76,24 @@ class Upload(Struct, frozen=True, omit_defaults=True):
     def order(self) -> str:
         """Sorts uploads oldest first: by event time, and within one key by sequencer, right-padded with zeros."""
         key = sha256(f"{self.bucket}\0{self.key}".encode()).hexdigest()[:16]
-        return f"{self.event_time}#{key}#{self.sequencer:0<32}"
+        return f"{self.event_time}#{key}#{_comparable(self.sequencer)}"
+
+    def is_older_than(self, other: Upload) -> bool:
+        """Whether another upload of the same key put newer data there.
+
+        The sequencer decides. Without it (a requested reload) times do, by the second: EventBridge and `Last-Modified`
+        tell no more. The same data is never older than itself.
+        """
+        if self.version_id and self.version_id == other.version_id:
+            return False
+        if self.sequencer and other.sequencer:
+            return _comparable(self.sequencer) < _comparable(other.sequencer)
+        return self.etag != other.etag and self.event_time[:19] < other.event_time[:19]
+
+
+def _comparable(sequencer: str) -> str:
+    """Sequencers differ in length, and are compared as if padded with zeros on the right."""
+    return f"{sequencer:0<32}"
 
 
 class Uploads(Struct, frozen=True):

@@ -148,7 +148,9 @@ class Execution:
             recorded = self.act(steps.record_run, lease, batch, run)
             if recorded.retry_in is None:
                 return recorded
-            batch = self.wait_with_lease(lease, recorded.batch, recorded.retry_in, "a failed run is about to be retried")
+            batch = self.wait_with_lease(
+                lease, recorded.batch, recorded.retry_in, "a failed run is about to be retried"
+            )
 
     def start(self, lease: Lease, batch: Batch) -> Batch | TurnedDown | Superseded:
         """Get the batch's run going: returns the batch with its run's id, or why there is none."""
@@ -236,7 +238,9 @@ class Execution:
             waited += delay
             vacancy = self.act(steps.check_vacancy, lease, batch)
             if vacancy.overdue:
-                batch = self.tell_overdue(lease, batch, "The integration is busy with a run that somebody else started.")
+                batch = self.tell_overdue(
+                    lease, batch, "The integration is busy with a run that somebody else started."
+                )
             if vacancy.free:
                 return batch, waited
 

@@ -173,9 +173,7 @@ class Ledger:
                 break
         return found
 
-    def finish_uploads(
-        self, lane: str, ids: Iterable[str], state: UploadState, run_id: str | None, now: int
-    ) -> int:
+    def finish_uploads(self, lane: str, ids: Iterable[str], state: UploadState, run_id: str | None, now: int) -> int:
         """Give waiting uploads their final state; those that have one already keep it. Returns how many changed."""
         changed = 0
         for upload_id in ids:
@@ -198,22 +196,12 @@ class Ledger:
         return msgspec.convert(item, Upload, strict=False) if item else None
 
     def remember_loaded(self, lane: str, upload: Upload, now: int) -> None:
-        """Note that this upload's data is in Anaplan, unless newer data of its key is."""
-        self._conditional(
-            self._client.put_item,
-            TableName=self._table,
-            Item=_encode(
-                {
-                    **_key(lane, _loaded_key(upload)),
-                    **msgspec.to_builtins(upload),
-                    "order": upload.order,
-                    "ttl": _ttl(now, UPLOAD_DAYS),
-                }
-            ),
-            ConditionExpression="attribute_not_exists(pk) OR #order < :order",
-            ExpressionAttributeNames={"#order": "order"},
-            ExpressionAttributeValues=_encode({":order": upload.order}),
-        )
+        """Note that this upload's data is in Anaplan, unless newer data of its key is. For the lane's leader alone."""
+        loaded = self.newest_loaded(lane, upload)
+        if loaded is not None and upload.is_older_than(loaded):
+            return
+        item = {**_key(lane, _loaded_key(upload)), **msgspec.to_builtins(upload), "ttl": _ttl(now, UPLOAD_DAYS)}
+        self._client.put_item(TableName=self._table, Item=_encode(item))
 
     # Lanes and leases.
 
@@ -436,9 +424,7 @@ class Ledger:
 
     # Plumbing.
 
-    def _update_lane(
-        self, lane: str, update: str, condition: str, values: Item, names: dict[str, str]
-    ) -> Lane | None:
+    def _update_lane(self, lane: str, update: str, condition: str, values: Item, names: dict[str, str]) -> Lane | None:
         request: dict[str, Any] = {
             "TableName": self._table,
             "Key": _encode(_key(lane, "lane")),
@@ -458,9 +444,7 @@ class Ledger:
 
     def _forget_ids(self, lane: str, batch: Batch) -> None:
         for number in range(-(-batch.total // IDS_PER_ITEM)):
-            self._client.delete_item(
-                TableName=self._table, Key=_encode(_key(lane, f"batch#{batch.id}#{number:04}"))
-            )
+            self._client.delete_item(TableName=self._table, Key=_encode(_key(lane, f"batch#{batch.id}#{number:04}")))
 
     def _get(self, lane: str, sk: str) -> Item | None:
         return self._get_key(_key(lane, sk))

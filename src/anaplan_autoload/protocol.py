@@ -63,7 +63,6 @@ class Batch(Struct, frozen=True, omit_defaults=True):
     oldest: str
     """Event time of the oldest upload."""
 
-
     upload: Upload | None = None
     """The upload itself where the route loads each."""
     attempts: int = 1
@@ -81,7 +80,7 @@ class Batch(Struct, frozen=True, omit_defaults=True):
 
     @property
     def unresolved_since(self) -> int | None:
-        """Epoch ms of the earliest request for a run that may have begun without our knowing; None when there is none."""
+        """Epoch ms of the earliest request for a run that may have begun unknown to us; None when there is none."""
         return None if self.run_id else (self.lost_since or self.posted_at)
 
 
@@ -184,7 +183,7 @@ def _is_refused(item: Waiting) -> bool:
 
 
 def settling_for(selection: Selection, now: int) -> int:
-    """Seconds until the route's quiet time is over; 0 when it is, or has been waited for ten times. `now` is epoch ms."""
+    """Seconds until the quiet time is over; 0 when it is, or has been waited for ten times. `now` is epoch ms."""
     settle = selection.route.settle * 1000
     newest = max(item.recorded_at for item in selection.waiting)
     oldest = min(item.recorded_at for item in selection.waiting)
@@ -212,7 +211,7 @@ class LookAgain(Struct, frozen=True, tag="look_again"):
 
 
 class StartAgain(Struct, frozen=True, tag="start_again"):
-    """No run of ours began, or none that can be proved: start one. A repeated load is harmless, a missing one is not."""
+    """No run of ours began, or none that can be proved. A repeated load is harmless, a missing one is not."""
 
     resolved: bool
     """The request is accounted for; else its run may yet turn up in the history."""
@@ -221,9 +220,7 @@ class StartAgain(Struct, frozen=True, tag="start_again"):
 Verdict = Adopt | WaitFor | LookAgain | StartAgain
 
 
-def reconcile(
-    history: Iterable[Run], *, since: int, known: Collection[str], author: str | None, looks: int
-) -> Verdict:
+def reconcile(history: Iterable[Run], *, since: int, known: Collection[str], author: str | None, looks: int) -> Verdict:
     """Decide what became of a request for a run whose answer was lost.
 
     `since` is when the request was sent, epoch ms on Anaplan's clock; `known` are the ids of runs that the ledger has;

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from anaplan_autoload import routes
 from anaplan_autoload.cloudworks import CloudWorks, http_pool
-from anaplan_autoload.credentials import Secret, Tokens
+from anaplan_autoload.credentials import Tokens, secret_source
 from anaplan_autoload.ledger import Ledger
 
 if TYPE_CHECKING:
@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
-    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
+    from urllib3 import PoolManager
 
+    from anaplan_autoload.credentials import Secret
     from anaplan_autoload.routes import Routes
     from anaplan_autoload.settings import Settings
 
@@ -53,11 +54,6 @@ class Services:
         return Ledger(self._aws.client("dynamodb"), self.settings.ledger_table, self.settings.lease * 1000)
 
     @cached_property
-    def secrets(self) -> SecretsManagerClient:
-        """Secrets Manager."""
-        return self._aws.client("secretsmanager")
-
-    @cached_property
     def s3(self) -> S3Client:
         """S3, for staging and for the rejected rows."""
         return self._aws.client("s3")
@@ -73,11 +69,21 @@ class Services:
         return self._aws.client("lambda")
 
     @cached_property
+    def secret(self) -> Callable[[], Secret]:
+        """Reads the secret as it is now, with its version."""
+        return secret_source(self._aws.client("secretsmanager"), self.settings.secret_id)
+
+    @cached_property
+    def http(self) -> PoolManager:
+        """Connections to Anaplan; making their TLS context takes longer than a request."""
+        return http_pool()
+
+    @cached_property
     def tokens(self) -> Tokens:
         """The log-in at Anaplan."""
         secret_id = self.settings.secret_id
         return Tokens(
-            http_pool(),
+            self.http,
             self.settings.auth_url,
             self.secret,
             rejected=lambda version: self.ledger.rejected(secret_id) == version,
@@ -88,13 +94,7 @@ class Services:
     @cached_property
     def cloudworks(self) -> CloudWorks:
         """CloudWorks, with our log-in."""
-        return CloudWorks(http_pool(), self.settings.cloudworks_url, self.tokens)
-
-    def secret(self) -> Secret:
-        """The secret as it is now, with its version."""
-        answer = self.secrets.get_secret_value(SecretId=self.settings.secret_id)
-        text = answer.get("SecretString") or answer.get("SecretBinary", b"").decode("utf-8", "replace")
-        return Secret(answer["VersionId"], text)
+        return CloudWorks(self.http, self.settings.cloudworks_url, self.tokens)
 
     def send(self, event: dict[str, object]) -> None:
         """Send the function an event of its own, to be handled by another execution."""

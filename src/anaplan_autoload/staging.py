@@ -1,6 +1,6 @@
 """Copy exactly the uploaded data to the key that the integration reads (`stage_to`).
 
-CloudWorks reads one fixed key, so with `load = "each"` every object is copied there in turn. The copy happens inside S3;
+CloudWorks reads one fixed key, so with `load = "each"` every object is copied there in turn. S3 makes the copy;
 a large object is copied by its parts, many at a time, in pieces that fit the function's timeout.
 """
 
@@ -108,9 +108,7 @@ def copy_parts(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) ->
 
 def _complete(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> None:
     listed = s3.get_paginator("list_parts").paginate(Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id)
-    parts: Any = [
-        {"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for page in listed for part in page["Parts"]
-    ]
+    parts: Any = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for page in listed for part in page["Parts"]]
     s3.complete_multipart_upload(
         Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id, MultipartUpload={"Parts": parts}
     )

@@ -241,7 +241,7 @@ def stage(_step: StepContext, services: Services, lease: Lease, batch: Batch) ->
     if services.ledger.renew(lease, services.clock()) is None:
         return Stop("left", LOST)
     loaded = services.ledger.newest_loaded(lease.lane, upload)
-    if loaded and loaded.order > upload.order and (loaded.version_id, loaded.etag) != (upload.version_id, upload.etag):
+    if loaded is not None and upload.is_older_than(loaded):
         return Superseded(f"newer data of s3://{upload.bucket}/{upload.key} was loaded already")
     return _copied(lambda: staging.copy(services.s3, upload, stage_to))
 
@@ -320,15 +320,12 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> A
         return _held(refused)
     except CloudWorksError as error:
         return _not_now(services, lease, batch, error)
-    posted = msgspec.structs.replace(
-        batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None
-    )
+    posted = msgspec.structs.replace(batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None)
     if services.ledger.renew(lease, services.clock(), posted) is None:
         return Stop("left", LOST)
     try:
-        run_id = (
-            services.cloudworks.run_flow(route.target) if route.flow else services.cloudworks.run_integration(route.target)
-        )
+        ask = services.cloudworks.run_flow if route.flow else services.cloudworks.run_integration
+        run_id = ask(route.target)
     except LoginRefused as refused:
         return _held(refused)
     except Busy:
@@ -546,7 +543,7 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
     if lane is None:
         return Stop("left", LOST)
     retry = protocol.may_be_retried(batch, run)
-    errors, report_url = ((), None) if run.outcome == "loaded" else _details(step, services, batch, run)
+    errors, report_url = _details(step, services, batch, run)
     record = services.ledger.record_run(
         RunRecord(
             id=run.id,
@@ -592,24 +589,26 @@ def _tell_of_retry(step: StepContext, record: RunRecord, batch: Batch) -> None:
     report.write_metrics(described, oldest=batch.oldest, retrying=True)
 
 
-def _details(
-    step: StepContext, services: Services, batch: Batch, run: Run
-) -> tuple[tuple[RunError, ...], str | None]:
+def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> tuple[tuple[RunError, ...], str | None]:
     """The run's errors, and where they and its rejected rows were saved.
 
     Anaplan keeps dumps for about two days, so they are worth a few tries; after these the history stands without them.
     """
-    from anaplan_autoload import report
+    if run.outcome == "loaded" or batch.route.flow:
+        return (), None  # a flow's message names the steps that went wrong; its own id has no errors and no dump
+    from anaplan_autoload import rejected
 
     try:
         errors = services.cloudworks.errors(run.id)
         bucket = services.settings.reports_bucket
         if bucket is None or not run.ended_at:
             return errors, None
-        prefix = report.report_prefix(batch.route.name, run.ended_at, run.id)
-        url = report.save_errors(services.s3, bucket, prefix, map(_reported, errors)) if errors else None
+        prefix = rejected.report_prefix(batch.route.name, run.ended_at, run.id)
+        url = rejected.save_errors(services.s3, bucket, prefix, map(_reported, errors)) if errors else None
         for name, chunks in _dumps(services, run.id, errors):
-            url = report.save_rejected_rows(services.s3, bucket, prefix, name, chunks)
+            url = rejected.save_rejected_rows(services.s3, bucket, prefix, name, chunks)
+            if chunks.truncated:
+                step.logger.warning("The rejected rows were cut", extra={"run_id": run.id, "bytes": DUMP_BYTES})
     except LoginRefused:
         return (), None
     except (CloudWorksError, BotoCoreError, ClientError) as error:
@@ -632,9 +631,7 @@ def _dumps(services: Services, run_id: str, errors: Sequence[RunError]) -> Itera
             yield f"rejected-{action_id}", of_action
 
 
-def record_failure(
-    _step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str
-) -> Recorded | Stop:
+def record_failure(_step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str) -> Recorded | Stop:
     """Enter a batch that failed without a run in the load history; whoever resumes it finds that it failed."""
     now = services.clock()
     failed = msgspec.structs.replace(batch, failure=batch.failure or Failure(reason, now))
@@ -840,13 +837,13 @@ def sweep(step: StepContext, services: Services) -> Swept:
         for route, event_time in found.oldest.items():
             oldest[route] = max(oldest.get(route, 0.0), (now - epoch_ms(event_time)) / 1000)
     report.oldest_waiting(oldest)
-    current: str | None = None
+    secret_version: str | None = None
     drained = 0
     for found in pending:
         lane = services.ledger.lane(found.lane)
         if lane.held is not None:
-            current = current or services.secret().version
-            if current == lane.held:
+            secret_version = secret_version or _secret_version(services)
+            if secret_version in (lane.held, None):
                 continue
             services.ledger.unhold(found.lane, lane.held)
         if lane.paused or (lane.holder is not None and lane.lease_until >= now):
@@ -855,3 +852,13 @@ def sweep(step: StepContext, services: Services) -> Swept:
         services.send({"drain": found.lane})
         drained += 1
     return Swept(len(pending), drained)
+
+
+def _secret_version(services: Services) -> str | None:
+    """The secret's version as it is now; None when Secrets Manager has no time to tell."""
+    try:
+        return services.secret().version
+    except LoginRefused as refused:
+        return refused.version
+    except TryLater:
+        return None
