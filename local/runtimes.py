@@ -164,6 +164,12 @@ class Pool:
         with self._lock:
             self._outdated = set(self._runtimes)
 
+    @property
+    def busy(self) -> list[int]:
+        """The process ids of the runtimes that run the handler at this moment."""
+        with self._lock:
+            return [runtime.pid for runtime in self._busy if runtime.pid is not None]
+
     def kill_one(self, pid: int | None = None) -> int | None:
         """Kill the runtime of this process id, else a busy one, else any; returns its id, None if none is up."""
         with self._lock:

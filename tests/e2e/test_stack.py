@@ -6,8 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +17,7 @@ from botocore.exceptions import ClientError
 from local.notifications import Delivery, Record, straight
 from local.resources import TemplateUnusable
 from local.stack import ROOT, Options, Stack
+from tests.e2e.waiting import until
 
 TIMEOUT_SECONDS = 3
 ALIAS = "autoload:live"
@@ -32,14 +32,6 @@ def sample(logs: Path) -> Iterator[Stack]:
     with Stack(options) as stack:
         stack.deploy("first routes")
         yield stack
-
-
-def until(condition: Callable[[], object], what: str, seconds: float = 20) -> None:
-    """Wait for the condition."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"{what}: not within {seconds:g} s"
-        time.sleep(0.1)
 
 
 def result(stack: Stack, arn: str) -> dict[str, Any]:
