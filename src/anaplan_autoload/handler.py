@@ -19,20 +19,21 @@ from aws_durable_execution_sdk_python.config import Duration
 from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
 from aws_lambda_powertools import Logger
 
-from anaplan_autoload import events, protocol, settings, steps
+from anaplan_autoload import events, protocol, settings
 from anaplan_autoload.durable import Json, at_most_once, repeatable
 from anaplan_autoload.events import Sweep, Uploads
 from anaplan_autoload.protocol import Adopt, Batch, Later, Lease, LookAgain, Nothing, StartAgain, Stop, Take, WaitFor
 from anaplan_autoload.services import Services
 from anaplan_autoload.staging import PartedCopy
-from anaplan_autoload.steps import (
+from anaplan_autoload.steps import admission, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps.finishing import Recorded
+from anaplan_autoload.steps.following import Following
+from anaplan_autoload.steps.starting import (
     Answer,
-    Following,
     NoAnswer,
     NotNow,
     NotStaged,
     Occupied,
-    Recorded,
     Started,
     Superseded,
     TurnedDown,
@@ -76,7 +77,7 @@ class Execution:
         _ = self.services.routes  # refuse a broken routes.toml before anything is recorded
         parsed = events.parse(event)
         if isinstance(parsed, Sweep):
-            self.step(steps.sweep)
+            self.step(sweeping.sweep)
             return {"state": "ignored", "uploads": []}
         if isinstance(parsed, Uploads):
             for reason in parsed.ignored:
@@ -88,11 +89,11 @@ class Execution:
     def load(self, event: Uploads | Load | Drain) -> dict[str, Any]:
         """Load what was uploaded: lead its lane, or leave it to whoever does."""
         me = self.context.execution_context.durable_execution_arn
-        admission = self.step(steps.admit, me, event)
-        state: State = admission.state
-        if admission.lane is not None and admission.claim is not None:
-            state = self.lead(Lease(admission.lane, me, admission.since), admission.claim)
-        uploads = self.step(steps.show_uploads, admission.lane, admission.ids) if admission.ids else ()
+        admitted = self.step(admission.admit, me, event)
+        state: State = admitted.state
+        if admitted.lane is not None and admitted.claim is not None:
+            state = self.lead(Lease(admitted.lane, me, admitted.since), admitted.claim)
+        uploads = self.step(admission.show_uploads, admitted.lane, admitted.ids) if admitted.ids else ()
         return {"state": state, "uploads": msgspec.to_builtins(uploads)}
 
     def lead(self, lease: Lease, claim: Claim) -> State:
@@ -102,12 +103,12 @@ class Execution:
                 match claim:
                     case Take(batch):
                         self.load_batch(lease, batch)
-                        claim = self.step(steps.claim, lease)
+                        claim = self.step(admission.claim, lease)
                     case Later(seconds):
                         self.wait(seconds)
-                        claim = self.step(steps.claim, lease)
+                        claim = self.step(admission.claim, lease)
                     case Nothing():
-                        claim = self.step(steps.release, lease)
+                        claim = self.step(admission.release, lease)
                         if isinstance(claim, Nothing):
                             return "led"
                     case Stop():
@@ -119,9 +120,9 @@ class Execution:
         """Leave the lane as the reason demands; whatever is open or waits is in the ledger."""
         self.context.logger.info("Leading ends", extra={"lane": lease.lane, "state": stop.state, "reason": stop.reason})
         if stop.state == "held":
-            self.step(steps.hold, lease, stop)
+            self.step(leaving.hold, lease, stop)
         elif stop.state == "handed_over":
-            self.step(steps.hand_over, lease)
+            self.step(leaving.hand_over, lease)
         return stop.state
 
     # A batch, from its start to its end.
@@ -130,11 +131,11 @@ class Execution:
         """Bring a batch to its end, whatever the end is, and tell everyone before its uploads are final."""
         end = self.run_to_the_end(lease, batch)
         if isinstance(end, Recorded):
-            self.act(steps.announce, lease, end)
+            self.act(finishing.announce, lease, end)
         state, run_id = (end.outcome, end.run_id) if isinstance(end, Recorded) else ("superseded", None)
-        for start in range(0, batch.total, steps.FINISHED_PER_STEP):
-            self.act(steps.finish_uploads, lease, batch, state, run_id, start)
-        self.act(steps.close, lease, batch)
+        for start in range(0, batch.total, finishing.FINISHED_PER_STEP):
+            self.act(finishing.finish_uploads, lease, batch, state, run_id, start)
+        self.act(finishing.close, lease, batch)
 
     def run_to_the_end(self, lease: Lease, batch: Batch) -> Recorded | Superseded:
         """Start the batch's run and follow it; a failed run that may heal is started again."""
@@ -143,9 +144,9 @@ class Execution:
             if isinstance(started, Superseded):
                 return started
             if isinstance(started, TurnedDown):
-                return self.act(steps.record_failure, lease, batch, started.reason)
+                return self.act(finishing.record_failure, lease, batch, started.reason)
             run, batch = self.follow(lease, started)
-            recorded = self.act(steps.record_run, lease, batch, run)
+            recorded = self.act(finishing.record_run, lease, batch, run)
             if recorded.retry_in is None:
                 return recorded
             batch = self.wait_with_lease(
@@ -190,9 +191,9 @@ class Execution:
 
     def stage(self, lease: Lease, batch: Batch) -> Superseded | TurnedDown | None:
         """Put exactly the batch's data where the integration reads; None when it is there."""
-        staged = self.step(steps.stage, lease, batch)
+        staged = self.step(starting.stage, lease, batch)
         while isinstance(staged, PartedCopy):
-            staged = self.step(steps.stage_parts, lease, batch, staged)
+            staged = self.step(starting.stage_parts, lease, batch, staged)
         match staged:
             case Stop():
                 raise Stopped(staged)
@@ -205,7 +206,7 @@ class Execution:
     def post(self, lease: Lease, batch: Batch) -> Answer:
         """Ask for the run, at most once; a sandbox that died over the request leaves its answer unknown."""
         try:
-            return self.step(steps.post, lease, batch, config=at_most_once)
+            return self.step(starting.post, lease, batch, config=at_most_once)
         except StepError as error:
             return NoAnswer(batch, f"{LOST_ANSWER} ({error.message})" if error.message else LOST_ANSWER)
 
@@ -213,7 +214,7 @@ class Execution:
         """Find out whether a request whose answer was lost began a run: the batch has its id then."""
         looks, waited = 1, 0
         while True:
-            sighting = self.act(steps.search, lease, batch, looks)
+            sighting = self.act(starting.search, lease, batch, looks)
             batch = sighting.batch
             match sighting.verdict:
                 case Adopt(run_id):
@@ -236,7 +237,7 @@ class Execution:
             delay = self.next_delay(waited)
             self.wait(delay)
             waited += delay
-            vacancy = self.act(steps.check_vacancy, lease, batch)
+            vacancy = self.act(starting.check_vacancy, lease, batch)
             if vacancy.overdue:
                 batch = self.tell_overdue(
                     lease, batch, "The integration is busy with a run that somebody else started."
@@ -260,7 +261,7 @@ class Execution:
         left = self.services.settings.operation_limit - self.operations
 
         def check(state: Following, context: WaitForConditionCheckContext) -> Following:
-            return steps.look(context, self.services, lease, batch, state, left)
+            return following.look(context, self.services, lease, batch, state, left)
 
         def strategy(state: Following, _attempt: int) -> WaitForConditionDecision:
             if state.state == "running":
@@ -276,7 +277,7 @@ class Execution:
 
     def tell_overdue(self, lease: Lease, batch: Batch, reason: str) -> Batch:
         """Announce, once, that a batch takes longer than its route allows."""
-        return self.act(steps.announce_overdue, lease, batch, reason).batch
+        return self.act(finishing.announce_overdue, lease, batch, reason).batch
 
     # Durable operations.
 
@@ -284,7 +285,7 @@ class Execution:
         """Wait for as long as it takes, renewing the lease at least every minute."""
         while seconds > 0:
             seconds -= self.wait(seconds)
-            if self.act(steps.keep_lease, lease, batch):
+            if self.act(starting.keep_lease, lease, batch):
                 batch = self.tell_overdue(lease, batch, f"The run could not be started yet: {reason}")
         return batch
 

@@ -41,7 +41,11 @@ class Lease(Struct, frozen=True):
     holder: str
     """The execution's ARN."""
     since: int
-    """When this execution began to lead, epoch ms; an old leader hands over."""
+    """When this execution began to lead, epoch ms."""
+
+    def is_old(self, now: int, age_limit: int) -> bool:
+        """Whether its holder has led for more than `age_limit` seconds, and is to hand over."""
+        return now - self.since > age_limit * 1000
 
 
 class Failure(Struct, frozen=True):
@@ -82,6 +86,11 @@ class Batch(Struct, frozen=True, omit_defaults=True):
     def unresolved_since(self) -> int | None:
         """Epoch ms of the earliest request for a run that may have begun unknown to us; None when there is none."""
         return None if self.run_id else (self.lost_since or self.posted_at)
+
+    def is_overdue(self, now: int) -> bool:
+        """Whether it takes longer than its route allows, and nobody was told so; `now` is epoch ms."""
+        began = self.posted_at if self.run_id and self.posted_at else self.opened_at
+        return not self.overdue and now - began > self.route.overdue * 1000
 
 
 class Lane(Struct, frozen=True):

@@ -1,0 +1,180 @@
+"""Admit what was uploaded, lead its lane or leave, and find what to do in a lane that is led."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import msgspec
+from msgspec import Struct
+
+from anaplan_autoload import protocol
+from anaplan_autoload.events import Drain, Load, Upload
+from anaplan_autoload.ledger import NotTaken
+from anaplan_autoload.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take, iso
+from anaplan_autoload.steps.leading import LOST, OLD
+
+if TYPE_CHECKING:
+    from aws_durable_execution_sdk_python.types import StepContext
+
+    from anaplan_autoload.events import Uploads
+    from anaplan_autoload.services import Services
+
+SHOWN_UPLOADS = 50
+"""How many of the event's uploads an execution's result lists."""
+
+
+class Admission(Struct, frozen=True):
+    """Whether this execution leads, and what it found to do."""
+
+    state: State
+    ids: tuple[str, ...] = ()
+    """The ids of the event's uploads, the first fifty."""
+    lane: str | None = None
+    since: int = 0
+    """Epoch ms."""
+    claim: Claim | None = None
+
+
+def admit(step: StepContext, services: Services, me: str, event: Uploads | Load | Drain) -> Admission:
+    """Record what was uploaded, then lead its lane or leave it to whoever does.
+
+    Duplicates change nothing. Where an event spans lanes, the first is led and the others get a drain of their own.
+    """
+    now = services.clock()
+    if isinstance(event, Drain):
+        return _lead(services, event.lane, me, now, ())
+    uploads = (_requested(services, event),) if isinstance(event, Load) else event.uploads
+    lanes: dict[str, None] = {}
+    recorded: list[str] = []
+    unrouted = 0
+    for upload in uploads:
+        if services.routes.is_staged(upload.bucket, upload.key):
+            step.logger.info("Ignored our own copy", extra={"bucket": upload.bucket, "key": upload.key})
+        elif route := services.routes.match(upload.bucket, upload.key):
+            new = services.ledger.record(upload, route, now)
+            lanes[route.lane_id] = None
+            recorded.append(upload.id)
+            step.logger.info(
+                "Recorded an upload" if new else "Known already",
+                extra={"bucket": upload.bucket, "key": upload.key, "route": route.name, "upload_id": upload.id},
+            )
+        else:
+            unrouted += 1
+            step.logger.warning(
+                "No route matches this upload; it is not loaded", extra={"bucket": upload.bucket, "key": upload.key}
+            )
+    if unrouted:
+        from anaplan_autoload.report import count_unrouted
+
+        count_unrouted(unrouted)
+    if not lanes:
+        return Admission("ignored")
+    first, *others = lanes
+    for lane in others:
+        services.send({"drain": lane})
+    return _lead(services, first, me, now, tuple(recorded[:SHOWN_UPLOADS]))
+
+
+def _lead(services: Services, lane: str, me: str, now: int, ids: tuple[str, ...]) -> Admission:
+    taken = services.ledger.acquire(lane, me, now)
+    if isinstance(taken, NotTaken):
+        return Admission("held" if taken.reason == "held" else "left", ids, lane)
+    lease = Lease(lane, me, now)
+    return Admission("led", ids, lane, now, _look_for_work(services, lease, taken.lane, now))
+
+
+def _requested(services: Services, load: Load) -> Upload:
+    """The object of a requested reload, as it is in S3; raises the S3 error where there is none."""
+    version: Any = {"VersionId": load.version_id} if load.version_id else {}
+    head = services.s3.head_object(Bucket=load.bucket, Key=load.key, **version)
+    version_id = head.get("VersionId")
+    return Upload(
+        bucket=load.bucket,
+        key=load.key,
+        event_time=iso(round(head["LastModified"].timestamp() * 1000)),
+        size=head["ContentLength"],
+        etag=head["ETag"].strip('"'),
+        version_id=None if version_id == "null" else version_id,
+        request_id=load.request_id,
+    )
+
+
+def claim(_step: StepContext, services: Services, lease: Lease) -> Claim:
+    """Open the next batch, or resume the one that is open."""
+    now = services.clock()
+    lane = services.ledger.renew(lease, now)
+    if lane is None:
+        return Stop("left", LOST)
+    if lane.paused:
+        services.ledger.release(lease)
+        return Stop("left", "the lane is paused")
+    return _look_for_work(services, lease, lane, now)
+
+
+def release(_step: StepContext, services: Services, lease: Lease) -> Claim:
+    """Give the lane back, then look again: whoever recorded an upload just before the release has left."""
+    now = services.clock()
+    services.ledger.release(lease)
+    if not services.ledger.waiting(lease.lane):
+        return Nothing()
+    taken = services.ledger.acquire(lease.lane, lease.holder, now)
+    if isinstance(taken, NotTaken):
+        return Nothing()
+    return _look_for_work(services, lease, taken.lane, now)
+
+
+def _look_for_work(services: Services, lease: Lease, lane: Lane, now: int) -> Claim:
+    """What to do in a lane that is ours. `lane` is as it was found, with the holder before us."""
+    longest = services.settings.poll_max
+    not_yet = Later(min(-(-(lane.not_before - now) // 1000), longest)) if lane.not_before > now else None
+    if lane.open is not None:
+        resumed = _resume(services, lease, lane, lane.open, now)
+        return resumed if lane.open.run_id else not_yet or resumed
+    selection = protocol.select(services.ledger.waiting(lease.lane))
+    if selection is None:
+        return Nothing()
+    if lease.is_old(now, services.settings.age_limit):
+        return Stop("handed_over", OLD)
+    if not_yet:
+        return not_yet
+    if selection.refusal is None and (quiet_in := protocol.settling_for(selection, now)):
+        return Later(min(quiet_in, longest))
+    first = selection.waiting[0].upload
+    batch = Batch(
+        id=uuid4().hex,
+        route=selection.route,
+        total=len(selection.waiting),
+        opened_at=now,
+        oldest=first.event_time,
+        upload=first if selection.route.load == "each" else None,
+        failure=Failure(selection.refusal, now) if selection.refusal else None,
+    )
+    ids = [item.upload.id for item in selection.waiting]
+    return Take(batch) if services.ledger.open_batch(lease, batch, ids, now) else Stop("left", LOST)
+
+
+def _resume(services: Services, lease: Lease, lane: Lane, batch: Batch, now: int) -> Claim:
+    """Go on with a batch that a leader left open; a leader that died over it, and not we, counts as an attempt."""
+    if lane.holder not in (None, lease.holder):
+        batch = msgspec.structs.replace(batch, attempts=batch.attempts + 1)
+        if services.ledger.renew(lease, now, batch) is None:
+            return Stop("left", LOST)
+    return Take(batch)
+
+
+class Shown(Struct, frozen=True):
+    """An upload in an execution's result."""
+
+    bucket: str
+    key: str
+    state: str
+    run_id: str | None
+
+
+def show_uploads(_step: StepContext, services: Services, lane: str, ids: tuple[str, ...]) -> tuple[Shown, ...]:
+    """What has become of the event's uploads."""
+    return tuple(
+        Shown(record.upload.bucket, record.upload.key, record.state, record.run_id)
+        for record in services.ledger.uploads(lane, ids)
+    )

@@ -1,0 +1,91 @@
+"""Follow a run to its end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+from anaplan_autoload import protocol
+from anaplan_autoload.cloudworks import CloudWorksError, NotFound, Run
+from anaplan_autoload.credentials import LoginRefused
+from anaplan_autoload.protocol import Batch, Stop, iso
+from anaplan_autoload.steps.leading import LOST, OLD, held
+
+if TYPE_CHECKING:
+    from aws_durable_execution_sdk_python.types import WaitForConditionCheckContext
+
+    from anaplan_autoload.protocol import Lease
+    from anaplan_autoload.services import Services
+
+GIVEN_UP_MS = 15 * 60_000
+"""A run that CloudWorks has not known for this long is given up."""
+MESSAGE_LENGTH = 2_000
+"""Characters of a run's message that are kept."""
+
+
+class Following(Struct, frozen=True):
+    """What the last look at a run showed, and when to look again."""
+
+    state: Literal["running", "ended", "overdue", "stopped"] = "running"
+    delay: int = 1
+    """Seconds until the next look."""
+    looks: int = 0
+    run: Run | None = None
+    """With `ended`."""
+    unknown_since: int | None = None
+    """Epoch ms; since when CloudWorks says that there is no such run."""
+    stop: Stop | None = None
+
+
+def look(
+    step: WaitForConditionCheckContext, services: Services, lease: Lease, batch: Batch, seen: Following, left: int
+) -> Following:
+    """Look whether the run has ended; `left` is how many looks the execution may still take.
+
+    Never raises where CloudWorks or AWS is in trouble: an exception would end the wait.
+    """
+    looks = seen.looks + 1
+    try:
+        now = services.clock()
+        if services.ledger.renew(lease, now, batch) is None:
+            return Following("stopped", looks=looks, stop=Stop("left", LOST))
+        if lease.is_old(now, services.settings.age_limit) or looks > left:
+            return Following("stopped", looks=looks, stop=Stop("handed_over", OLD))
+        started = batch.posted_at or batch.opened_at
+        waited = (now - started) / 1000
+        delay = protocol.next_delay(waited, services.settings.poll_min, services.settings.poll_max)
+        run, unknown_since = _run(services, batch, now, seen.unknown_since)
+        if run is not None:
+            return Following("ended", looks=looks, run=run)
+        if batch.is_overdue(now):
+            return Following("overdue", looks=looks, unknown_since=unknown_since)
+        return Following("running", delay, looks, unknown_since=unknown_since)
+    except LoginRefused as refused:
+        return Following("stopped", looks=looks, stop=held(refused))
+    except (CloudWorksError, BotoCoreError, ClientError) as error:
+        step.logger.warning("The run could not be looked at; it is looked at again", extra={"reason": str(error)})
+        delay = min(2 * max(seen.delay, services.settings.poll_min), services.settings.poll_max)
+        return Following("running", delay, looks, unknown_since=seen.unknown_since)
+
+
+def _run(services: Services, batch: Batch, now: int, unknown_since: int | None) -> tuple[Run | None, int | None]:
+    """The run when it has ended, else since when CloudWorks has not known it."""
+    run_id = batch.run_id or ""
+    try:
+        if batch.route.flow:
+            since = (batch.posted_at or batch.opened_at) - protocol.START_TOLERANCE_MS
+            run = services.cloudworks.flow_run(batch.route.flow, since)
+        else:
+            run = services.cloudworks.run(run_id)
+    except NotFound as error:
+        unknown_since = unknown_since or now
+        if now - unknown_since < GIVEN_UP_MS:
+            return None, unknown_since
+        gone = f"CloudWorks has not known this run for {GIVEN_UP_MS // 60_000} minutes: {error}"
+        return Run(id=run_id, ended_at=iso(now), success=False, message=gone), None
+    if run is None or not run.ended:
+        return None, None
+    return msgspec.structs.replace(run, id=run_id or run.id, message=run.message[:MESSAGE_LENGTH]), None

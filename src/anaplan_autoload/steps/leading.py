@@ -1,0 +1,44 @@
+"""What the steps of a leader have in common: they act only while the lane is theirs."""
+
+from __future__ import annotations
+
+from functools import wraps
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
+
+from anaplan_autoload.protocol import Lease, Stop
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_durable_execution_sdk_python.types import StepContext
+
+    from anaplan_autoload.credentials import LoginRefused
+    from anaplan_autoload.services import Services
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+LOST = "the lease is lost: another execution leads the lane"
+OLD = "this execution has led for long"
+
+
+def leading(
+    step: Callable[Concatenate[StepContext, Services, Lease, P], T],
+) -> Callable[Concatenate[StepContext, Services, Lease, P], T | Stop]:
+    """A step that renews the lease before it acts, and does not act when the lease is lost.
+
+    The lease outlasts the function's timeout: such a step has ended, or was killed, before anyone else can act.
+    """
+
+    @wraps(step)
+    def led(context: StepContext, services: Services, lease: Lease, /, *args: P.args, **kwargs: P.kwargs) -> T | Stop:
+        if services.ledger.renew(lease, services.clock()) is None:
+            return Stop("left", LOST)
+        return step(context, services, lease, *args, **kwargs)
+
+    return led
+
+
+def held(refused: LoginRefused) -> Stop:
+    """Anaplan refused the log-in: the lane is to be held."""
+    return Stop("held", str(refused), refused.version)

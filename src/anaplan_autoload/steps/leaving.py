@@ -1,0 +1,31 @@
+"""Leave a lane before its work is done."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from anaplan_autoload.steps.finishing import tell
+
+if TYPE_CHECKING:
+    from aws_durable_execution_sdk_python.types import StepContext
+
+    from anaplan_autoload.protocol import Lease, Stop
+    from anaplan_autoload.services import Services
+
+
+def hold(step: StepContext, services: Services, lease: Lease, stop: Stop) -> None:
+    """Tell everyone that Anaplan refused the log-in, and hold the lane until the secret has another version."""
+    from anaplan_autoload.report import held_message
+
+    lane = services.ledger.renew(lease, services.clock())
+    if lane is None:
+        return
+    if lane.open is not None:
+        tell(step, services, lease, lane.open, "held", held_message(services.settings.secret_id, stop.reason))
+    services.ledger.hold(lease, lane.open, stop.secret_version or "")
+
+
+def hand_over(_step: StepContext, services: Services, lease: Lease) -> None:
+    """Leave the lane to a new execution: this one is old, or near the service's limit of operations."""
+    services.ledger.release(lease)
+    services.send({"drain": lease.lane})

@@ -1,0 +1,250 @@
+"""Get a batch's run going: stage its data, ask for the run, and find out what became of an answer that was lost."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+from anaplan_autoload import protocol, staging
+from anaplan_autoload.cloudworks import Busy, CloudWorksError, Refused, TryLater
+from anaplan_autoload.credentials import LoginRefused
+from anaplan_autoload.protocol import Batch, Stop, Verdict, iso
+from anaplan_autoload.runs import epoch_ms
+from anaplan_autoload.staging import PartedCopy
+from anaplan_autoload.steps.leading import LOST, OLD, held, leading
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_durable_execution_sdk_python.types import StepContext
+
+    from anaplan_autoload.cloudworks import Run
+    from anaplan_autoload.events import Upload
+    from anaplan_autoload.protocol import Lease
+    from anaplan_autoload.services import Services
+
+HISTORY_PAGE = 25
+"""Runs a page, as CloudWorks itself gives."""
+
+
+class Staged(Struct, frozen=True, tag="staged"):
+    """The integration's source file holds exactly the upload's data."""
+
+
+class Superseded(Struct, frozen=True, tag="superseded"):
+    """Newer data of the key came first; older data never replaces newer."""
+
+    reason: str
+
+
+class NotStaged(Struct, frozen=True, tag="not_staged"):
+    """The data cannot be had, for the reason given."""
+
+    reason: str
+
+
+Staging = Staged | PartedCopy | Superseded | NotStaged | Stop
+
+
+@leading
+def stage(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Staging:
+    """Copy the batch's upload to where its integration reads; a large one is only begun."""
+    upload, stage_to = _staged(batch)
+    loaded = services.ledger.newest_loaded(lease.lane, upload)
+    if loaded is not None and upload.is_older_than(loaded):
+        return Superseded(f"newer data of s3://{upload.bucket}/{upload.key} was loaded already")
+    return _copied(lambda: staging.copy(services.s3, upload, stage_to))
+
+
+@leading
+def stage_parts(_step: StepContext, services: Services, lease: Lease, batch: Batch, copy: PartedCopy) -> Staging:
+    """Copy the next parts of a large upload."""
+    upload, stage_to = _staged(batch)
+    return _copied(lambda: staging.copy_parts(services.s3, upload, stage_to, copy))
+
+
+def _copied(copy: Callable[[], PartedCopy | None]) -> Staging:
+    try:
+        return copy() or Staged()
+    except staging.Overwritten as error:
+        return Superseded(str(error))
+    except (staging.Gone, staging.Denied) as error:
+        return NotStaged(str(error))
+
+
+def _staged(batch: Batch) -> tuple[Upload, str]:
+    if batch.upload is None or batch.route.stage_to is None:
+        raise ValueError(f"batch {batch.id} of route {batch.route.name!r} has nothing to stage")
+    return batch.upload, batch.route.stage_to
+
+
+class Started(Struct, frozen=True, tag="started"):
+    """CloudWorks runs the integration; the batch has its run's id."""
+
+    batch: Batch
+
+
+class Occupied(Struct, frozen=True, tag="occupied"):
+    """The integration is already running (409)."""
+
+    batch: Batch
+
+
+class NotNow(Struct, frozen=True, tag="not_now"):
+    """No run began; CloudWorks or the log-in is to be asked again in so many seconds."""
+
+    batch: Batch
+    seconds: int
+    reason: str
+
+
+class TurnedDown(Struct, frozen=True, tag="turned_down"):
+    """CloudWorks will not run it, whoever asks again."""
+
+    reason: str
+
+
+class NoAnswer(Struct, frozen=True, tag="no_answer"):
+    """Whether a run began is not known."""
+
+    batch: Batch
+    reason: str
+
+
+Answer = Started | Occupied | NotNow | TurnedDown | NoAnswer | Stop
+
+
+def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> Answer:
+    """Ask CloudWorks for the run. To be run at most once: CloudWorks has no idempotency key.
+
+    The log-in comes first, so that nothing slow stands between the ledger's note of the request and the request.
+    """
+    route = batch.route
+    try:
+        services.tokens.token()
+    except LoginRefused as refused:
+        return held(refused)
+    except CloudWorksError as error:
+        return _not_now(services, lease, batch, error)
+    posted = msgspec.structs.replace(batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None)
+    if services.ledger.renew(lease, services.clock(), posted) is None:
+        return Stop("left", LOST)
+    try:
+        ask = services.cloudworks.run_flow if route.flow else services.cloudworks.run_integration
+        run_id = ask(route.target)
+    except LoginRefused as refused:
+        return held(refused)
+    except Busy:
+        return Occupied(batch)
+    except TryLater as error:
+        return _not_now(services, lease, batch, error)
+    except Refused as error:
+        return TurnedDown(str(error))
+    except CloudWorksError as error:
+        return NoAnswer(posted, str(error))
+    started = msgspec.structs.replace(posted, run_id=run_id, lost_since=None)
+    try:
+        services.ledger.renew(lease, services.clock(), started)
+    except (BotoCoreError, ClientError):
+        # The run's id is known and goes into this step's result; whoever follows the run writes it again.
+        step.logger.exception("The run's id could not be written to the ledger", extra={"run_id": run_id})
+    return Started(started)
+
+
+def _not_now(services: Services, lease: Lease, batch: Batch, error: CloudWorksError) -> NotNow | Stop:
+    """Nothing began: take the request back, and bind the next leader to the wait as well."""
+    asked = error.retry_after if isinstance(error, TryLater) else None
+    seconds = round(asked if asked is not None else services.settings.poll_max / 2) or 1
+    now = services.clock()
+    if services.ledger.renew(lease, now, batch, not_before=now + seconds * 1000) is None:
+        return Stop("left", LOST)
+    return NotNow(batch, seconds, str(error))
+
+
+class Sighting(Struct, frozen=True, tag="sighting"):
+    """What the run history says, and the batch as the ledger has it."""
+
+    batch: Batch
+    verdict: Verdict
+    trouble: str = ""
+    """Why the history could not be read, where it could not."""
+
+
+def search(_step: StepContext, services: Services, lease: Lease, batch: Batch, looks: int) -> Sighting | Stop:
+    """Search the run history for a run whose answer was lost; `looks` counts the searches that found none, from 1."""
+    now = services.clock()
+    lane = services.ledger.renew(lease, now)
+    if lane is None:
+        return Stop("left", LOST)
+    if lane.open is not None and lane.open.id == batch.id:
+        batch = msgspec.structs.replace(lane.open, attempts=batch.attempts)
+    since = batch.unresolved_since
+    if batch.run_id:
+        return Sighting(batch, protocol.Adopt(batch.run_id))
+    if since is None:
+        return Sighting(batch, protocol.StartAgain(resolved=True))
+    try:
+        runs, ahead = _history(services, batch, since)
+    except LoginRefused as refused:
+        return held(refused)
+    except CloudWorksError as error:
+        return Sighting(batch, protocol.LookAgain(), str(error))
+    known = {run.id for run in services.ledger.runs(lease.lane, iso(since + ahead - 10 * 60_000))}
+    verdict = protocol.reconcile(runs, since=since + ahead, known=known, author=lane.author, looks=looks)
+    return Sighting(batch, verdict)
+
+
+def _history(services: Services, batch: Batch, since: int) -> tuple[list[Run], int]:
+    """The target's runs that may have begun at `since` or later, and how far Anaplan's clock is ahead of ours (ms)."""
+    route = batch.route
+    if route.flow:
+        run = services.cloudworks.flow_run(route.flow, since - protocol.START_TOLERANCE_MS)
+        return ([run] if run else []), 0
+    runs: list[Run] = []
+    ahead = 0
+    while True:
+        page = services.cloudworks.history(route.target, offset=len(runs), limit=HISTORY_PAGE)
+        if page.date_ms is not None:
+            ahead = page.date_ms - services.clock()
+        runs += page.runs
+        oldest = page.runs[-1].started_at if page.runs else None
+        reached = oldest is not None and epoch_ms(oldest) < since + ahead - protocol.START_TOLERANCE_MS
+        if reached or len(page.runs) < HISTORY_PAGE:
+            return runs, ahead
+
+
+class Vacancy(Struct, frozen=True, tag="vacancy"):
+    """Whether the integration is free to be run."""
+
+    free: bool
+    overdue: bool
+    """The batch has waited for longer than its route allows."""
+
+
+def check_vacancy(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Vacancy | Stop:
+    """See whether somebody else's run has ended; theirs may have read the file before our upload came."""
+    now = services.clock()
+    if services.ledger.renew(lease, now, batch) is None:
+        return Stop("left", LOST)
+    if lease.is_old(now, services.settings.age_limit):
+        return Stop("handed_over", OLD)
+    try:
+        runs, _ahead = _history(services, batch, now)
+        free = all(run.ended for run in runs)
+    except LoginRefused as refused:
+        return held(refused)
+    except CloudWorksError:
+        free = False
+    return Vacancy(free, batch.is_overdue(now))
+
+
+@leading
+def keep_lease(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> bool | Stop:
+    """Renew the lease while there is nothing to do but wait; tells whether the batch is overdue."""
+    now = services.clock()
+    if lease.is_old(now, services.settings.age_limit):
+        return Stop("handed_over", OLD)
+    return batch.is_overdue(now)

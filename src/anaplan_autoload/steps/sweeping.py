@@ -1,0 +1,61 @@
+"""See to it, every five minutes, that no lane with something to do is left alone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from anaplan_autoload.cloudworks import TryLater
+from anaplan_autoload.credentials import LoginRefused
+from anaplan_autoload.runs import epoch_ms
+
+if TYPE_CHECKING:
+    from aws_durable_execution_sdk_python.types import StepContext
+
+    from anaplan_autoload.services import Services
+
+
+class Swept(Struct, frozen=True):
+    """How many lanes have something to do, and how many of them were given a new leader."""
+
+    pending: int
+    drained: int
+
+
+def sweep(step: StepContext, services: Services) -> Swept:
+    """Drain every lane that has something to do and nobody who does it, and write how old the oldest uploads are."""
+    from anaplan_autoload import report
+
+    now = services.clock()
+    pending = services.ledger.pending()
+    oldest = dict.fromkeys((route.name for route in services.routes), 0.0)
+    for found in pending:
+        for route, event_time in found.oldest.items():
+            oldest[route] = max(oldest.get(route, 0.0), (now - epoch_ms(event_time)) / 1000)
+    report.oldest_waiting(oldest)
+    secret_version: str | None = None
+    drained = 0
+    for found in pending:
+        lane = services.ledger.lane(found.lane)
+        if lane.held is not None:
+            secret_version = secret_version or _secret_version(services)
+            if secret_version in (lane.held, None):
+                continue
+            services.ledger.unhold(found.lane, lane.held)
+        if lane.paused or (lane.holder is not None and lane.lease_until >= now):
+            continue
+        step.logger.info("Draining a lane that nobody leads", extra={"lane": found.lane, "died": lane.holder})
+        services.send({"drain": found.lane})
+        drained += 1
+    return Swept(len(pending), drained)
+
+
+def _secret_version(services: Services) -> str | None:
+    """The secret's version as it is now; None when Secrets Manager has no time to tell."""
+    try:
+        return services.secret().version
+    except LoginRefused as refused:
+        return refused.version
+    except TryLater:
+        return None
