@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 API = "/2025-12-01/durable-executions"
+ACCOUNT = "123456789012"
+"""Moto's."""
 WATCH_SECONDS = 0.5
 TIMEOUT_SECONDS = 30.0
 MESSAGE_BYTES = 1024
@@ -88,7 +90,7 @@ class Executions:
         """
         request = Request(str(uuid.uuid4()), event)
         body = {
-            "AccountId": "123456789012",
+            "AccountId": ACCOUNT,
             "FunctionName": self._function.name,
             "FunctionQualifier": ALIAS,
             "ExecutionName": name or request.id,

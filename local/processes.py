@@ -15,7 +15,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, Self
+from threading import Lock
+from typing import Self
 
 from msgspec import Struct
 
@@ -51,6 +52,7 @@ class Guardian:
             cwd=Path(__file__).parent.parent,
             text=True,
         )
+        self._lock = Lock()
 
     def __enter__(self) -> Self:
         return self
@@ -69,7 +71,7 @@ class Guardian:
     def _tell(self, line: str) -> None:
         pipe = self._process.stdin
         assert pipe is not None  # noqa: S101 (a pipe was asked for)
-        with suppress(BrokenPipeError):
+        with self._lock, suppress(BrokenPipeError):
             pipe.write(line + "\n")
             pipe.flush()
 
@@ -209,7 +211,7 @@ def _listens(process: Process, port: int) -> bool:
     return False
 
 
-def _guard(lines: Iterable[str] | IO[str]) -> None:
+def _guard(lines: Iterable[str]) -> None:
     """Remember the sessions that the lines name until there are no more lines, then end what is left."""
     sessions: set[int] = set()
     for line in lines:

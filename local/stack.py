@@ -21,9 +21,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from pathlib import Path
-from threading import Event, Thread
 from typing import Any, Self
 
 import msgspec
@@ -39,6 +38,7 @@ from local.notifications import Notifications
 from local.processes import HOST, Command, Guardian, Server, bare_environment, start_server
 from local.resources import Function, Resources, create, expand
 from local.runtimes import Pool, Sandbox, find_emulator
+from local.schedules import Rate
 
 ROOT = Path(__file__).parent.parent
 STACK_NAME = "autoload"
@@ -94,12 +94,16 @@ class Stack:
         self.options = options or Options()
         self.logs = self.options.logs or Path(tempfile.mkdtemp(prefix="autoload-"))
         self.routes = self.logs / "routes.toml"
-        """The function's routes; change them with `deploy`."""
+        """The function's routes, absent until the first `deploy`: events before that fail."""
         self._parts = ExitStack()
         self._messages: list[Message] = []
 
     def __enter__(self) -> Self:
-        """Start every part. Raises `StartFailed` when one does not come up; then none is left."""
+        """Start every part.
+
+        Raises `StartFailed` when one does not come up, `TemplateUnusable` when the template lacks what is needed, and
+        FileNotFoundError without AWS's runtime emulator; none is left running then.
+        """
         self.logs.mkdir(parents=True, exist_ok=True)
         try:
             self._start()
@@ -282,28 +286,6 @@ class Stack:
         )
 
 
-class Rate:
-    """EventBridge's schedule: sends the function one event again and again."""
-
-    def __init__(self, every_seconds: float, event: str, executions: Executions) -> None:
-        self._every_seconds = every_seconds
-        self._event = event.encode()
-        self._executions = executions
-        self._closing = Event()
-        self._thread = Thread(target=self._run, name="schedule", daemon=True)
-        self._thread.start()
-
-    def close(self) -> None:
-        """Send no more."""
-        self._closing.set()
-        self._thread.join()
-
-    def _run(self) -> None:
-        while not self._closing.wait(self._every_seconds):
-            with suppress(OSError):  # shutting down; and the next one makes up for it
-                self._executions.start(self._event)
-
-
 def _moto(port: int) -> tuple[str, ...]:
     return (sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port))
 
@@ -313,14 +295,8 @@ def _durable(port: int, lambda_url: str) -> tuple[str, ...]:
     return (
         *(sys.executable, "-m", "aws_durable_execution_sdk_python_testing.cli", "start-server"),
         *("--host", HOST, "--port", str(port), "--log-level", "WARNING", "--store-type", "memory"),
-        *(
-            "--lambda-endpoint",
-            lambda_url,
-            "--local-runner-region",
-            REGION,
-            "--local-runner-endpoint",
-            f"http://{HOST}:{port}",
-        ),
+        *("--lambda-endpoint", lambda_url, "--local-runner-endpoint", f"http://{HOST}:{port}"),
+        *("--local-runner-region", REGION),
     )
 
 
