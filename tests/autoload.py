@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from aws_durable_execution_sdk_python_testing import DurableFunctionTestResult
 
+    from anaplan_autoload.cloudworks import CloudWorks
     from local.cloudworks import Reply, Request
 
 BUCKET = "inbox"
@@ -104,15 +105,29 @@ class Autoload:
         self.address = self._stack.enter_context(serve(self.simulator))
         return self
 
-    def routes(self, text: str, **integrations: str) -> dict[str, str]:
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def routes(self, text: str, **files: str) -> dict[str, str]:
         """Write `routes.toml`, in which `{name}` stands for the id of an integration of that source file."""
-        seeded = seed(self.simulator, BUCKET, list(integrations.items()))
-        self._routes.write_text(text.format(**seeded.integration_ids))
+        ids = self.seed(**files)
+        self.write_routes(text.format(**ids))
+        return ids
+
+    def seed(self, **files: str) -> dict[str, str]:
+        """Make an integration for every source file; returns name to id."""
+        seeded = seed(self.simulator, BUCKET, list(files.items()))
         self.models = seeded.model_ids
         return seeded.integration_ids
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def write_routes(self, text: str) -> None:
+        """Give the function these routes, as a deployment would."""
+        self._routes.write_text(text)
+        self.change()
+
+    def cloudworks(self) -> CloudWorks:
+        """The function's own client."""
+        return self._services().cloudworks
 
     def now(self) -> int:
         """Epoch ms on the one clock."""

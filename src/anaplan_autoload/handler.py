@@ -93,7 +93,7 @@ class Execution:
         state: State = admitted.state
         if admitted.lane is not None and admitted.claim is not None:
             state = self.lead(Lease(admitted.lane, me, admitted.since), admitted.claim)
-        uploads = self.step(admission.show_uploads, admitted.lane, admitted.ids) if admitted.ids else ()
+        uploads = self.step(admission.show_uploads, admitted.recorded) if admitted.recorded else ()
         return {"state": state, "uploads": msgspec.to_builtins(uploads)}
 
     def lead(self, lease: Lease, claim: Claim) -> State:
@@ -208,7 +208,8 @@ class Execution:
         try:
             return self.step(starting.post, lease, batch, config=at_most_once)
         except StepError as error:
-            return NoAnswer(batch, f"{LOST_ANSWER} ({error.message})" if error.message else LOST_ANSWER)
+            interrupted = error.error_type.endswith("StepInterruptedError")
+            return NoAnswer(batch, LOST_ANSWER if interrupted else f"{LOST_ANSWER} ({error.message})")
 
     def reconcile(self, lease: Lease, batch: Batch) -> Batch:
         """Find out whether a request whose answer was lost began a run: the batch has its id then."""

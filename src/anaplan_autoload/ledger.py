@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from anaplan_autoload.cloudworks import Run
     from anaplan_autoload.protocol import UploadState
 
 IDS_PER_ITEM = 1_000
@@ -89,6 +90,14 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     def sk(self) -> str:
         """Its sort key: the history reads in the order in which runs ended."""
         return f"run#{self.ended_at}#{self.id}"
+
+
+def is_known(run: Run, records: Iterable[RunRecord]) -> bool:
+    """Whether the ledger has this run. A flow's run shows without its id in CloudWorks, and is known by its start."""
+    return any(
+        record.id == run.id or (record.flow_id is not None and record.started_at == run.started_at is not None)
+        for record in records
+    )
 
 
 class NotTaken(Struct, frozen=True):

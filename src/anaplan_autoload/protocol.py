@@ -16,7 +16,7 @@ from anaplan_autoload.routes import Route
 from anaplan_autoload.runs import epoch_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from anaplan_autoload.cloudworks import Run
 
@@ -229,13 +229,13 @@ class StartAgain(Struct, frozen=True, tag="start_again"):
 Verdict = Adopt | WaitFor | LookAgain | StartAgain
 
 
-def reconcile(history: Iterable[Run], *, since: int, known: Collection[str], author: str | None, looks: int) -> Verdict:
+def reconcile(history: Iterable[Run], *, since: int, author: str | None, looks: int) -> Verdict:
     """Decide what became of a request for a run whose answer was lost.
 
-    `since` is when the request was sent, epoch ms on Anaplan's clock; `known` are the ids of runs that the ledger has;
+    `history` are runs that the ledger does not know; `since` is when the request was sent, epoch ms on Anaplan's clock;
     `author` is the one of our earlier runs; `looks` counts this look, from 1.
     """
-    candidates = [run for run in history if run.id not in known and _began_since(run, since - START_TOLERANCE_MS)]
+    candidates = [run for run in history if _began_since(run, since - START_TOLERANCE_MS)]
     match candidates:
         case []:
             return LookAgain() if looks < LOOKS else StartAgain(resolved=False)

@@ -9,6 +9,9 @@ import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+import boto3
+from botocore.config import Config
+
 from anaplan_autoload import routes
 from anaplan_autoload.cloudworks import CloudWorks, http_pool
 from anaplan_autoload.credentials import Tokens, secret_source
@@ -27,6 +30,12 @@ if TYPE_CHECKING:
     from anaplan_autoload.settings import Settings
 
 
+BRISK = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 4})
+"""These answer in milliseconds or not at all; four tries fit the function's timeout."""
+PATIENT = Config(connect_timeout=3, read_timeout=50, retries={"mode": "standard", "total_max_attempts": 2})
+"""S3 answers a copy when it is made."""
+
+
 def wall_clock() -> int:
     """Now, in epoch milliseconds."""
     return time.time_ns() // 1_000_000
@@ -36,8 +45,6 @@ class Services:
     """The clients, the user's routes and the clock (epoch milliseconds) of one function instance."""
 
     def __init__(self, settings: Settings, clock: Callable[[], int] = wall_clock) -> None:
-        import boto3
-
         self.settings = settings
         self.clock = clock
         self._aws = boto3.session.Session()
@@ -51,27 +58,29 @@ class Services:
     @cached_property
     def ledger(self) -> Ledger:
         """The table."""
-        return Ledger(self._aws.client("dynamodb"), self.settings.ledger_table, self.settings.lease * 1000)
+        return Ledger(
+            self._aws.client("dynamodb", config=BRISK), self.settings.ledger_table, self.settings.lease * 1000
+        )
 
     @cached_property
     def s3(self) -> S3Client:
         """S3, for staging and for the rejected rows."""
-        return self._aws.client("s3")
+        return self._aws.client("s3", config=PATIENT)
 
     @cached_property
     def sns(self) -> SNSClient:
         """SNS, for the messages."""
-        return self._aws.client("sns")
+        return self._aws.client("sns", config=BRISK)
 
     @cached_property
     def lambda_(self) -> LambdaClient:
         """Lambda, through which the function sends itself events."""
-        return self._aws.client("lambda")
+        return self._aws.client("lambda", config=BRISK)
 
     @cached_property
     def secret(self) -> Callable[[], Secret]:
         """Reads the secret as it is now, with its version."""
-        return secret_source(self._aws.client("secretsmanager"), self.settings.secret_id)
+        return secret_source(self._aws.client("secretsmanager", config=BRISK), self.settings.secret_id)
 
     @cached_property
     def http(self) -> PoolManager:

@@ -28,8 +28,8 @@ class Admission(Struct, frozen=True):
     """Whether this execution leads, and what it found to do."""
 
     state: State
-    ids: tuple[str, ...] = ()
-    """The ids of the event's uploads, the first fifty."""
+    recorded: tuple[tuple[str, str], ...] = ()
+    """Lane and id of the event's uploads, the first fifty."""
     lane: str | None = None
     since: int = 0
     """Epoch ms."""
@@ -46,7 +46,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
         return _lead(services, event.lane, me, now, ())
     uploads = (_requested(services, event),) if isinstance(event, Load) else event.uploads
     lanes: dict[str, None] = {}
-    recorded: list[str] = []
+    recorded: list[tuple[str, str]] = []
     unrouted = 0
     for upload in uploads:
         if services.routes.is_staged(upload.bucket, upload.key):
@@ -54,7 +54,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
         elif route := services.routes.match(upload.bucket, upload.key):
             new = services.ledger.record(upload, route, now)
             lanes[route.lane_id] = None
-            recorded.append(upload.id)
+            recorded.append((route.lane_id, upload.id))
             step.logger.info(
                 "Recorded an upload" if new else "Known already",
                 extra={"bucket": upload.bucket, "key": upload.key, "route": route.name, "upload_id": upload.id},
@@ -76,12 +76,12 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     return _lead(services, first, me, now, tuple(recorded[:SHOWN_UPLOADS]))
 
 
-def _lead(services: Services, lane: str, me: str, now: int, ids: tuple[str, ...]) -> Admission:
+def _lead(services: Services, lane: str, me: str, now: int, recorded: tuple[tuple[str, str], ...]) -> Admission:
     taken = services.ledger.acquire(lane, me, now)
     if isinstance(taken, NotTaken):
-        return Admission("held" if taken.reason == "held" else "left", ids, lane)
+        return Admission("held" if taken.reason == "held" else "left", recorded, lane)
     lease = Lease(lane, me, now)
-    return Admission("led", ids, lane, now, _look_for_work(services, lease, taken.lane, now))
+    return Admission("led", recorded, lane, now, _look_for_work(services, lease, taken.lane, now))
 
 
 def _requested(services: Services, load: Load) -> Upload:
@@ -172,9 +172,7 @@ class Shown(Struct, frozen=True):
     run_id: str | None
 
 
-def show_uploads(_step: StepContext, services: Services, lane: str, ids: tuple[str, ...]) -> tuple[Shown, ...]:
-    """What has become of the event's uploads."""
-    return tuple(
-        Shown(record.upload.bucket, record.upload.key, record.state, record.run_id)
-        for record in services.ledger.uploads(lane, ids)
-    )
+def show_uploads(_step: StepContext, services: Services, recorded: tuple[tuple[str, str], ...]) -> tuple[Shown, ...]:
+    """What has become of the event's uploads, given by lane and id."""
+    found = (services.ledger.upload(lane, upload_id) for lane, upload_id in recorded)
+    return tuple(Shown(each.upload.bucket, each.upload.key, each.state, each.run_id) for each in found if each)

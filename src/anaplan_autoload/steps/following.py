@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -11,6 +12,7 @@ from msgspec import Struct
 from anaplan_autoload import protocol
 from anaplan_autoload.cloudworks import CloudWorksError, NotFound, Run
 from anaplan_autoload.credentials import LoginRefused
+from anaplan_autoload.ledger import is_known
 from anaplan_autoload.protocol import Batch, Stop, iso
 from anaplan_autoload.steps.leading import LOST, OLD, held
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from anaplan_autoload.protocol import Lease
     from anaplan_autoload.services import Services
 
+KNOWN_RUNS = 25
+"""How many of the ledger's latest runs a flow's run is compared with."""
 GIVEN_UP_MS = 15 * 60_000
 """A run that CloudWorks has not known for this long is given up."""
 MESSAGE_LENGTH = 2_000
@@ -57,7 +61,7 @@ def look(
         started = batch.posted_at or batch.opened_at
         waited = (now - started) / 1000
         delay = protocol.next_delay(waited, services.settings.poll_min, services.settings.poll_max)
-        run, unknown_since = _run(services, batch, now, seen.unknown_since)
+        run, unknown_since = _run(services, lease.lane, batch, now, seen.unknown_since)
         if run is not None:
             return Following("ended", looks=looks, run=run)
         if batch.is_overdue(now):
@@ -71,13 +75,17 @@ def look(
         return Following("running", delay, looks, unknown_since=seen.unknown_since)
 
 
-def _run(services: Services, batch: Batch, now: int, unknown_since: int | None) -> tuple[Run | None, int | None]:
+def _run(
+    services: Services, lane: str, batch: Batch, now: int, unknown_since: int | None
+) -> tuple[Run | None, int | None]:
     """The run when it has ended, else since when CloudWorks has not known it."""
     run_id = batch.run_id or ""
     try:
         if batch.route.flow:
             since = (batch.posted_at or batch.opened_at) - protocol.START_TOLERANCE_MS
             run = services.cloudworks.flow_run(batch.route.flow, since)
+            if run is not None and is_known(run, islice(services.ledger.runs(lane), KNOWN_RUNS)):
+                run = None  # the flow still shows the run before ours
         else:
             run = services.cloudworks.run(run_id)
     except NotFound as error:

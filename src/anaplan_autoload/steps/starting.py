@@ -11,6 +11,7 @@ from msgspec import Struct
 from anaplan_autoload import protocol, staging
 from anaplan_autoload.cloudworks import Busy, CloudWorksError, Refused, TryLater
 from anaplan_autoload.credentials import LoginRefused
+from anaplan_autoload.ledger import is_known
 from anaplan_autoload.protocol import Batch, Stop, Verdict, iso
 from anaplan_autoload.runs import epoch_ms
 from anaplan_autoload.staging import PartedCopy
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 HISTORY_PAGE = 25
 """Runs a page, as CloudWorks itself gives."""
+KNOWN_MS = 10 * 60_000
+"""How far back the ledger's runs are compared with the history: clocks differ, and sort keys are end times."""
 
 
 class Staged(Struct, frozen=True, tag="staged"):
@@ -136,6 +139,7 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> A
         ask = services.cloudworks.run_flow if route.flow else services.cloudworks.run_integration
         run_id = ask(route.target)
     except LoginRefused as refused:
+        services.ledger.renew(lease, services.clock(), batch)  # nothing began: take the request back
         return held(refused)
     except Busy:
         return Occupied(batch)
@@ -192,8 +196,10 @@ def search(_step: StepContext, services: Services, lease: Lease, batch: Batch, l
         return held(refused)
     except CloudWorksError as error:
         return Sighting(batch, protocol.LookAgain(), str(error))
-    known = {run.id for run in services.ledger.runs(lease.lane, iso(since + ahead - 10 * 60_000))}
-    verdict = protocol.reconcile(runs, since=since + ahead, known=known, author=lane.author, looks=looks)
+    known = list(services.ledger.runs(lease.lane, iso(since + ahead - KNOWN_MS)))
+    verdict = protocol.reconcile(
+        [run for run in runs if not is_known(run, known)], since=since + ahead, author=lane.author, looks=looks
+    )
     return Sighting(batch, verdict)
 
 
