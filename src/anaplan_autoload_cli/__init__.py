@@ -1,0 +1,7 @@
+"""`anaplan-autoload`: the command line, from an empty workspace to automatic loads.
+
+`app.COMMANDS` names every command and the function or group that it is, whose module is imported when the command is
+invoked. A command is a typer function that takes `typer.Context`: `context.cli_of` gives it what it works with, which
+is settings, the AWS session, CloudWorks and output. It prints through `Cli.out` alone, and ends a failure by raising
+`output.CommandFailed`; errors of the function's code and of boto3 it lets pass, as `failures` puts them in words.
+"""

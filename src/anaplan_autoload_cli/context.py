@@ -1,0 +1,203 @@
+"""What a command works with: settings from flags, environment, `.autoload.toml` and the stack; clients; output.
+
+Nothing is read or asked before a command needs it.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import typer
+
+from anaplan_autoload_cli.output import CommandFailed, Output
+
+if TYPE_CHECKING:
+    from boto3.session import Session
+
+    from anaplan_autoload.cloudworks import CloudWorks
+    from anaplan_autoload.credentials import Tokens
+    from anaplan_autoload_cli.login import Way
+
+CONFIG = Path(".autoload.toml")
+
+
+class Setting(NamedTuple):
+    """One thing that commands must know, and where it may be said; earlier places win."""
+
+    what: str
+    variable: str
+    """Environment variable."""
+    flag: str | None = None
+    output: str | None = None
+    """The stack's output that holds it; see `template.yaml`."""
+    default: str | None = None
+
+
+SETTINGS = {
+    "stack": Setting("the CloudFormation stack", "AUTOLOAD_STACK", "--stack"),
+    "profile": Setting("the AWS profile", "AWS_PROFILE", "--profile"),
+    "region": Setting("the AWS region", "AWS_REGION", "--region"),
+    "auth_url": Setting(
+        "Anaplan's authentication service",
+        "ANAPLAN_AUTH_URL",
+        "--auth-url",
+        "AnaplanAuthUrl",
+        "https://auth.anaplan.com",
+    ),
+    "cloudworks_url": Setting(
+        "CloudWorks", "CLOUDWORKS_URL", "--cloudworks-url", "CloudWorksUrl", "https://api.cloudworks.anaplan.com/2/0"
+    ),
+    "secret_id": Setting("the secret with Anaplan's log-in", "ANAPLAN_SECRET_ID", "--secret-id", "SecretArn"),
+    "username": Setting("the Anaplan user", "ANAPLAN_USERNAME"),
+    "certificate": Setting("the file of the CA certificate", "ANAPLAN_CERTIFICATE"),
+    "private_key": Setting("the file of its private key", "ANAPLAN_PRIVATE_KEY"),
+    "workspace": Setting("the Anaplan workspace's id", "ANAPLAN_WORKSPACE_ID", "--workspace"),
+    "model": Setting("the Anaplan model's id", "ANAPLAN_MODEL_ID", "--model"),
+    "table": Setting("the ledger's table", "LEDGER_TABLE", "--table", "LedgerTableName"),
+    "topic": Setting("the topic", "TOPIC_ARN", "--topic", "TopicArn"),
+    "function": Setting("the function's alias (an ARN)", "FUNCTION_ALIAS_ARN", "--function", "FunctionAliasArn"),
+    "queue": Setting("the dead-letter queue's URL", "DEAD_LETTER_QUEUE_URL", "--queue", "DeadLetterQueueUrl"),
+    "inbox": Setting("the inbox, a bucket", "INBOX_BUCKET", "--inbox", "InboxBucketName"),
+    "existing_buckets": Setting(
+        "other buckets that are loaded from, ARNs separated by commas",
+        "EXISTING_BUCKET_ARNS",
+        None,
+        "ExistingBucketArns",
+    ),
+    "reports": Setting("the bucket of rejected rows", "REPORTS_BUCKET", "--reports", "ReportsBucketName"),
+    "log_group": Setting("the function's log group", "LOG_GROUP", None, "LogGroupName"),
+    "routes": Setting("routes.toml", "ROUTES_FILE", "--file"),
+}
+"""By the name that `.autoload.toml` uses."""
+
+_OF_AWS = ("stack", "profile", "region")
+"""What leads to the stack cannot be read from it."""
+
+
+class Settings:
+    """Looks settings up: flags, environment, `.autoload.toml`, the stack's outputs, defaults, in this order."""
+
+    def __init__(self, flags: Mapping[str, str | None], config: Path | None, environment: Mapping[str, str]) -> None:
+        """`flags`: those that all commands share, by setting. `config`: a file, or None for `.autoload.toml` if it is there."""
+        self._flags = flags
+        self._config = config
+        self._environment = environment
+        self._session: Session | None = None
+
+    def get(self, name: str, given: str | None = None) -> str | None:
+        """The setting, or None where nobody says it; `given` is what an option of the command itself says."""
+        setting = SETTINGS[name]
+        return (
+            given
+            or self._flags.get(name)
+            or self._environment.get(setting.variable, "").strip()
+            or self._file.get(name)
+            or (self._outputs.get(setting.output) if setting.output else None)
+            or setting.default
+        )
+
+    def require(self, name: str, given: str | None = None) -> str:
+        """The setting, as `get`; raises `CommandFailed` that says how to name it where nobody does."""
+        if value := self.get(name, given):
+            return value
+        setting = SETTINGS[name]
+        ways = [setting.flag, f"set {setting.variable}", f'write {name} = "…" into {CONFIG}']
+        if setting.output and not self.get("stack"):
+            ways.append("name the stack with --stack")
+        raise CommandFailed(
+            f"It is not known what {setting.what} is.",
+            remedy="Give " + ", or ".join(way for way in ways if way) + ".",
+        )
+
+    def flag(self, name: str) -> str | None:
+        """The setting as far as a flag says it."""
+        return self._flags.get(name)
+
+    @cached_property
+    def session(self) -> Session:
+        """AWS, with the profile and the region that are set, else with what boto3 finds."""
+        import boto3
+
+        return boto3.session.Session(profile_name=self.get("profile"), region_name=self.get("region"))
+
+    @cached_property
+    def _file(self) -> dict[str, str]:
+        path = self._config or CONFIG
+        if self._config is None and not path.exists():
+            return {}
+        try:
+            document = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
+        except ValueError as error:
+            raise CommandFailed(f"{path} is not valid TOML: {error}.") from error
+        for name, value in document.items():
+            if name not in SETTINGS:
+                raise CommandFailed(f"{path}: unknown key {name}.", remedy=f"Known are: {', '.join(SETTINGS)}.")
+            if not isinstance(value, str):
+                raise CommandFailed(f"{path}: {name} is not text.", remedy="Write it in double quotes.")
+        return document
+
+    @cached_property
+    def _outputs(self) -> dict[str, str]:
+        stack = self.get("stack")
+        if not stack:
+            return {}
+        described = self.session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        return {
+            output["OutputKey"]: output["OutputValue"]
+            for output in described[0].get("Outputs", [])
+            if "OutputKey" in output and "OutputValue" in output
+        }
+
+
+class Cli:
+    """What hangs on a command's context; get it with `cli_of`."""
+
+    def __init__(self, settings: Settings, out: Output) -> None:
+        self.settings = settings
+        self.out = out
+
+    @property
+    def aws(self) -> Session:
+        """The AWS session; `cli.aws.client("s3")` is typed."""
+        return self.settings.session
+
+    @cached_property
+    def way(self) -> Way:
+        """How this user logs in to Anaplan; asks for what is missing."""
+        from anaplan_autoload_cli.login import chosen_way
+
+        return chosen_way(self)
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """The log-in at Anaplan."""
+        from anaplan_autoload_cli.login import tokens
+
+        return tokens(self)
+
+    @cached_property
+    def cloudworks(self) -> CloudWorks:
+        """CloudWorks, with our log-in: the function's own client."""
+        from anaplan_autoload.cloudworks import CloudWorks, http_pool
+
+        return CloudWorks(http_pool(), self.settings.require("cloudworks_url"), self.tokens)
+
+
+def cli_of(context: typer.Context) -> Cli:
+    """What the command that has this context works with."""
+    cli = context.find_root().obj
+    if not isinstance(cli, Cli):
+        raise TypeError("the command was not invoked through the application")
+    return cli
+
+
+def environment() -> Mapping[str, str]:
+    """The environment, read when a command runs and not before."""
+    return os.environ

@@ -1,0 +1,136 @@
+"""How the user of the command line logs in to Anaplan.
+
+With a secret (`--secret-id`), with a user's name and password, or with a CA certificate and its key. A password comes
+from the environment or from a prompt, never from an argument, which others on the machine could read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from getpass import getpass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+from msgspec import Struct
+
+from anaplan_autoload.cloudworks import http_pool
+from anaplan_autoload.credentials import LoginRefused, Secret, Tokens, secret_source
+from anaplan_autoload.ledger import Ledger
+from anaplan_autoload_cli.context import environment
+from anaplan_autoload_cli.output import CommandFailed
+
+if TYPE_CHECKING:
+    from anaplan_autoload_cli.context import Cli
+
+NOBODY = (
+    "Name a secret with --secret-id (or a stack with --stack), or set ANAPLAN_USERNAME and ANAPLAN_PASSWORD, or "
+    "ANAPLAN_CERTIFICATE and ANAPLAN_PRIVATE_KEY, which are files."
+)
+LEASE_MS = 180_000
+"""The ledger's lease, of which logging in makes no use."""
+
+
+class Way(Struct, frozen=True):
+    """A way to log in."""
+
+    description: str
+    """For people: `user ada@example.com`."""
+    source: Callable[[], Secret]
+    secret_id: str | None = None
+    """Set where the credentials come from Secrets Manager."""
+
+
+def chosen_way(cli: Cli) -> Way:
+    """The way that flags, environment or file name, else the stack's secret, else what the user types.
+
+    Raises `CommandFailed` where two ways are named at once, or none and nobody can be asked.
+    """
+    settings = cli.settings
+    if flag := settings.flag("secret_id"):
+        return _with_secret(cli, flag)
+    username, certificate = settings.get("username"), settings.get("certificate")
+    if username and certificate:
+        raise CommandFailed(
+            "Both a user (ANAPLAN_USERNAME) and a certificate (ANAPLAN_CERTIFICATE) are named.",
+            remedy="Unset one of them: it would be a guess which log-in is meant.",
+        )
+    if certificate:
+        return _with_certificate(certificate, settings.require("private_key"))
+    if username:
+        return _with_password(cli, username)
+    if secret_id := settings.get("secret_id"):
+        return _with_secret(cli, secret_id)
+    if not cli.out.interactive:
+        raise CommandFailed("It is not known how to log in to Anaplan.", remedy=NOBODY)
+    return _with_password(cli, asked_for("Anaplan user"))
+
+
+def tokens(cli: Cli) -> Tokens:
+    """The function's own log-in. A secret that Anaplan has refused is not sent again where the ledger is known."""
+    rejected, reject = _memory_of_refusals(cli)
+    return Tokens(http_pool(), cli.settings.require("auth_url"), cli.way.source, rejected=rejected, reject=reject)
+
+
+def refusal(error: LoginRefused, way: Way) -> str:
+    """Why no token was to be had; what the function's words say about secrets is left out where there is none."""
+    return error.reason if way.secret_id else error.reason.partition(" Store the secret again")[0]
+
+
+def asked_for(prompt: str) -> str:
+    """What somebody types, the prompt on stderr; raises `CommandFailed` when it is nothing."""
+    answer = str(typer.prompt(prompt, err=True)).strip()
+    if not answer:
+        raise CommandFailed(f"{prompt}: nothing was typed.")
+    return answer
+
+
+def _memory_of_refusals(cli: Cli) -> tuple[Callable[[str], bool], Callable[[str], None]]:
+    """Whether a version of the secret was refused, and how to note it: in the ledger, which the function reads too."""
+    secret_id, table = cli.way.secret_id, cli.settings.get("table")
+    if not secret_id or not table:
+        refused: set[str] = set()
+        return refused.__contains__, refused.add
+    ledger = Ledger(cli.aws.client("dynamodb"), table, LEASE_MS)
+    return lambda version: ledger.rejected(secret_id) == version, lambda version: ledger.reject(secret_id, version)
+
+
+def _with_secret(cli: Cli, secret_id: str) -> Way:
+    return Way(f"secret {secret_id}", secret_source(cli.aws.client("secretsmanager"), secret_id), secret_id)
+
+
+def _with_password(cli: Cli, username: str) -> Way:
+    password = environment().get("ANAPLAN_PASSWORD")
+    if not password:
+        if not cli.out.interactive:
+            raise CommandFailed(
+                f"The password of {username} is not known, and nobody can type it here.",
+                remedy="Set ANAPLAN_PASSWORD, or name a secret with --secret-id.",
+            )
+        password = getpass(f"Password of {username}: ")
+    return _given(f"user {username}", {"username": username, "password": password})
+
+
+def _with_certificate(certificate: str, private_key: str) -> Way:
+    content = {"certificate": _pem(certificate), "private_key": _pem(private_key)}
+    if password := environment().get("ANAPLAN_PRIVATE_KEY_PASSWORD"):
+        content["private_key_password"] = password
+    return _given(f"certificate {certificate}", content)
+
+
+def _pem(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="ascii")
+    except OSError as error:
+        raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
+    except UnicodeError:
+        pass
+    # Raised out here: the error's context would hold what was read.
+    raise CommandFailed(f"{path} is no PEM file.", remedy="Convert it; PEM files begin with -----BEGIN.")
+
+
+def _given(description: str, content: dict[str, str]) -> Way:
+    """Credentials in the form of the secret, so that there is one way to read them."""
+    secret = Secret("given", json.dumps(content))
+    return Way(description, lambda: secret)

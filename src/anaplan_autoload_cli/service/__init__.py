@@ -1,0 +1,1 @@
+"""Running the service: routes, lanes, loads, and what to do when something went wrong."""
