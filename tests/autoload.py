@@ -20,6 +20,7 @@ import pytest
 from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 from botocore.exceptions import ClientError
 from moto import mock_aws
+from msgspec.structs import replace
 
 from anaplan_autoload.events import Uploads, parse
 from anaplan_autoload.handler import make_handler
@@ -91,6 +92,8 @@ class Autoload:
         self._changes = changes
         self._arns: list[str] = []
         self.upload_ids: list[str] = []
+        self.ids: dict[str, str] = {}
+        self.models: dict[str, str] = {}
         self._sequence = 0
         self.sent = Sent()
 
@@ -116,9 +119,10 @@ class Autoload:
 
     def seed(self, **files: str) -> dict[str, str]:
         """Make an integration for every source file; returns name to id."""
-        seeded = seed(self.simulator, BUCKET, list(files.items()))
-        self.models = seeded.model_ids
-        return seeded.integration_ids
+        seeded = seed(self.simulator, BUCKET, [(name, file) for name, file in files.items() if name not in self.ids])
+        self.models |= seeded.model_ids
+        self.ids |= seeded.integration_ids
+        return self.ids
 
     def write_routes(self, text: str) -> None:
         """Give the function these routes, as a deployment would."""
@@ -157,11 +161,11 @@ class Autoload:
         self._arns.append(arn)
         return arn
 
-    def ended(self, arn: str) -> Any:
-        """Wait for an execution's end; returns its result, or raises with its error."""
-        result: DurableFunctionTestResult = self.runner.wait_for_result(arn, timeout=60)
-        if result.error is not None:
-            raise ExecutionFailed(result.error.type, result.error.message)
+    def ended(self, arn: str, *, failed: bool = False) -> Any:
+        """Wait for an execution's end; returns its result, or raises with its error unless it was to fail."""
+        result: DurableFunctionTestResult = self.runner.wait_for_result(arn, timeout=300)
+        if (result.error is not None) != failed:
+            raise ExecutionFailed(result.error.type if result.error else "none", result.error and result.error.message)
         return json.loads(result.result) if result.result else None
 
     def drain(self) -> None:
@@ -189,6 +193,43 @@ class Autoload:
         """Let time pass while nobody waits."""
         clock = self.runner._clock
         clock.arm(clock.now() + timedelta(seconds=seconds))
+
+    def record_backlog(self, event: dict[str, Any], count: int) -> None:
+        """Record an event's upload that many times over, as if its object had had as many versions."""
+        parsed = parse(event)
+        assert isinstance(parsed, Uploads)
+        [upload] = parsed.uploads
+        route = next(iter(self._services().routes))
+        for number in range(count):
+            version = replace(upload, version_id=f"v{number}", sequencer=f"{number:016X}")
+            self.ledger.record(version, route, self.now())
+
+    def dump_table(self) -> list[dict[str, Any]]:
+        """A backup of the ledger."""
+        pages = boto3.client("dynamodb").get_paginator("scan").paginate(TableName="ledger")
+        return [item for page in pages for item in page["Items"]]
+
+    def restore_table(self, backup: list[dict[str, Any]]) -> None:
+        """Put the ledger back to what it was."""
+        client = boto3.client("dynamodb")
+        for item in self.dump_table():
+            client.delete_item(TableName="ledger", Key={"pk": item["pk"], "sk": item["sk"]})
+        for item in backup:
+            client.put_item(TableName="ledger", Item=item)
+
+    def watch_checkpoints(self) -> list[int]:
+        """A list that fills with the sizes of all checkpoints, in bytes."""
+        sizes: list[int] = []
+        client = self.runner._service_client
+        checkpoint = client.checkpoint
+
+        def watched(*args: Any, **kwargs: Any) -> Any:
+            updates = kwargs.get("updates") or args[2]
+            sizes.append(len(json.dumps([update.to_dict() for update in updates], default=str)))
+            return checkpoint(*args, **kwargs)
+
+        client.checkpoint = watched
+        return sizes
 
     # Look.
 
