@@ -58,6 +58,8 @@ class UploadRecord(Struct, frozen=True):
     recorded_at: int
     """Epoch ms."""
     run_id: str | None = None
+    batch_id: str | None = None
+    """The batch that covered it, once its state is final: what ties it to its lines of the load history."""
 
 
 class RunRecord(Struct, frozen=True, omit_defaults=True):
@@ -164,10 +166,20 @@ class Ledger:
                 wanted = answer.get("UnprocessedKeys")
         return [found[each] for each in ids if each in found]
 
-    def waiting(self, lane: str) -> list[Waiting]:
+    def uploads_in(self, lane: str) -> Iterator[UploadRecord]:
+        """Every upload that the lane remembers, of the last 90 days; in no order. For people: it reads them all."""
+        for page in self._pages(
+            "query",
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :uploads)",
+            ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":uploads": "upload#"}),
+        ):
+            yield from map(_upload_record, page)
+
+    def waiting(self, lane: str, *, whole: bool = False) -> list[Waiting]:
         """What waits in a lane, oldest first, read consistently.
 
-        Where the oldest upload's route loads each, the first page is enough and the rest is not read.
+        Where the oldest upload's route loads each, the first page is enough and the rest is not read, unless `whole`.
         """
         found: list[Waiting] = []
         for page in self._pages(
@@ -178,23 +190,31 @@ class Ledger:
             ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":end": OPEN_MARK}),
         ):
             found += [_waiting(item) for item in page]
-            if found and found[0].route.load == "each":
+            if found and found[0].route.load == "each" and not whole:
                 break
         return found
 
-    def finish_uploads(self, lane: str, ids: Iterable[str], state: UploadState, run_id: str | None, now: int) -> int:
-        """Give waiting uploads their final state; those that have one already keep it. Returns how many changed."""
+    def finish_uploads(
+        self, lane: str, ids: Iterable[str], state: UploadState, batch: Batch, run_id: str | None, now: int
+    ) -> int:
+        """Give a batch's waiting uploads their final state; those that have one keep it. Returns how many changed."""
         changed = 0
         for upload_id in ids:
             changed += self._conditional(
                 self._client.update_item,
                 TableName=self._table,
                 Key=_encode(_key(lane, f"upload#{upload_id}")),
-                UpdateExpression="SET #state = :state, run_id = :run, #ttl = :ttl REMOVE waiting",
+                UpdateExpression="SET #state = :state, run_id = :run, batch_id = :batch, #ttl = :ttl REMOVE waiting",
                 ConditionExpression="#state = :waiting",
                 ExpressionAttributeNames={"#state": "state", "#ttl": "ttl"},
                 ExpressionAttributeValues=_encode(
-                    {":state": state, ":run": run_id, ":ttl": _ttl(now, UPLOAD_DAYS), ":waiting": "waiting"}
+                    {
+                        ":state": state,
+                        ":run": run_id,
+                        ":batch": batch.id,
+                        ":ttl": _ttl(now, UPLOAD_DAYS),
+                        ":waiting": "waiting",
+                    }
                 ),
             )
         return changed
@@ -511,6 +531,7 @@ def _upload_record(item: Item) -> UploadRecord:
         item["state"],
         item["recorded_at"],
         item.get("run_id"),
+        item.get("batch_id"),
     )
 
 

@@ -275,7 +275,7 @@ def finish_uploads(
     if batch.upload is not None and state in ("loaded", "partial"):
         services.ledger.remember_loaded(lease.lane, batch.upload, now)
     ids = services.ledger.batch_ids(lease.lane, batch, start, start + FINISHED_PER_STEP)
-    services.ledger.finish_uploads(lease.lane, ids, state, run_id, now)
+    services.ledger.finish_uploads(lease.lane, ids, state, batch, run_id, now)
     if state == "superseded":
         step.logger.info("Superseded by newer data of its key", extra={"route": batch.route.name, "upload_ids": ids})
     return None
