@@ -1,0 +1,98 @@
+# What one types here: `make` alone lists it. A fresh clone needs Python 3.11 or newer and make, nothing else.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# The first that starts and is new enough; the function itself runs on 3.13. `make PYTHON=/path/to/python` overrides it.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
+BIN := .venv/bin
+RIE := .local/bin/aws-lambda-rie
+PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --no-deps
+PYTEST_ARGS ?= -n 2 --dist loadgroup
+export SAM_CLI_TELEMETRY := 0
+
+.PHONY: help
+help: ## Say what there is to type
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: demo
+demo: .venv/.ready $(RIE) ## Watch uploads become loads on this machine, without an AWS account
+	@$(BIN)/python -m local.demo
+
+.PHONY: local
+local: .venv/.ready $(RIE) ## Keep AWS and CloudWorks up on this machine until Ctrl-C
+	@$(BIN)/python -m local.stack
+
+.PHONY: test
+test: .venv/.ready $(RIE) ## Run every test
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: .venv/.ready .venv-sam/.ready .venv-checkov/.ready ## Format, lint, types, template and locked files
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/cfn-lint template.yaml
+	.venv-sam/bin/sam validate --lint --region us-east-1
+	.venv-checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download --quiet --compact
+	$(BIN)/python -m pip check --disable-pip-version-check
+
+.PHONY: audit
+audit: .venv-audit/.ready ## Ask the registry for known weaknesses of what the function packs (needs the network)
+	.venv-audit/bin/pip-audit --requirement src/requirements.txt --require-hashes --disable-pip
+
+.PHONY: build
+build: .venv/.ready .venv-sam/.ready ## Build the function's package in .aws-sam/build, as `sam deploy` sends it
+	PYTHON="$(abspath $(BIN)/python)" .venv-sam/bin/sam build
+
+.PHONY: lock
+lock: .venv-lock/.ready ## Pin the newest releases that requirements/*.in and pyproject.toml allow
+	$(call compile,function,src/requirements.txt,--python-platform aarch64-manylinux_2_28 --python-version 3.13)
+	for name in dev sam checkov audit lock; do $(call compile,$$name,requirements/$$name.txt,--universal --python-version 3.11); done
+
+.PHONY: clean
+clean: ## Remove everything that was made here
+	rm -rf .venv .venv-sam .venv-checkov .venv-audit .venv-lock .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	find . -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# 1: the name in requirements/  2: the file written  3: for which machines
+compile = .venv-lock/bin/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-annotate \
+	--custom-compile-command 'make lock' $(3) requirements/$(1).in --output-file $(2)
+
+.venv: .venv/.ready ## Make the environment that everything here runs in
+
+.venv/.ready: requirements/dev.txt pyproject.toml
+	@$(call environment,.venv,requirements/dev.txt)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.venv-%/.ready: requirements/%.txt
+	@$(call environment,.venv-$*,$<)
+	@touch $@
+
+# 1: the environment's folder  2: the locked file that it is filled from
+define environment
+if [ -z "$(PYTHON)" ]; then \
+	echo "No Python 3.11 or newer was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
+echo "Making $(1) from $(2) ($$("$(PYTHON)" --version)). This takes a minute, once."; \
+"$(PYTHON)" -m venv $(1) || { rm -rf $(1); \
+	echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+$(1)/bin/python $(PIP_INSTALL) --requirement $(2)
+endef
+
+# AWS's runtime emulator is a Linux program inside the wheel of aws-sam-cli: one of the locked files has its hash.
+$(RIE): requirements/sam.txt | .venv/.ready
+	@[ "$$(uname -s)" = Linux ] || { echo "The laptop's AWS needs Linux: AWS's Lambda runtime emulator is built for it alone." >&2; exit 1; }
+	@mkdir -p .local/bin .local/wheel
+	@awk '/^aws-sam-cli==/ { found = 1 } found { print } found && !/\\$$/ { exit }' $< > .local/wheel/requirements.txt
+	@$(BIN)/python -m pip download -qq --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \
+		--requirement .local/wheel/requirements.txt --dest .local/wheel
+	@$(BIN)/python -c 'import platform, sys, zipfile; \
+		machine = {"aarch64": "arm64"}.get(platform.machine(), platform.machine()); \
+		sys.stdout.buffer.write(zipfile.ZipFile(sys.argv[1]).read(f"samcli/local/rapid/aws-lambda-rie-{machine}"))' \
+		.local/wheel/aws_sam_cli-*.whl > $@
+	@chmod +x $@
+	@rm -r .local/wheel
