@@ -412,10 +412,11 @@ class Ledger:
             ExpressionAttributeValues=_encode({":yes": True}),
         )
 
-    def runs(self, lane: str, since: str = "") -> Iterator[RunRecord]:
-        """The lane's history, newest first, of runs that ended at `since` (ISO) or later."""
+    def runs(self, lane: str, since: str = "", *, at_a_time: int = 1_000) -> Iterator[RunRecord]:
+        """The lane's history, newest first, of runs that ended at `since` (ISO) or later, read so many at a time."""
         for page in self._pages(
             "query",
+            Limit=at_a_time,
             ConsistentRead=True,
             ScanIndexForward=False,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :from AND :to",
