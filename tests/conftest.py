@@ -7,6 +7,8 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+pytest_plugins = ("tests.security.canaries",)
+
 settings.register_profile("default", max_examples=60, deadline=None, print_blob=True)
 settings.register_profile(
     "nightly", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
@@ -18,7 +20,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 def _no_aws_account(monkeypatch: pytest.MonkeyPatch) -> None:
     """Credentials and a region of nobody's: a call that escapes a local server is refused, not billed."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDTESTS")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nobodys")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nobodys-secret-access-key")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)

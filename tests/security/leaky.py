@@ -1,0 +1,148 @@
+"""Tests that let a secret out on purpose, one channel each; `test_canaries.py` runs them, and sees each fail."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+from base64 import b64encode
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NoReturn
+from urllib.parse import quote
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from anaplan_autoload import rejected
+from anaplan_autoload.credentials import Secret, Tokens
+from anaplan_autoload.report import ReportedError
+from anaplan_autoload.steps import admission
+from anaplan_autoload.steps.admission import Shown
+from anaplan_autoload.transport import http_pool
+from local.cloudworks import PASSWORD, USERNAME
+from local.cloudworks.seeding import SECRET_ACCESS_KEY
+from tests.autoload import REPORTS, Autoload
+from tests.integration.test_main_path import ACCOUNTS, KEY, latest
+
+
+@pytest.fixture
+def autoload(tmp_path: Path) -> Iterator[Autoload]:
+    with Autoload(tmp_path) as made:
+        yield made
+
+
+def token_of(autoload: Autoload) -> str:
+    latest(autoload)
+    return autoload._services().tokens.token()
+
+
+def test_log_line() -> None:
+    logging.getLogger("any").warning("refused %s", PASSWORD)
+
+
+def test_log_line_extra() -> None:
+    logging.getLogger("any").warning(
+        "refused", extra={"sent": f"Basic {b64encode(f'{USERNAME}:{PASSWORD}'.encode())!r}"}
+    )
+
+
+def test_log_line_traceback() -> None:
+    try:
+        raise KeyError(PASSWORD)
+    except KeyError:
+        logging.getLogger("any").exception("failed")
+
+
+def test_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    print(json.dumps({"_aws": {}, "route": SECRET_ACCESS_KEY}))  # noqa: T201
+
+
+def test_output(capsys: pytest.CaptureFixture[str]) -> None:
+    print(quote(f"a&b={PASSWORD}"))  # noqa: T201
+    capsys.readouterr()
+
+
+def test_output_of_a_process() -> None:
+    subprocess.run([sys.executable, "-c", f"print({PASSWORD!r})"], capture_output=True, check=True)  # noqa: S603
+
+
+def test_command_line() -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def show() -> None:
+        typer.echo(PASSWORD)
+
+    CliRunner().invoke(app)
+
+
+def test_exception() -> None:
+    def source() -> Secret:
+        raise ValueError(PASSWORD)
+
+    tokens = Tokens(http_pool(), "https://auth.example.com", source, rejected=lambda _: False, reject=lambda _: None)
+    with pytest.raises(ValueError, match=PASSWORD):
+        tokens.token()
+
+
+def test_exception_behind_another() -> None:
+    def source() -> Secret:
+        try:
+            b"\xff".decode() if PASSWORD else None
+        except UnicodeDecodeError:
+            fail()
+        raise AssertionError
+
+    def fail() -> NoReturn:
+        try:
+            raise KeyError(PASSWORD)
+        except KeyError as error:
+            raise ValueError("harmless") from error
+
+    tokens = Tokens(http_pool(), "https://auth.example.com", source, rejected=lambda _: False, reject=lambda _: None)
+    with pytest.raises(ValueError, match="harmless"):
+        tokens.token()
+
+
+def test_sns_publish(autoload: Autoload) -> None:
+    autoload._services().sns.publish(TopicArn=autoload.topic, Message=f"refused {token_of(autoload)}")
+
+
+def test_lambda_invoke(autoload: Autoload) -> None:
+    latest(autoload)
+    autoload._services().send({"drain": PASSWORD})
+
+
+def test_checkpoint(autoload: Autoload, monkeypatch: pytest.MonkeyPatch) -> None:
+    def show_uploads(*_: object) -> tuple[Shown, ...]:
+        return (Shown("b", "k", PASSWORD, None),)
+
+    latest(autoload)
+    monkeypatch.setattr(admission, "show_uploads", show_uploads)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+
+def test_checkpoint_of_an_error(autoload: Autoload, monkeypatch: pytest.MonkeyPatch) -> None:
+    def show_uploads(*_: object) -> tuple[Shown, ...]:
+        raise ValueError(PASSWORD)
+
+    latest(autoload)
+    monkeypatch.setattr(admission, "show_uploads", show_uploads)
+    with pytest.raises(Exception, match=PASSWORD):
+        autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+
+def test_ledger(autoload: Autoload) -> None:
+    autoload.ledger.reject("anaplan", token_of(autoload))
+
+
+def test_object(autoload: Autoload) -> None:
+    error = ReportedError("Import", PASSWORD, 1)
+    rejected.save_errors(autoload.s3, REPORTS, "reports/a/", [error])
+
+
+def test_object_in_parts(autoload: Autoload) -> None:
+    rejected.save_rejected_rows(autoload.s3, REPORTS, "reports/a/", "rows", [b"Code\n", PASSWORD.encode()])

@@ -1,0 +1,87 @@
+"""The search for secrets finds them: in every spelling, and wherever one comes out."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+from base64 import b64encode, urlsafe_b64encode
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import quote_plus
+
+import pytest
+
+from tests.security.spellings import Canaries
+
+ROOT = Path(__file__).parents[2]
+SECRET = "pässword/with+\"quotes'&more?"
+
+
+@pytest.mark.parametrize(
+    "spell",
+    [
+        str.encode,
+        lambda secret: json.dumps(secret).encode(),
+        lambda secret: repr({"a": secret}).encode(),
+        lambda secret: quote_plus(secret).encode(),
+        lambda secret: quote_plus(secret).lower().replace("%c3%a4", "%c3%a4").encode(),
+        lambda secret: secret.encode().hex().encode(),
+        *(
+            lambda secret, before=before, encode=encode: encode(f"{before}{secret} and more".encode())
+            for before in ("", "u", "us", "user:")
+            for encode in (b64encode, urlsafe_b64encode)
+        ),
+    ],
+)
+def test_a_secret_is_found_in_every_spelling(spell: Callable[[str], bytes]) -> None:
+    canaries = Canaries()
+    canaries.plant("the password", SECRET)
+
+    assert canaries.found_in(b"before " + spell(SECRET) + b" after") == {"the password"}
+
+
+def test_a_private_key_is_found_by_any_of_its_lines() -> None:
+    line = "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj"
+    canaries = Canaries()
+    canaries.plant("private_key", f"-----BEGIN A KEY-----\n{line}\nqhkiG9w0BAQEFAASC\n-----END A KEY-----\n")
+
+    assert canaries.found_in(f"a line: {line}".encode()) == {"private_key"}
+    assert canaries.found_in(b64encode(b"x" + line.encode())) == {"private_key"}
+    assert canaries.found_in(b"-----BEGIN RSA PRIVATE KEY-----") == {"a private key"}
+
+
+def test_words_that_are_no_secret_are_not_found() -> None:
+    canaries = Canaries()
+    canaries.plant("a short one", "wrong")
+    canaries.plant("the password", SECRET)
+
+    assert canaries.found_in(b"the password is wrong, as passwords are") == set()
+
+
+def test_a_leak_fails_the_test_through_whatever_channel_it_comes_out(tmp_path: Path) -> None:
+    """Each test of `leaky.py` passes by itself; its name begins with the channel that it leaks through."""
+    report = tmp_path / "report.xml"
+    leaky = ["tests/security/leaky.py", "-o", "addopts=--import-mode=importlib"]
+    quiet = ["-q", "--tb=no", "--show-capture=no", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    run = subprocess.run(  # noqa: S603  (our own words)
+        [sys.executable, "-m", "pytest", *leaky, *quiet], cwd=ROOT, env=os.environ, stdout=subprocess.DEVNULL
+    )
+
+    assert run.returncode == 1
+    failures: dict[str, str] = {}
+    for case in ET.parse(report).iter("testcase"):  # noqa: S314  (pytest wrote it)
+        name = case.attrib["name"].removeprefix("test_").replace("_", " ")
+        failures[name] = " ".join(found.attrib["message"] + (found.text or "") for found in case)
+    assert len(failures) >= 16
+    if sys.version_info < (3, 12):
+        failures = {name: text for name, text in failures.items() if not name.startswith("exception")}
+    missed = {name: text for name, text in failures.items() if not _caught(name, text)}
+    assert missed == {}
+
+
+def _caught(name: str, text: str) -> bool:
+    channels = [line.partition(": ")[2].lower() for line in text.splitlines() if ": " in line]
+    return any(name.startswith(channel.removeprefix("captured ").removesuffix(" call")) for channel in channels)
