@@ -83,7 +83,7 @@ class Settings:
     """Looks settings up: flags, environment, `.autoload.toml`, the stack's outputs, defaults, in this order."""
 
     def __init__(self, flags: Mapping[str, str | None], config: Path | None, environment: Mapping[str, str]) -> None:
-        """`flags`: those that all commands share, by setting. `config`: a file, or None for `.autoload.toml` if it is there."""
+        """`flags`: those that all commands share. `config`: a file, or None for `.autoload.toml` where there is one."""
         self._flags = flags
         self._config = config
         self._environment = environment

@@ -73,7 +73,15 @@ def _loaded(entry: Entry) -> TyperCommand | TyperGroup:
         "TyperCommand | TyperGroup", get_command(target if isinstance(target, typer.Typer) else _single(target))
     )
     command.name = entry.name
+    for one in (command, *getattr(command, "commands", {}).values()):
+        one.help = _unwrapped(one.help or "")
     return command
+
+
+def _unwrapped(text: str) -> str:
+    """A docstring with one line for each paragraph, which the terminal wraps; what is indented stays as it is."""
+    paragraphs = text.split("\n\n")
+    return "\n\n".join(part if part.startswith(" ") else part.replace("\n", " ") for part in paragraphs)
 
 
 def _single(function: Callable[..., None]) -> typer.Typer:
