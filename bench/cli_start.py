@@ -1,0 +1,92 @@
+"""How soon a command answers, beside Python itself and beside a program that imports boto3 before it says anything.
+
+Medians of fresh processes that take turns. What `--help` and the offline commands must not import is looked up in
+`sys.modules`, so that part is exact.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections import defaultdict
+from pathlib import Path
+from statistics import median
+from time import perf_counter
+
+from bench.markdown import table
+
+ROUNDS = 9
+"""Processes per command."""
+ROUTES_FILE = Path(__file__).parent.parent / "src" / "routes.toml"
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "anaplan-autoload --help": ("--help",),
+    "anaplan-autoload routes match s3://…": (
+        "routes",
+        "match",
+        "s3://finance-inbox/incoming/accounts/2026-11.csv",
+        "--file",
+        str(ROUTES_FILE),
+    ),
+}
+BASELINES = {"python -c pass": "pass", 'python -c "import boto3"': "import boto3"}
+HEAVY = ("boto3", "botocore", "aws_durable_execution_sdk_python", "aws_lambda_powertools", "urllib3", "cryptography")
+"""What an offline command can do without."""
+_PROGRAM = """
+import sys
+from anaplan_autoload_cli.app import main
+try:
+    main()
+finally:
+    print("modules:", *sys.modules, file=sys.stderr)
+"""
+
+
+def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run code with these arguments; exits with what the command said when it fails."""
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+    if done.returncode:
+        sys.exit(f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
+    return done
+
+
+def seconds(code: str, *arguments: str) -> float:
+    """How long a fresh process takes, from its start to its end."""
+    began = perf_counter()
+    run(code, *arguments)
+    return perf_counter() - began
+
+
+def heavy(*arguments: str) -> list[str]:
+    """What the command imported of what it can do without."""
+    modules = run(_PROGRAM, *arguments).stderr.rpartition("modules:")[2].split()
+    return [name for name in HEAVY if name in modules]
+
+
+def main() -> None:
+    """Print the table; exits with an error when a command imports what it can do without."""
+    program = "from anaplan_autoload_cli.app import main; main()"
+    found: dict[str, list[float]] = defaultdict(list)
+    for _round in range(ROUNDS):
+        for name, code in BASELINES.items():
+            found[name].append(seconds(code))
+        for name, arguments in COMMANDS.items():
+            found[name].append(seconds(program, *arguments))
+    times = {name: median(taken) * 1000 for name, taken in found.items()}
+    python = times["python -c pass"]
+    imports = {name: heavy(*arguments) for name, arguments in COMMANDS.items()}
+    table(
+        f"From start to end, milliseconds (median of {ROUNDS} processes)",
+        ("command", "ms", "ratio", "of what it can do without, it imports"),
+        [(f"`{name}`", f"{ms:.0f}", f"{ms / python:.1f}", _listed(imports.get(name))) for name, ms in times.items()],
+    )
+    print(f"\nIt can do without: {', '.join(HEAVY)}.")
+    if any(imports.values()):
+        sys.exit("a command that works offline imports what it can do without")
+
+
+def _listed(names: list[str] | None) -> str:
+    return "" if names is None else ", ".join(names) or "nothing"
+
+
+if __name__ == "__main__":
+    main()
