@@ -31,14 +31,15 @@ STYLES: dict[Kind, str] = {
 }
 OUTCOMES = {"loaded": "green", "partial": "yellow", "failed": "red"}
 PARTS = (
-    ("real", "this project's function and template.yaml, AWS's Lambda runtime, AWS's emulator of durable functions"),
+    ("real", "function and template.yaml; AWS's Lambda runtime and durable emulator"),
     ("moto", "stands for S3, DynamoDB, SNS, SQS, Secrets Manager and CloudFormation"),
-    ("simulator", "stands for Anaplan: a run reads the file from S3 when it begins, and imports its rows"),
+    ("simulator", "stands for Anaplan: runs read the file from S3, and import its rows"),
     (
         "quicker",
-        f"runs take {story.RUN_SECONDS:g} to {story.LONG_RUN_SECONDS:g} s; the function looks at them every "
-        f"{story.POLL_SECONDS[0]} to {story.POLL_SECONDS[1]} s, on AWS every 2 to 60 s",
+        f"runs of {story.RUN_SECONDS:g} to {story.LONG_RUN_SECONDS:g} s, looked at every "
+        f"{story.POLL_SECONDS[0]} to {story.POLL_SECONDS[1]} s (on AWS: 2 to 60 s)",
     ),
+    ("route", f"{story.PREFIX}*.csv runs the integration {story.INTEGRATION} (load = latest)"),
 )
 
 

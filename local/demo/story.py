@@ -18,14 +18,15 @@ from local.demo.verdict import Act, Begun, Fate, Seen, Told
 from local.stack import Options, Stack
 
 DATA = Path(__file__).parent.parent / "data"
-KEY = "incoming/accounts/accounts.csv"
+PREFIX = "incoming/accounts/"
+KEY = f"{PREFIX}accounts.csv"
 INTEGRATION = "Accounts"
-ROUTES = """\
+ROUTES = f"""\
 [[route]]
 name = "accounts"
-prefix = "incoming/accounts/"
+prefix = "{PREFIX}"
 suffix = ".csv"
-integration = "{Accounts}"
+integration = "{{{INTEGRATION}}}"
 load = "latest"
 """
 POLL_SECONDS = (1, 2)
@@ -114,7 +115,8 @@ class Story:
             at = time.time()
             versions.append(self._stack.upload(KEY, content))
             which = f" ({number} of {len(contents)})" if len(contents) > 1 else ""
-            self._tell(Happening(at, "upload", f"{file.name}{which} as {KEY}, version {short(versions[-1])}"))
+            name = KEY.removeprefix(PREFIX)
+            self._tell(Happening(at, "upload", f"{file.name}{which} as {name}, version {short(versions[-1])}"))
         return Act(file.title, tuple(versions), contents[-1])
 
     def _until(self, condition: Callable[[], bool], what: str) -> None:
