@@ -42,6 +42,8 @@ class Announced(Struct, frozen=True):
 class Trouble(Struct, frozen=True):
     """What went wrong on purpose, CloudWorks' part apart."""
 
+    until: float
+    """When CloudWorks' answers were spoilt no more, epoch seconds."""
     kills: tuple[float, ...]
     """When runtimes were killed, epoch seconds."""
     stops: int

@@ -18,8 +18,8 @@ def report(plan: Plan, evidence: Evidence, verdict: Verdict) -> str:
     """What went wrong on purpose, what came of it, and whether the promise was kept."""
     return "\n".join(
         [
-            f"Seed {plan.seed}: {len(plan.uploads)} uploads to {len(plan.routes)} routes, which load latest and each by turns "
-            f"(the last two share a lane); trouble for {plan.seconds:.0f} s.",
+            f"Seed {plan.seed}: {len(plan.uploads)} uploads to {len(plan.routes)} routes, which load latest and each "
+            f"by turns (the last two share a lane); trouble for {plan.seconds:.0f} s.",
             "",
             "What went wrong on purpose",
             *_table(_trouble(evidence)),
@@ -34,11 +34,12 @@ def report(plan: Plan, evidence: Evidence, verdict: Verdict) -> str:
 
 def _trouble(evidence: Evidence) -> Iterator[Row]:
     trouble = evidence.trouble
-    spoilt = Counter(request.fault for request in evidence.requests if request.fault)
+    asked = [request for request in evidence.requests if request.at < trouble.until]
+    spoilt = Counter(request.fault for request in asked if request.fault)
     kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(spoilt.items()))
     yield "runtimes killed (SIGKILL)", len(trouble.kills)
     yield "leaders stopped for good", trouble.stops
-    yield "answers of CloudWorks spoilt", f"{spoilt.total()} of {len(evidence.requests)} ({kinds})"
+    yield "answers of CloudWorks spoilt", f"{spoilt.total()} of {len(asked)} ({kinds})"
     yield (
         "events delivered",
         f"{trouble.events} for {len(evidence.made)} uploads, {trouble.late} of them late and so out of order",

@@ -74,6 +74,7 @@ class Storm:
         self._travels = {(upload.key, _etag(upload)): upload.deliveries for upload in plan.uploads}
         self._made: list[Made] = []
         self._kills: list[float] = []
+        self._until = time.time()
         self._stops = 0
         self._events = 0
         self._late = 0
@@ -92,6 +93,7 @@ class Storm:
             act()
         time.sleep(max(0.0, began + self._plan.seconds - time.monotonic()))
         self._stack.simulator.settings.fail_rate = 0.0
+        self._until = time.time()
 
     def _agenda(self) -> list[tuple[float, Callable[[], None]]]:
         agenda: list[tuple[float, Callable[[], None]]] = [
@@ -178,7 +180,7 @@ class Storm:
             requests=tuple(simulator.requests),
             messages=tuple(_announced(message.document) for message in self._stack.messages()),
             known=tuple(map(self._known, self._made)),
-            trouble=Trouble(tuple(self._kills), self._stops, self._events, self._late, self._redriven),
+            trouble=Trouble(self._until, tuple(self._kills), self._stops, self._events, self._late, self._redriven),
             executions=dict(Counter(execution.status for execution in self._stack.executions.all())),
             seconds=seconds,
         )

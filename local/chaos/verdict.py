@@ -55,7 +55,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
         """Every way in which the promise was broken; empty when it was kept."""
         kinds = {
             "lost": self.lost,
-            "silent": self.silent,
+            "nobody told": self.silent,
             "overlapping": self.overlapping,
             "older over newer": self.backward,
             "ledger wrong": self.wrong,
