@@ -1,0 +1,233 @@
+"""AWS for the model: moto's DynamoDB without botocore and HTTP around it, small stand-ins for the rest.
+
+A call through botocore and moto takes 2 to 4 ms, most of it spent on signing, matching URLs and (de)serializing; moto's
+own tables, conditions and indexes, which are what matters here, take a fraction. So the ledger's client hands its
+parameters to moto's handlers directly. Of S3, SNS and Secrets Manager the function wants next to nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from functools import cache
+from hashlib import md5
+from typing import Any
+
+import boto3
+from botocore.exceptions import ClientError
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.core.exceptions import JsonRESTError
+from moto.dynamodb.models import dynamodb_backends
+from moto.dynamodb.responses import DynamoHandler
+from msgspec import Struct
+
+from local.cloudworks.buckets import StoredObject
+from tests.model.world import World
+
+REGION = "eu-west-1"
+BUCKET = "inbox"
+TABLE = "ledger"
+
+
+class EffectClient:
+    """A boto3 client whose calls are effects of the world."""
+
+    def __init__(self, world: World, service: str, client: Any) -> None:
+        self._world = world
+        self._service = service
+        self._client = client
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._client, name)
+
+        def call(**parameters: Any) -> Any:
+            return self._world.effect(f"{self._service} {name}", lambda: method(**parameters))
+
+        return call
+
+
+class DynamoDB:
+    """moto's DynamoDB in process: what the ledger uses of boto3's client. Making one begins with an empty table."""
+
+    def __init__(self, world: World) -> None:
+        dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
+        self._world = world
+        self.exceptions = _exceptions()
+        self._perform("create_table", _TABLE)
+
+    def __getattr__(self, operation: str) -> Callable[..., Any]:
+        def call(**parameters: Any) -> Any:
+            return self._world.effect(
+                f"dynamodb {operation}{_item(parameters)}", lambda: self._perform(operation, parameters)
+            )
+
+        return call
+
+    def everything(self) -> list[dict[str, Any]]:
+        """Every item, for whoever looks from outside."""
+        items: list[dict[str, Any]] = self._perform("scan", {"TableName": TABLE})["Items"]
+        return items
+
+    def _perform(self, operation: str, parameters: dict[str, Any]) -> Any:
+        handler = DynamoHandler()
+        handler.current_account, handler.region = DEFAULT_ACCOUNT_ID, REGION
+        handler.body = parameters
+        try:
+            result: Any = getattr(handler, operation)().result
+        except JsonRESTError as error:
+            raise self._error(operation, error) from error
+        return result
+
+    def _error(self, operation: str, error: JsonRESTError) -> ClientError:
+        described: dict[str, Any] = json.loads(str(error.description))
+        code = described.pop("__type", error.error_type).rpartition("#")[2]
+        message = described.get("message") or described.get("Message") or ""
+        response: Any = {**described, "Error": {"Code": code, "Message": message}}
+        kind = getattr(self.exceptions, code, ClientError)
+        made: ClientError = kind(response, operation)
+        return made
+
+
+@cache
+def _exceptions() -> Any:
+    """Those of a real client, by which the ledger tells refusals apart."""
+    return boto3.client("dynamodb", region_name=REGION).exceptions
+
+
+_TABLE = {
+    "TableName": TABLE,
+    "BillingMode": "PAY_PER_REQUEST",
+    "AttributeDefinitions": [{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "waiting")],
+    "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+    "LocalSecondaryIndexes": [
+        {
+            "IndexName": "waiting",
+            "KeySchema": [
+                {"AttributeName": "pk", "KeyType": "HASH"},
+                {"AttributeName": "waiting", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "ALL"},
+        }
+    ],
+}
+
+
+def _item(parameters: dict[str, Any]) -> str:
+    """Which kind of item a call is about, for the effect's name."""
+    key = parameters.get("Key") or parameters.get("Item") or {}
+    kind: str = key.get("sk", {}).get("S", "").partition("#")[0]
+    return f" {kind}" if kind else ""
+
+
+class Bucket:
+    """One bucket of S3, for whoever uploads, stages and reads: `local.cloudworks.Buckets` as well."""
+
+    def __init__(self, versioned: bool) -> None:
+        """Without versions, a new object replaces the old one, and nobody can have that any more."""
+        self._versioned = versioned
+        self._objects: dict[str, list[StoredObject]] = {}
+
+    def exists(self, bucket: str) -> bool:
+        """There is only this one."""
+        return bucket == BUCKET
+
+    def read(self, bucket: str, key: str) -> StoredObject | None:
+        """The newest version."""
+        return self._objects[key][-1] if key in self._objects else None
+
+    def write(self, bucket: str, key: str, content: bytes) -> StoredObject:
+        """Put an object."""
+        versions = self._objects.setdefault(key, [])
+        version = f"v{len(versions) + 1}" if self._versioned else None
+        stored = StoredObject(content, md5(content, usedforsecurity=False).hexdigest(), version)
+        if not self._versioned:
+            versions.clear()
+        versions.append(stored)
+        return stored
+
+    def copy_object(
+        self,
+        *,
+        Bucket: str,
+        Key: str,
+        CopySource: dict[str, str],
+        CopySourceIfMatch: str = "",
+        **_: str,  # noqa: N803
+    ) -> None:
+        """Copy a version, or what has this etag; refused as S3 does."""
+        versions = self._objects.get(CopySource["Key"], [])
+        wanted = CopySource.get("VersionId")
+        found = [stored for stored in versions if wanted in (None, stored.version_id)]
+        if not found:
+            raise aws_error("NoSuchVersion" if wanted else "NoSuchKey", "CopyObject")
+        if CopySourceIfMatch not in ("", found[-1].etag):
+            raise aws_error("PreconditionFailed", "CopyObject")
+        self.write(Bucket, Key, found[-1].content)
+
+
+class Topic:
+    """SNS, with a subscriber that keeps what it gets."""
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        """`now` is epoch ms."""
+        self.messages: list[Message] = []
+        self._now = now
+
+    def publish(self, *, Message: str, **_: object) -> dict[str, str]:  # noqa: N803
+        """Keep the document that queues get."""
+        self.messages.append(_message(self._now(), Message))
+        return {"MessageId": f"message-{len(self.messages)}"}
+
+
+class Message(Struct, frozen=True):
+    """What a subscriber got."""
+
+    at: int
+    """Epoch ms."""
+    document: dict[str, Any]
+
+    @property
+    def id(self) -> str:
+        """What it is about."""
+        found: str = self.document["id"]
+        return found
+
+    @property
+    def outcome(self) -> str:
+        """How that went."""
+        found: str = self.document["outcome"]
+        return found
+
+
+def _message(at: int, body: str) -> Message:
+    return Message(at, json.loads(json.loads(body)["default"]))
+
+
+class Secrets:
+    """Secrets Manager with one secret."""
+
+    def __init__(self) -> None:
+        self._values: list[str] = []
+
+    def put(self, value: str) -> None:
+        """Give it a new version."""
+        self._values.append(value)
+
+    def get_secret_value(self, *, SecretId: str) -> dict[str, str]:  # noqa: N803
+        """The newest version."""
+        return {"SecretString": self._values[-1], "VersionId": f"version-{len(self._values)}"}
+
+
+def aws_error(code: str, operation: str = "Operation") -> ClientError:
+    """An error as AWS answers it."""
+    return ClientError({"Error": {"Code": code, "Message": "for the test"}}, operation)
+
+
+def transaction_conflict() -> ClientError:
+    """What DynamoDB answers while another write to one of the items is under way."""
+    response = {
+        "Error": {"Code": "TransactionCanceledException", "Message": "for the test"},
+        "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}],
+    }
+    error: ClientError = _exceptions().TransactionCanceledException(response, "TransactWriteItems")
+    return error

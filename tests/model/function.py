@@ -1,0 +1,355 @@
+"""The function with everything around it, as the model has it."""
+
+from __future__ import annotations
+
+import json
+from functools import cached_property
+from hashlib import sha256
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import parse_qsl, urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
+from urllib3 import HTTPResponse
+from urllib3.exceptions import ProtocolError
+
+from anaplan_autoload import routes
+from anaplan_autoload.cloudworks import CloudWorks
+from anaplan_autoload.credentials import secret_source
+from anaplan_autoload.events import Upload, Uploads, parse
+from anaplan_autoload.handler import make_handler
+from anaplan_autoload.ledger import Ledger
+from anaplan_autoload.protocol import iso
+from anaplan_autoload.services import Services
+from anaplan_autoload.settings import Settings
+from local.cloudworks import PASSWORD, USERNAME, Simulator, seed
+from local.cloudworks.times import http_date
+from local.cloudworks.web import Request
+from tests.autoload import s3_event
+from tests.model.aws import BUCKET, TABLE, Bucket, DynamoDB, EffectClient, Secrets, Topic
+from tests.model.executions import DurableService
+from tests.model.world import World
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from anaplan_autoload.routes import Route, Routes
+    from local.cloudworks.runs import Run
+
+SWEEP_SECONDS = 300
+SOURCES = {
+    "accounts": "incoming/accounts/a.csv",
+    "units": "incoming/units/a.csv",
+    "orders": "source/orders.csv",
+    "facts": "source/facts.csv",
+    "hierarchy": "incoming/hierarchy/a.csv",
+}
+"""Integration → the key that it reads."""
+ROUTES = """
+[[route]]
+name = "accounts"
+prefix = "incoming/accounts/"
+integration = "{accounts}"
+retries = 2
+
+[[route]]
+name = "units"
+prefix = "incoming/units/"
+integration = "{units}"
+settle = "20s"
+overdue = "1m"
+
+[[route]]
+name = "orders"
+prefix = "incoming/orders/"
+integration = "{orders}"
+load = "each"
+stage_to = "source/orders.csv"
+
+[[route]]
+name = "facts"
+prefix = "incoming/facts/"
+integration = "{facts}"
+load = "each"
+stage_to = "source/facts.csv"
+lane = "model"
+
+[[route]]
+name = "hierarchy"
+prefix = "incoming/hierarchy/"
+integration = "{hierarchy}"
+lane = "model"
+"""
+
+
+class Sent(Struct, frozen=True):
+    """An upload as it was made, and the event that tells of it."""
+
+    route: Route
+    upload: Upload
+    content: str
+    event: dict[str, Any]
+
+    @property
+    def sha256(self) -> str:
+        """Of its content."""
+        return sha256(self.content.encode()).hexdigest()
+
+
+class Post(Struct, frozen=True):
+    """A request for a run that Anaplan accepted."""
+
+    run_id: str
+    arn: str
+    answered: bool
+    """Whether the answer went out whole."""
+
+
+class Function:
+    """The deployed function, its AWS, its Anaplan and its users."""
+
+    def __init__(self, directory: Path, *, world_seed: int = 0, versioned: bool = True) -> None:
+        self.world = World(world_seed)
+        self.bucket, self.secrets = Bucket(versioned), Secrets()
+        self.topic = Topic(lambda: self.world.now)
+        self.table = DynamoDB(self.world)
+        self.simulator = Simulator(self.bucket, clock=lambda: self.world.seconds)
+        self.world.next_change, self.world.change = self.simulator.next_change, self.simulator.tick
+        self.ids = seed(self.simulator, BUCKET, list(SOURCES.items())).integration_ids
+        file = directory / "routes.toml"
+        file.write_text(ROUTES.format(**self.ids))
+        self.routes: Routes = routes.load(file)
+        self.settings = Settings(
+            secret_id="anaplan",
+            ledger_table=TABLE,
+            topic_arn="arn:aws:sns:eu-west-1:123456789012:alerts",
+            auth_url="https://auth.anaplan.test",
+            cloudworks_url="https://cloudworks.anaplan.test/2/0",
+            function_name="autoload",
+            routes_file=file,
+            log_level="CRITICAL",
+        )
+        self.posts: list[Post] = []
+        self.sent: list[Sent] = []
+        self.breaches: list[str] = []
+        """What was seen that must not be."""
+        self.sweeping = True
+        self.right_password = True
+        self.world.watch = self._watch
+        self.service = DurableService(self.world, make_handler(self._services), lambda: Sandbox(self))
+        self.ledger: Ledger = Ledger(cast("DynamoDBClient", self.table), TABLE, self.settings.lease * 1000)
+        self.secrets.put(_secret(PASSWORD))
+        self._schedule_sweep()
+
+    def close(self) -> None:
+        """Let nothing go on."""
+        self.world.stop()
+
+    # What users do
+
+    def upload(self, route_name: str, key: str, delay: float = 0) -> Sent:
+        """Put an object of its own content; its event comes `delay` seconds later."""
+        route = next(route for route in self.routes if route.name == route_name)
+        content = f"Code,Name\nA{len(self.sent)},upload {len(self.sent)}\n"
+        place = f"{route.prefix}{key}"
+        put = self.bucket.write(BUCKET, place, content.encode())
+        sequencer = f"{len(self.sent) + 1:016X}"
+        event = s3_event(BUCKET, place, len(content), put.etag, put.version_id, iso(self.world.now), sequencer)
+        parsed = parse(event)
+        assert isinstance(parsed, Uploads)
+        sent = Sent(route, parsed.uploads[0], content, event)
+        self.sent.append(sent)
+        self.service.start(event, delay)
+        return sent
+
+    def foreign_run(self, integration: str) -> None:
+        """Somebody else runs an integration, unless it runs already."""
+        if self.simulator._engine.current(self.ids[integration]) is None:
+            self.simulator.start_foreign_run(self.ids[integration])
+
+    def rotate_password(self, right: bool) -> None:
+        """Give the user a new password, and the secret the same or another one."""
+        password = f"password {self.world.now}"
+        user = self.simulator.tenant.users[USERNAME]
+        if right:
+            self.simulator.add_user(replace(user, password=password))
+        self.right_password = right
+        self.secrets.put(_secret(password))
+
+    def redrive(self) -> None:
+        """Send the dead letters again."""
+        letters, self.service.dead_letters = self.service.dead_letters, []
+        for event in letters:
+            self.service.start(event)
+
+    def pause(self, lane: str) -> None:
+        """Claim nothing in a lane."""
+        self.ledger.pause(lane)
+
+    def resume(self, lane: str) -> None:
+        """End a pause, as the command line does: with a drain."""
+        self.ledger.resume(lane)
+        self.service.start({"drain": lane})
+
+    def heal(self) -> None:
+        """Put everything right that is wrong."""
+        self.world.troubles.clear()
+        self.simulator.clear_faults()
+        if not self.right_password:
+            self.rotate_password(right=True)
+        for lane in sorted({route.lane_id for route in self.routes}):
+            if self.ledger.lane(lane).paused:
+                self.resume(lane)
+
+    def sweep(self) -> None:
+        """What EventBridge does every five minutes."""
+        self.service.start({"sweep": True})
+
+    # What is around the function
+
+    def _services(self) -> Services:
+        assert self.world.current is not None
+        services = self.world.current.sandbox
+        assert isinstance(services, Services)
+        return services
+
+    def _schedule_sweep(self) -> None:
+        if self.sweeping:
+            self.world.in_seconds(SWEEP_SECONDS, self._sweep)
+
+    def _sweep(self) -> None:
+        self.sweep()
+        self._schedule_sweep()
+
+    def answer(self, request: Request) -> HTTPResponse:
+        """Anaplan's answer; raises urllib3's error where it is lost."""
+        before = len(self.simulator._engine.runs)
+        reply = self.simulator.handle(request)
+        started = list(self.simulator._engine.runs)[before:]
+        if request.method == "POST" and request.path.endswith("/run") and started:
+            self._keep_post(started[0], reply.answer)
+        if reply.answer is None:
+            raise ProtocolError("the connection was closed")
+        headers = {
+            **reply.answer.headers,
+            "Content-Type": reply.answer.content_type,
+            "Date": http_date(self.simulator.anaplan_now()),
+        }
+        body = BytesIO(reply.answer.body)
+        return HTTPResponse(body, headers=headers, status=reply.answer.status, preload_content=False)
+
+    def _keep_post(self, run_id: str, answer: Any) -> None:
+        assert self.world.current is not None
+        whole = answer is not None and run_id.encode() in answer.body
+        self.posts.append(Post(run_id, self.world.current.arn, whole))
+
+    # What can be seen
+
+    def lane(self, route_name: str) -> str:
+        """The lane of a route."""
+        return next(route.lane_id for route in self.routes if route.name == route_name)
+
+    @property
+    def runs(self) -> list[Run]:
+        """Every run so far that is ours."""
+        ours = {post.run_id for post in self.posts}
+        return [run for run in self.simulator.runs if run.id in ours]
+
+    def _watch(self, effect: str) -> None:
+        """No upload is final before everyone was told."""
+        if effect != "dynamodb update_item upload":
+            return
+        told = {message.id for message in self.topic.messages}
+        for item in self.table.everything():
+            if item["sk"]["S"].startswith("upload#") and item["state"]["S"] in ("loaded", "partial", "failed"):
+                run_id = item["run_id"].get("S")
+                if run_id is not None and run_id not in told:
+                    self.breaches.append(f"final before it was announced: {item['key']['S']} in run {run_id}")
+
+
+class Sandbox(Services):
+    """A function instance: real services, whose calls are effects."""
+
+    def __init__(self, function: Function) -> None:
+        self.settings = function.settings
+        self.clock = lambda: function.world.now
+        self._function = function
+
+    @property
+    def routes(self) -> Routes:  # type: ignore[override]
+        """Decoded once for all sandboxes."""
+        return self._function.routes
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """moto's table, without HTTP."""
+        return self._function.ledger
+
+    @cached_property
+    def s3(self) -> Any:
+        """The bucket."""
+        return EffectClient(self._function.world, "s3", self._function.bucket)
+
+    @cached_property
+    def sns(self) -> Any:
+        """The topic."""
+        return EffectClient(self._function.world, "sns", self._function.topic)
+
+    @cached_property
+    def lambda_(self) -> Any:
+        """The function itself."""
+        return EffectClient(self._function.world, "lambda", _Invocations(self._function.service))
+
+    @cached_property
+    def secret(self) -> Any:
+        """The secret."""
+        client: Any = EffectClient(self._function.world, "secretsmanager", self._function.secrets)
+        return secret_source(client, self.settings.secret_id)
+
+    @cached_property
+    def http(self) -> Any:
+        """The simulator, without sockets."""
+        return _Connections(self._function)
+
+    @cached_property
+    def cloudworks(self) -> CloudWorks:
+        """The client, whose pauses pass on the world's clock."""
+        return CloudWorks(self.http, self.settings.cloudworks_url, self.tokens, sleep=self._function.world.sleep)
+
+
+class _Invocations:
+    def __init__(self, service: DurableService) -> None:
+        self._service = service
+
+    def invoke(self, *, FunctionName: str, InvocationType: str, Payload: bytes) -> dict[str, Any]:  # noqa: N803
+        assert (FunctionName, InvocationType) == ("autoload:live", "Event")
+        self._service.start(json.loads(Payload), delay=0.1)
+        return {"StatusCode": 202}
+
+
+class _Connections:
+    """What the client wants of urllib3's pool."""
+
+    def __init__(self, function: Function) -> None:
+        self._function = function
+
+    def clear(self) -> None:
+        """Nothing is kept."""
+
+    def request(self, method: str, url: str, *, body: bytes | None, headers: dict[str, str], **_: Any) -> HTTPResponse:
+        parts = urlsplit(url)
+        request = Request(
+            method,
+            parts.path,
+            dict(parse_qsl(parts.query, keep_blank_values=True)),
+            {name.lower(): value for name, value in headers.items()},
+            body or b"",
+        )
+        name = f"anaplan {method} {parts.path}"
+        return self._function.world.effect(name, lambda: self._function.answer(request))
+
+
+def _secret(password: str) -> str:
+    return json.dumps({"username": USERNAME, "password": password})

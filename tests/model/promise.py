@@ -1,0 +1,224 @@
+"""What must be true of every history once faults have stopped: the promise, seen from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from anaplan_autoload.ledger import _decode
+
+if TYPE_CHECKING:
+    from local.cloudworks.runs import Run
+    from tests.model.function import Function, Sent
+
+MOST_OPERATIONS = 2_500
+MOST_BYTES = 200 * 1024
+SWEEPS = 40
+"""After which whatever waits is taken to wait for ever."""
+FINAL = ("loaded", "partial", "failed", "superseded")
+
+
+class Ledger(Struct, frozen=True):
+    """The table as anyone could read it."""
+
+    uploads: dict[str, dict[str, Any]]
+    """By upload id."""
+    runs: dict[str, dict[str, Any]]
+    """By run id, or `batch-<batch id>`."""
+    lanes: dict[str, dict[str, Any]]
+
+
+def read(function: Function) -> Ledger:
+    """What the ledger holds now."""
+    found = Ledger({}, {}, {})
+    for raw in function.table.everything():
+        item = _decode(raw)
+        kind, _, rest = item["sk"].partition("#")
+        if kind == "upload":
+            found.uploads[rest] = item
+        elif kind == "run":
+            found.runs[item["id"]] = item
+        elif kind == "lane":
+            found.lanes[item["pk"].removeprefix("lane#")] = item
+    return found
+
+
+def come_to_rest(function: Function) -> None:
+    """Stop all trouble, and let sweeps and redrives do what they are there for."""
+    function.heal()
+    for _ in range(SWEEPS):
+        function.redrive()
+        function.world.pass_time(301)
+        if not (function.service.dead_letters or function.service.open or _pending(function)):
+            break
+    else:
+        raise AssertionError(f"after {SWEEPS} sweeps there is still something to do: {_pending(function)}")
+    function.sweep()
+    function.world.pass_time(30)
+
+
+def check(function: Function) -> None:
+    """All of the promise; raises AssertionError with every breach of it."""
+    breaches = [*function.breaches, *_breaches(function)]
+    assert not breaches, "\n".join(breaches)
+
+
+def _pending(function: Function) -> list[str]:
+    return [item["sk"]["S"] for item in function.table.everything() if "waiting" in item]
+
+
+def _breaches(function: Function) -> Iterator[str]:
+    ledger = read(function)
+    runs = {run.id: run for run in function.simulator.runs}
+    yield from _lost(function, ledger, runs)
+    yield from _older_after_newer(function, ledger, runs)
+    yield from _overlapping(function)
+    yield from _needless(function, ledger)
+    yield from _unannounced(function, ledger)
+    yield from _never_ending(function, ledger)
+    yield from _beyond_limits(function)
+    if function.simulator.lockouts:
+        yield f"users were locked out: {function.simulator.lockouts}"
+    for failure in function.service.failures:
+        if not any(code in failure for code in EXPECTED_FAILURES):
+            yield f"an execution failed of its own: {failure}"
+
+
+EXPECTED_FAILURES = ("ProvisionedThroughputExceeded", "TransactionCanceled", "SlowDown", "InternalError", "TooMany")
+"""What AWS answered in the end to a step that was tried five times."""
+
+
+def _lost(function: Function, ledger: Ledger, runs: dict[str, Run]) -> Iterator[str]:
+    for sent in function.sent:
+        name = f"{sent.route.name} {sent.upload.key} {sent.upload.sequencer}"
+        item = ledger.uploads.get(sent.upload.id)
+        if item is None:
+            yield f"lost: {name} was never recorded"
+        elif item["state"] == "superseded":
+            yield from _wrongly_superseded(function, sent, name)
+        elif item["state"] not in FINAL:
+            yield f"lost: {name} is {item['state']}"
+        elif item.get("run_id") is None:
+            yield from _failed_unseen(function, sent, item, name)
+        else:
+            yield from _miscovered(sent, item, runs.get(item["run_id"]), function, name)
+
+
+def _wrongly_superseded(function: Function, sent: Sent, name: str) -> Iterator[str]:
+    if sent.route.load != "each":
+        yield f"lost: {name} is superseded, but its route loads the latest"
+    if not any(sent.upload.is_older_than(other.upload) for other in function.sent if _same_place(sent, other)):
+        yield f"lost: {name} is superseded, and there is nothing newer"
+
+
+def _same_place(one: Sent, two: Sent) -> bool:
+    return (one.upload.bucket, one.upload.key) == (two.upload.bucket, two.upload.key)
+
+
+def _failed_unseen(function: Function, sent: Sent, item: dict[str, Any], name: str) -> Iterator[str]:
+    if item["state"] != "failed":
+        yield f"lost: {name} is {item['state']} without a run"
+    told = [message for message in function.topic.messages if _tells_of(message.document, sent)]
+    if not any(message.outcome == "failed" and message.document["message"] for message in told):
+        yield f"lost: {name} failed, and nobody was told why"
+
+
+def _tells_of(document: dict[str, Any], sent: Sent) -> bool:
+    return any(
+        (each["key"], each["event_time"], each["version_id"])
+        == (sent.upload.key, sent.upload.event_time, sent.upload.version_id)
+        for each in document["uploads"]
+    )
+
+
+def _miscovered(sent: Sent, item: dict[str, Any], run: Run | None, function: Function, name: str) -> Iterator[str]:
+    if run is None:
+        yield f"miscovered: {name} by run {item['run_id']}, which Anaplan does not know"
+    elif run.integration_id != sent.route.integration:
+        yield f"miscovered: {name} by a run of another integration"
+    elif run.started_at * 1000 < item["recorded_at"]:
+        early = item["recorded_at"] - run.started_at * 1000
+        yield f"miscovered: {name} by a run that started {early:.0f} ms before it was recorded"
+    elif run.id not in {post.run_id for post in function.posts}:
+        yield f"miscovered: {name} by somebody else's run"
+    elif sent.route.load == "each" and run.source_sha256 != sent.sha256:
+        yield f"miscovered: {name} by a run that read something else"
+    elif run.result is not None and run.result.outcome.startswith("success") != (item["state"] == "loaded"):
+        yield f"misjudged: {name} is {item['state']}, its run ended {run.result}"
+
+
+def _older_after_newer(function: Function, ledger: Ledger, runs: dict[str, Run]) -> Iterator[str]:
+    """With "each", no run may put older data of a key over newer."""
+    by_content = {sent.sha256: sent for sent in function.sent if sent.route.load == "each"}
+    ours = sorted(function.runs, key=lambda run: run.started_at)
+    loads = [
+        (run, by_content[run.source_sha256])
+        for run in ours
+        if run.source_sha256 in by_content and run.result is not None and run.result.success
+    ]
+    places = {(sent.upload.bucket, sent.upload.key) for _, sent in loads}
+    for place in places:
+        of_place = [(run, sent) for run, sent in loads if (sent.upload.bucket, sent.upload.key) == place]
+        for (_, before), (run, after) in pairwise(of_place):
+            if after.upload.is_older_than(before.upload):
+                yield f"older data over newer: {after.upload.key} {after.upload.sequencer} in run {run.id}"
+
+
+def _overlapping(function: Function) -> Iterator[str]:
+    lanes = {route.integration: route.lane_id for route in function.routes}
+    for lane in set(lanes.values()):
+        runs = sorted(
+            (run for run in function.runs if lanes.get(run.integration_id) == lane), key=lambda run: run.accepted_at
+        )
+        for before, after in pairwise(runs):
+            if after.accepted_at < before.ended_at:
+                yield f"overlapping in lane {lane}: {before.id} and {after.id}"
+
+
+def _needless(function: Function, ledger: Ledger) -> Iterator[str]:
+    """A run is needed when it is in the history and covers something, or was followed by a retry."""
+    covering = {item.get("run_id") for item in ledger.uploads.values()}
+    for post in function.posts:
+        record = ledger.runs.get(post.run_id)
+        excused = not post.answered or post.arn in function.service.abnormal
+        if record is None and not excused:
+            yield f"needless: run {post.run_id} is not in the history, though its answer came"
+        if record is not None and not record.get("retried") and post.run_id not in covering and not excused:
+            yield f"needless: run {post.run_id} covers nothing"
+
+
+def _unannounced(function: Function, ledger: Ledger) -> Iterator[str]:
+    told: dict[str, set[str]] = {}
+    for message in function.topic.messages:
+        told.setdefault(message.id, set()).add(message.outcome)
+    for run_id, record in ledger.runs.items():
+        outcomes = told.get(run_id, set()) - {"overdue", "held"}
+        wanted = set() if record.get("retried") else {record["outcome"]}
+        if outcomes != wanted:
+            yield f"unannounced: run {run_id} is {record['outcome']}, told was {sorted(outcomes)}"
+        if wanted and not record.get("announced"):
+            yield f"unannounced: run {run_id} does not show as announced"
+    for run_id in told.keys() - ledger.runs.keys():
+        if told[run_id] - {"overdue", "held"}:
+            yield f"announced out of nowhere: {run_id}"
+
+
+def _never_ending(function: Function, ledger: Ledger) -> Iterator[str]:
+    for lane, item in ledger.lanes.items():
+        if item.get("holder") is not None and item["lease_until"] >= function.world.now:
+            yield f"lane {lane} is still led by {item['holder']}"
+        if "open" in item:
+            yield f"lane {lane} still has an open batch"
+    for execution in function.service.open:
+        yield f"execution {execution.durable_execution_arn} goes on"
+
+
+def _beyond_limits(function: Function) -> Iterator[str]:
+    if (largest := max(function.service.sizes)) > MOST_BYTES:
+        yield f"a checkpoint of {largest} bytes"
+    for execution in function.service.executions.values():
+        if len(execution.updates) > 2 * MOST_OPERATIONS:
+            yield f"{len(execution.updates)} updates in {execution.durable_execution_arn}"

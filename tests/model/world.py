@@ -1,0 +1,256 @@
+"""Virtual time, and threads that take turns: one of them runs, and only until its next effect.
+
+An *effect* is anything that somebody else could notice: a call to AWS, a request to Anaplan, a checkpoint. Before each,
+its thread pauses for a few virtual milliseconds in which others act, and there, or right after it, it may be killed,
+stalled or refused. So what happens between two effects of one invocation is up to the world, and the same seed gives
+the same history.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections.abc import Callable
+from itertools import count
+from math import ceil
+from random import Random
+from threading import Semaphore, Thread
+from typing import Literal, TypeVar
+
+from msgspec import Struct
+
+T = TypeVar("T")
+
+EPOCH_MS = 1_795_000_000_000
+"""When every history begins: 2026-11-18."""
+LATENCIES_MS = (3, 10, 40, 150, 700)
+ENDLESS = 100_000
+"""Effects after which a thread is taken to run for ever."""
+
+
+class Killed(BaseException):
+    """Unwinds a thread whose sandbox was killed; nothing that it still tries has an effect."""
+
+
+class Trouble(Struct, frozen=True):
+    """What an effect meets."""
+
+    kind: Literal["crash", "stall", "error"]
+    when: Literal["before", "after"]
+    effect: str = ""
+    """A regular expression, searched for in the effect's name; empty: any."""
+    skip: int = 0
+    """How many matching effects pass before."""
+    count: int = 1
+    """How many meet it, one after another."""
+    for_good: bool = False
+    """With `crash`: the execution is never invoked again."""
+    seconds: float = 0
+    """With `stall`."""
+    error: Callable[[], Exception] | None = None
+    """With `error`."""
+
+
+class Planned:
+    """Troubles that wait for their effects."""
+
+    def __init__(self) -> None:
+        self._waiting: list[_Waiting] = []
+
+    def add(self, trouble: Trouble) -> None:
+        """Let an effect meet it."""
+        self._waiting.append(_Waiting(trouble, trouble.skip, trouble.count))
+
+    def clear(self) -> None:
+        """Call off what has not been met."""
+        self._waiting.clear()
+
+    def take(self, effect: str) -> Trouble | None:
+        """The trouble that this effect meets, if any; each that waits for such effects counts it."""
+        met: _Waiting | None = None
+        for waiting in self._waiting:
+            if re.search(waiting.trouble.effect, effect) is None:
+                continue
+            if waiting.skip > 0:
+                waiting.skip -= 1
+            elif met is None:
+                met = waiting
+        if met is None:
+            return None
+        met.count -= 1
+        if not met.count:
+            self._waiting.remove(met)
+        return met.trouble
+
+
+class _Waiting:
+    def __init__(self, trouble: Trouble, skip: int, count: int) -> None:
+        self.trouble = trouble
+        self.skip = skip
+        self.count = count
+
+
+class Task:
+    """A thread that runs while the world waits for it, and the other way round."""
+
+    def __init__(
+        self, arn: str, sandbox: object, deadline: int, work: Callable[[], None], ended: Callable[[Task], None]
+    ) -> None:
+        self.arn = arn
+        """The execution that it belongs to."""
+        self.sandbox = sandbox
+        """What it runs with."""
+        self.deadline = deadline
+        """Epoch ms; the sandbox is killed then."""
+        self.killed = False
+        self.for_good = False
+        """Whether whatever ran in it is lost with it."""
+        self.over = False
+        self.effects = 0
+        self.ended = ended
+        self.go = Semaphore(0)
+        self._work = work
+
+    def begin(self, yielded: Semaphore) -> None:
+        """Start the thread, which waits for its turn."""
+
+        def run() -> None:
+            self.go.acquire()
+            try:
+                self._work()
+            finally:
+                self.over = True
+                yielded.release()
+
+        Thread(target=run, daemon=True, name="sandbox").start()
+
+
+class World:
+    """The clock, and whose turn it is."""
+
+    def __init__(self, seed: int) -> None:
+        self.now = EPOCH_MS
+        self.troubles = Planned()
+        self.current: Task | None = None
+        self.effects: list[str] = []
+        """The names of all effects so far, in order."""
+        self.watch: Callable[[str], None] = lambda _: None
+        """Is told of every effect right after it."""
+        self.next_change: Callable[[], float | None] = lambda: None
+        """When something happens by itself (epoch seconds)."""
+        self.change: Callable[[], None] = lambda: None
+        """Lets it happen."""
+        self._random = Random(seed)
+        self._agenda: list[tuple[int, int, Callable[[], None]]] = []
+        self._number = count()
+        self._yielded = Semaphore(0)
+        self._tasks: set[Task] = set()
+
+    @property
+    def seconds(self) -> float:
+        """Now, epoch seconds."""
+        return self.now / 1000
+
+    @property
+    def busy(self) -> bool:
+        """Whether a thread is in the midst of something."""
+        return bool(self._tasks)
+
+    def at(self, time: int, act: Callable[[], None]) -> None:
+        """Do something at a time (epoch ms), in the world's own thread."""
+        heapq.heappush(self._agenda, (max(time, self.now), next(self._number), act))
+
+    def in_seconds(self, seconds: float, act: Callable[[], None]) -> None:
+        """Do something after so many seconds."""
+        self.at(self.now + round(seconds * 1000), act)
+
+    def pass_time(self, seconds: float) -> None:
+        """Let everything happen that happens within so many seconds."""
+        end = self.now + round(seconds * 1000)
+        while (time := self._next()) is not None and time <= end:
+            self._act(time)
+        self.now = end
+
+    def run(self, task: Task) -> None:
+        """Start a task; it runs to its first effect before this returns."""
+        self._tasks.add(task)
+        task.begin(self._yielded)
+        self._give_turn(task)
+
+    def stop(self) -> None:
+        """Kill every thread."""
+        self._agenda.clear()
+        for task in list(self._tasks):
+            task.killed = True
+            self._give_turn(task, tell=False)
+
+    def effect(self, name: str, perform: Callable[[], T]) -> T:
+        """Do something that others notice; in the world's own thread nothing ever goes wrong."""
+        task = self.current
+        if task is None:
+            return perform()
+        self._pause(task, self._random.choice(LATENCIES_MS))
+        trouble = self.troubles.take(name)
+        task.effects += 1
+        if task.effects > ENDLESS:
+            raise AssertionError("an invocation that never ends")
+        self.effects.append(name)
+        if trouble is not None and trouble.when == "before":
+            self._meet(task, trouble)
+        result = perform()
+        self.watch(name)
+        if trouble is not None and trouble.when == "after":
+            self._meet(task, trouble)
+        return result
+
+    def sleep(self, seconds: float) -> None:
+        """What a thread calls in place of `time.sleep`."""
+        if self.current is not None:
+            self._pause(self.current, round(seconds * 1000))
+
+    def _meet(self, task: Task, trouble: Trouble) -> None:
+        match trouble.kind:
+            case "crash":
+                task.killed, task.for_good = True, trouble.for_good
+                raise Killed
+            case "stall":
+                self._pause(task, round(trouble.seconds * 1000))
+            case "error" if trouble.error is not None:
+                raise trouble.error()
+
+    def _pause(self, task: Task, ms: int) -> None:
+        if task.killed:
+            raise Killed
+        self.at(min(self.now + ms, task.deadline), lambda: self._give_turn(task))
+        self._yielded.release()
+        task.go.acquire()
+        if task.killed or self.now >= task.deadline:
+            task.killed = True
+            raise Killed
+
+    def _give_turn(self, task: Task, tell: bool = True) -> None:
+        self.current = task
+        task.go.release()
+        self._yielded.acquire()
+        self.current = None
+        if task.over:
+            self._tasks.discard(task)
+            if tell:
+                task.ended(task)
+
+    def _next(self) -> int | None:
+        """When the next thing happens, epoch ms."""
+        change = self.next_change()
+        times = [ceil(change * 1000)] if change is not None else []
+        return min([*times, *(entry[0] for entry in self._agenda[:1])], default=None)
+
+    def _act(self, time: int) -> None:
+        self.now = max(self.now, time)
+        change = self.next_change()
+        if change is not None and ceil(change * 1000) <= time:
+            self.change()
+            return
+        if self._agenda and self._agenda[0][0] <= time:
+            heapq.heappop(self._agenda)[2]()
+        else:
+            self.change()
