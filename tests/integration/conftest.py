@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.autoload import Autoload
+from tests.security.privileges import used
+
+__all__ = ["used"]  # holds every test of this folder to the template's policy
 
 
 @pytest.fixture
