@@ -67,7 +67,7 @@ SETTINGS = {
         "other buckets that are loaded from, ARNs separated by commas",
         "EXISTING_BUCKET_ARNS",
         None,
-        "ExistingBucketArns",
+        "ExistingBuckets",
     ),
     "reports": Setting("the bucket of rejected rows", "REPORTS_BUCKET", "--reports", "ReportsBucketName"),
     "log_group": Setting("the function's log group", "LOG_GROUP", None, "LogGroupName"),
