@@ -14,6 +14,7 @@ from anaplan_autoload_cli.output import FAILED, CommandFailed, Output
 if TYPE_CHECKING:
     from typer._click import Context
 
+NAME = "anaplan-autoload"
 _HERE = "anaplan_autoload_cli"
 
 COMMANDS = (
@@ -58,7 +59,7 @@ class Root(LazyGroup):
         """Invoke the command, and show how it failed if it did."""
         try:
             return super().invoke(ctx)
-        except typer.Exit:
+        except (typer.Exit, typer.Abort, typer.TyperException):
             raise
         except Exception as error:
             cli = ctx.obj
@@ -93,7 +94,7 @@ class Root(LazyGroup):
 
 app = typer.Typer(
     cls=Root,
-    name="anaplan-autoload",
+    name=NAME,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["--help", "-h"]},
@@ -104,9 +105,13 @@ app = typer.Typer(
 
 def _version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import version
+        from importlib.metadata import PackageNotFoundError, version
 
-        Output().text(f"anaplan-autoload {version('anaplan-autoload')}")
+        try:
+            number = version(NAME)
+        except PackageNotFoundError:
+            number = "(a checkout, not installed)"
+        Output().text(f"{NAME} {number}")
         raise typer.Exit
 
 
@@ -164,7 +169,7 @@ def shared(
 
 def main() -> None:
     """Run the command line."""
-    app()
+    app(prog_name=NAME)
 
 
 def _in_words(error: Exception, cli: Cli) -> CommandFailed | None:

@@ -41,10 +41,11 @@ def check(context: typer.Context) -> None:
         anaplan-autoload auth check --secret-id anaplan/login --json
     """
     cli = cli_of(context)
+    cloudworks = cli.cloudworks  # asks for a password, if it must, before there is a live line
     with cli.out.progress("Logging in"):
         known = _validated(cli)
-        integrations = sum(1 for _ in cli.cloudworks.pages("/integrations", "integrations"))
-        connections = sum(1 for _ in cli.cloudworks.pages("/integrations/connections", "connections"))
+        integrations = sum(1 for _ in cloudworks.pages("/integrations", "integrations"))
+        connections = sum(1 for _ in cloudworks.pages("/integrations/connections", "connections"))
     record = {
         "login": cli.way.description,
         "user": known.user_info.user_id,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import msgspec
 import typer
 
-from anaplan_autoload.cloudworks import NOTHING_VISIBLE, Refused
+from anaplan_autoload.cloudworks import NOTHING_VISIBLE
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.keys import keys_for_cloudworks
 from anaplan_autoload_cli.lazy import group
@@ -27,7 +27,7 @@ _COLUMNS = (
     Column("name", "Name"),
     Column("state", "State"),
     Column("bucket", "Bucket"),
-    Column("workspace_id", "Workspace"),
+    Column("workspace_id", "Workspace", spare=True),
     Column("id", "Id"),
 )
 _DETAILS = (
@@ -99,12 +99,7 @@ def create(
     cli = cli_of(context)
     workspace_id = cli.settings.get("workspace", workspace)
     keys = keys_for_cloudworks(cli, keys_from)
-    try:
-        made = _workspace(cli).create_connection(ConnectionDefinition(name, bucket, keys, role_arn, workspace_id))
-    except Refused as error:
-        if workspace_id is None and "workspace" in str(error):
-            raise CommandFailed(str(error), remedy="Name the integrations' workspace with --workspace.") from error
-        raise
+    made = _workspace(cli).create_connection(ConnectionDefinition(name, bucket, keys, role_arn, workspace_id))
     cli.out.done(f"Connection {name!r} to bucket {bucket} was created.")
     cli.out.record({"id": made, "name": name, "bucket": bucket}, (Column("id", "Id"),))
 

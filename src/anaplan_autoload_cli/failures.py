@@ -17,6 +17,20 @@ from anaplan_autoload_cli.output import CommandFailed
 if TYPE_CHECKING:
     from anaplan_autoload_cli.context import Cli
 
+REMEDIES = {
+    "Duplicate resource name": "The name is taken; choose another, or change what has it.",
+    "Credentials are invalid": "Check the AWS keys: are they active, and those of the user that is meant?",
+    "Bucket name is invalid": "Check the bucket's name, and that it exists.",
+    "Bucket access denied": "Give the keys' user the policy that `anaplan-autoload connections policy` prints.",
+    "Role arn is invalid": "Check the role's ARN: arn:aws:iam::<account>:role/<name>.",
+    "Invalid value for workspace_id": "Name the integrations' workspace with --workspace; it must be one of yours.",
+    "Invalid value for model_id": "Check --model: 32 digits and capital letters, as in the model's address.",
+    "Invalid value for connection_id": "Check the connection: `anaplan-autoload connections list`.",
+    "The resource is being referenced": "Something uses it still: see `integrations list` and `flows list`.",
+    "Tenant integration count": "A tenant holds at most 500 integrations and flows; delete what is not used.",
+}
+"""What to do about what CloudWorks says, where this command line knows better than its client."""
+
 _THREE_PARTS = re.compile(r'(?P<asked>[A-Z]+ .+?): answered (?P<answered>[^".]+(?:"[^"]*")?)\. ?(?P<remedy>.*)', re.S)
 
 
@@ -39,17 +53,20 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed | None:
             return _refused_by_aws(error)
         case BotoCoreError():
             return CommandFailed(f"AWS cannot be asked: {str(error).rstrip('.')}.")
+        case OSError(filename=str(name)):
+            return CommandFailed(f"{name}: {error.strerror}.")
         case _:
             return None
 
 
 def _split(text: str, summary: str) -> CommandFailed:
     """Take apart what the client says in one sentence after the other."""
-    if parts := _THREE_PARTS.fullmatch(text):
-        return CommandFailed(
-            summary, asked=parts["asked"], answered=parts["answered"].strip(), remedy=parts["remedy"] or None
-        )
-    return CommandFailed(text)
+    parts = _THREE_PARTS.fullmatch(text)
+    if parts is None:
+        return CommandFailed(text)
+    answered = parts["answered"].strip()
+    known = (remedy for words, remedy in REMEDIES.items() if words in answered)
+    return CommandFailed(summary, asked=parts["asked"], answered=answered, remedy=next(known, parts["remedy"] or None))
 
 
 def _refused_by_aws(error: ClientError) -> CommandFailed:

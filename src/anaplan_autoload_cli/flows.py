@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
+import msgspec
 import typer
 
 from anaplan_autoload.cloudworks import NOTHING_VISIBLE
+from anaplan_autoload.runs import epoch_ms
 from anaplan_autoload_cli.context import cli_of
-from anaplan_autoload_cli.integrations import last_run_state
 from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.running import FlowTarget, Join, Wait, outcome_of, run
 from anaplan_autoload_cli.workspace import Workspace
 
 if TYPE_CHECKING:
-    from anaplan_autoload.cloudworks import Step
+    from anaplan_autoload.cloudworks import Flow, Run, Step
     from anaplan_autoload_cli.output import Record
     from anaplan_autoload_cli.workspace import FlowSummary
 
@@ -25,13 +26,13 @@ _COLUMNS = (
     Column("name", "Name"),
     Column("steps_total", "Steps"),
     Column("last_run", "Last run"),
-    Column("last_started_at", "Started"),
+    Column("last_started_at", "Started", spare=True),
     Column("id", "Id"),
 )
 _STEPS = (
     Column("name", "Step"),
     Column("last_run", "Last run"),
-    Column("last_started_at", "Started"),
+    Column("last_started_at", "Started", spare=True),
     Column("last_message", "Message", fold=True),
     Column("integration_id", "Integration"),
 )
@@ -41,9 +42,10 @@ Wanted = Annotated[str, typer.Argument(metavar="NAME|ID", help="The flow.", show
 
 @app.command("list")
 def list_(context: typer.Context) -> None:
-    """List the integration flows that you can see.
+    """List the integration flows that you can see. Whether a run lost rows at a step, only show tells.
 
-    Keys with --json: id, name, steps_total, last_run (running, succeeded or failed), last_started_at, last_ended_at.
+    Keys with --json: id, name, steps_total, last_run (loaded, partial, failed or running), last_started_at,
+    last_ended_at.
     """
     cli = cli_of(context)
     found = Workspace(cli.cloudworks).flows()
@@ -58,11 +60,13 @@ def show(context: typer.Context, flow: Wanted) -> None:
     """
     cli = cli_of(context)
     found = Workspace(cli.cloudworks).flow(flow)
-    steps = [_step_record(step) for step in cli.cloudworks.flow(found.id).steps]
+    detail = cli.cloudworks.flow(found.id)
+    steps = [_step_record(step) for step in detail.steps]
+    record = _record(msgspec.structs.replace(found, last_run=_judged(detail)))
     if cli.out.as_json:
-        cli.out.record(_record(found) | {"steps": steps}, ())
+        cli.out.record(record | {"steps": steps}, ())
         return
-    cli.out.record(_record(found), _COLUMNS)
+    cli.out.record(record, _COLUMNS)
     cli.out.text("")
     cli.out.rows(steps, _STEPS)
 
@@ -81,15 +85,22 @@ def run_flow(context: typer.Context, flow: Wanted, wait: Wait = True, join: Join
     run(cli, FlowTarget(cli.cloudworks, found.id, found.name), {"flow_id": found.id}, wait=wait, join=join)
 
 
+def _judged(flow: Flow) -> Run | None:
+    """The flow's latest run with its steps taken into account, which a list does not show."""
+    if flow.run is None or flow.run.started_at is None:
+        return flow.run
+    return flow.run_since(epoch_ms(flow.run.started_at))
+
+
 def _record(flow: FlowSummary) -> dict[str, object]:
-    run = flow.last_run
+    latest = flow.last_run
     return {
         "id": flow.id,
         "name": flow.name,
         "steps_total": flow.steps,
-        "last_run": last_run_state(run),
-        "last_started_at": run and run.started_at,
-        "last_ended_at": run and run.ended_at,
+        "last_run": latest and outcome_of(latest),
+        "last_started_at": latest and latest.started_at,
+        "last_ended_at": latest and latest.ended_at,
     }
 
 

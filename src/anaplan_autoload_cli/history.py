@@ -32,9 +32,9 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _COLUMNS = (
     Column("started_at", "Started"),
     Column("outcome", "Outcome"),
-    Column("seconds", "Seconds"),
+    Column("seconds", "Seconds", spare=True),
     Column("message", "Message", fold=True),
-    Column("author", "By", fold=True),
+    Column("author", "By", fold=True, spare=True),
     Column("run_id", "Run"),
 )
 

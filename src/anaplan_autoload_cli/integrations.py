@@ -14,13 +14,13 @@ from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.definitions import Change, Export, Import, Wanted
 from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column, CommandFailed
-from anaplan_autoload_cli.running import run_integration
-from anaplan_autoload_cli.workspace import Workspace, pick
+from anaplan_autoload_cli.running import outcome_of, run_integration
+from anaplan_autoload_cli.workspace import EXPORT_JOB, IMPORT_JOB, Workspace, pick
 
 if TYPE_CHECKING:
     from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.output import Record
-    from anaplan_autoload_cli.workspace import Definition, Integration, Job, LastRun
+    from anaplan_autoload_cli.workspace import Definition, Integration, Job
 
 app = group("Create, change, list and run integrations.")
 app.command("run")(run_integration)
@@ -29,7 +29,7 @@ _COLUMNS = (
     Column("name", "Name"),
     Column("kind", "Kind"),
     Column("last_run", "Last run"),
-    Column("last_started_at", "Started"),
+    Column("last_started_at", "Started", spare=True),
     Column("id", "Id"),
 )
 _DETAILS = (
@@ -39,11 +39,18 @@ _DETAILS = (
     Column("process_id", "Process"),
     Column("workspace_id", "Workspace"),
     Column("model_id", "Model"),
-    Column("files", "Files"),
     Column("created_by", "Created by"),
     Column("modified_at", "Modified"),
     Column("last_run", "Last run"),
     Column("last_started_at", "Started"),
+)
+_FILES = (
+    Column("direction", "Direction"),
+    Column("file", "File"),
+    Column("bucket", "Bucket"),
+    Column("action", "Action"),
+    Column("data_source", "Data source", spare=True),
+    Column("connection", "Connection", spare=True),
 )
 _APPLIED = (Column("name", "Name"), Column("state", "State"), Column("id", "Id"))
 
@@ -55,7 +62,7 @@ def list_(context: typer.Context) -> None:
     """List the integrations that you can see.
 
     Keys with --json: id, name, kind (import, export or process), workspace_id, model_id, process_id, created_by,
-    modified_at, last_run (running, succeeded or failed), last_started_at, last_ended_at, last_message.
+    modified_at, last_run (loaded, partial, failed or running), last_started_at, last_ended_at, last_message.
     """
     cli = cli_of(context)
     found = Workspace(cli.cloudworks).integrations()
@@ -64,12 +71,18 @@ def list_(context: typer.Context) -> None:
 
 @app.command()
 def show(context: typer.Context, integration: WantedName) -> None:
-    """Show one integration and the files it reads and writes."""
+    """Show one integration and the files it reads and writes.
+
+    Keys with --json: those of list, and files (direction, file, bucket, connection, action, data_source, overwrite).
+    """
     cli = cli_of(context)
     tenant = Workspace(cli.cloudworks)
     found = tenant.details(tenant.integration(integration).id)
     files = [_file_record(job) for job in found.jobs or ()]
     cli.out.record(_record(found) | {"files": files}, _DETAILS)
+    if files and not cli.out.as_json:
+        cli.out.text("")
+        cli.out.rows(files, _FILES)
 
 
 @app.command()
@@ -254,26 +267,16 @@ def _record(integration: Integration) -> dict[str, object]:
         "process_id": integration.process_id,
         "created_by": integration.created_by,
         "modified_at": integration.modified_at,
-        "last_run": last_run_state(run),
+        "last_run": run and outcome_of(run),
         "last_started_at": run and run.started_at,
         "last_ended_at": run and run.ended_at,
         "last_message": run.message if run and run.ended_at else None,
     }
 
 
-def last_run_state(run: LastRun | None) -> str | None:
-    """`running`, or whether the run succeeded as CloudWorks has it, which counts lost rows as success."""
-    if run is None:
-        return None
-    if run.ended_at is None:
-        return "running"
-    return "succeeded" if run.success else "failed"
-
-
-def _file_record(job: Job) -> dict[str, str]:
-    return definitions.described(job) | {
-        name: text
-        for end in (*job.sources, *job.targets)
-        for name, text in (("bucket", end.bucket_name),)
-        if text is not None
-    }
+def _file_record(job: Job) -> Record:
+    record: dict[str, object] = dict(definitions.described(job))
+    kind = record.pop("type")
+    directions = {IMPORT_JOB: "S3 to Anaplan", EXPORT_JOB: "Anaplan to S3"}
+    buckets = [end.bucket_name for end in (*job.sources, *job.targets) if end.bucket_name]
+    return {"direction": directions.get(str(kind), kind), "bucket": next(iter(buckets), None), **record}

@@ -121,13 +121,14 @@ def _with_certificate(certificate: str, private_key: str) -> Way:
 
 def _pem(path: str) -> str:
     try:
-        return Path(path).read_text(encoding="ascii")
+        text = Path(path).read_text(encoding="ascii", errors="replace")
     except OSError as error:
         raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
-    except UnicodeError:
-        pass
-    # Raised out here: the error's context would hold what was read.
-    raise CommandFailed(f"{path} is no PEM file.", remedy="Convert it; PEM files begin with -----BEGIN.")
+    if "-----BEGIN" not in text:
+        raise CommandFailed(
+            f"{path} is no PEM file.", remedy="Convert it; PEM files are text with a line -----BEGIN … ."
+        )
+    return text
 
 
 def _given(description: str, content: dict[str, str]) -> Way:

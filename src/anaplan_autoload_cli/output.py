@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ import typer
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.status import Status
+    from rich.table import Table
     from rich.text import Text
 
 Record = Mapping[str, object]
@@ -36,8 +39,9 @@ _STYLES = {
     "queued": "cyan",
     "skipped": "dim",
 }
-_LEAST_FOLDED = 24
-_PIPE_WIDTH = 10_000
+_TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
+_LEAST_FOLDED = 14
+_GAP = 2
 
 
 class CommandFailed(Exception):
@@ -63,6 +67,8 @@ class Column(NamedTuple):
     title: str
     fold: bool = False
     """Whether it may be broken into lines, as sentences may; names and ids may not."""
+    spare: bool = False
+    """Whether a terminal too narrow for the table does without it."""
 
 
 class Progress(Protocol):
@@ -89,14 +95,14 @@ class Output:
         elif not records:
             self.hint(nothing)
         else:
-            self._table([[self._cell(record.get(column.key)) for column in columns] for record in records], columns)
+            self._table([[_cell(record.get(column.key)) for column in columns] for record in records], columns)
 
     def record(self, record: Record, columns: Sequence[Column]) -> None:
         """Print one record: a JSON object, or one line a value."""
         if self.as_json:
             self._json(record)
         else:
-            self._blocks([[self._cell(record.get(column.key)) for column in columns]], columns)
+            self._blocks([[_cell(record.get(column.key)) for column in columns]], columns)
 
     def text(self, text: str) -> None:
         """Print a document as it is: a policy, a token. With `--json` too, as its form is its own."""
@@ -109,15 +115,15 @@ class Output:
 
     def hint(self, text: str) -> None:
         """Tell people something besides the data (stderr)."""
-        self._console(stderr=True).print(printable(text), style="dim", markup=False, highlight=False)
+        self._say(text, "dim")
 
     def done(self, text: str) -> None:
         """Tell people that something was done (stderr)."""
-        self._console(stderr=True).print(printable(text), style="green", markup=False, highlight=False)
+        self._say(text, "green")
 
     def warning(self, text: str) -> None:
         """Tell people of something that is not as it should be (stderr)."""
-        self._console(stderr=True).print(printable(text), style="yellow", markup=False, highlight=False)
+        self._say(text, "yellow")
 
     def failed(self, error: CommandFailed) -> None:
         """Show a failure (stderr): as JSON with `--json`, under `error`."""
@@ -125,11 +131,10 @@ class Output:
         if self.as_json:
             sys.stderr.write(json.dumps({"error": parts}, ensure_ascii=False) + "\n")
             return
-        console = self._console(stderr=True)
-        console.print(_labelled("Error: ", "bold red", error.message))
+        self._say(error.message, label="Error: ", label_style="bold red")
         for label, text in (("Asked", error.asked), ("Answered", error.answered), ("To do", error.remedy)):
             if text:
-                console.print(_labelled(f"{label}: ", "bold", text))
+                self._say(text, label=f"{label}: ", label_style="bold")
 
     @property
     def interactive(self) -> bool:
@@ -155,67 +160,58 @@ class Output:
             yield _Silent()
             return
         with console.status(_line(text)) as status:
-            yield _Live(status.update)
+            yield _Live(status)
 
     # How.
 
-    def _console(self, *, stderr: bool = False, width: int | None = None) -> Console:
+    def _console(self, *, stderr: bool = False) -> Console:
         from rich.console import Console  # here, as JSON needs none
 
-        return Console(stderr=stderr, width=width, no_color=not self._color, highlight=False, soft_wrap=False)
+        return Console(stderr=stderr, no_color=not self._color, highlight=False)
 
-    def _cell(self, value: object) -> Text:
+    def _say(self, text: str, style: str = "", label: str = "", label_style: str = "") -> None:
+        """Words, wrapped to the terminal; a pipe gets them in one line."""
         from rich.text import Text
 
-        text = shown(value)
-        return Text(text, style=_STYLES.get(text, ""))
+        console = self._console(stderr=True)
+        words = Text.assemble((label, label_style), (printable(text), style))
+        console.print(words, soft_wrap=not console.is_terminal)
 
     def _table(self, rows: list[list[Text]], columns: Sequence[Column]) -> None:
         console = self._console()
         if not console.is_terminal:
-            self._aligned(rows, columns)
+            self._aligned([[column.title for column in columns], *([cell.plain for cell in row] for row in rows)])
             return
-        widths = [
-            max(len(column.title), *(cell.cell_len for cell in cells)) for column, cells in _turned(rows, columns)
-        ]
-        least = [
-            min(width, _LEAST_FOLDED) if column.fold else width for width, column in zip(widths, columns, strict=True)
-        ]
-        if sum(least) + 2 * (len(columns) - 1) > console.width:
+        fitting = _fitting(rows, columns, console.width)
+        if fitting is None:
             self._blocks(rows, columns)
             return
         from rich.table import Table
 
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for column in columns:
-            table.add_column(column.title, no_wrap=not column.fold, overflow="fold")
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
+        for number in fitting:
+            table.add_column(columns[number].title, no_wrap=not columns[number].fold, overflow="fold")
         for row in rows:
-            table.add_row(*row)
+            table.add_row(*(row[number] for number in fitting))
         console.print(table)
-
-    def _aligned(self, rows: list[list[Text]], columns: Sequence[Column]) -> None:
-        """Columns for a pipe: whole, plain, without trailing spaces."""
-        lines = [[column.title for column in columns], *([cell.plain for cell in row] for row in rows)]
-        widths = [max(len(line[number]) for line in lines) for number in range(len(columns))]
-        for line in lines:
-            self.text("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
     def _blocks(self, rows: list[list[Text]], columns: Sequence[Column]) -> None:
         """One line a value, an empty line between records; what has no value is left out."""
-        from rich.table import Table
-
-        piped = self._console()
-        console = piped if piped.is_terminal else self._console(width=_PIPE_WIDTH)
+        console = self._console()
         for number, row in enumerate(rows):
+            lines = [(column.title, cell) for column, cell in zip(columns, row, strict=True) if cell.plain]
             if number:
-                console.print()
-            table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
-            table.add_column(style="bold", no_wrap=True)
-            table.add_column(overflow="fold")
-            for column, cell in zip(columns, row, strict=True):
-                if cell.plain:
-                    table.add_row(column.title, cell)
-            console.print(table)
+                self.text("")
+            if console.is_terminal:
+                console.print(_block(lines))
+            else:
+                self._aligned([[title, cell.plain] for title, cell in lines])
+
+    def _aligned(self, lines: list[list[str]]) -> None:
+        """Columns for a pipe: whole, plain, without trailing spaces."""
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        for line in lines:
+            self.text("  ".join(text.ljust(width) for text, width in zip(line, widths, strict=True)).rstrip())
 
 
 class _Silent:
@@ -223,12 +219,11 @@ class _Silent:
 
 
 class _Live:
-    def __init__(self, update: object) -> None:
-        self._update = update
+    def __init__(self, status: Status) -> None:
+        self._status = status
 
     def update(self, text: str) -> None:
-        if callable(self._update):
-            self._update(_line(text))
+        self._status.update(_line(text))
 
 
 def shown(value: object) -> str:
@@ -243,7 +238,7 @@ def shown(value: object) -> str:
         case dict():
             return ", ".join(f"{name} {shown(item)}" for name, item in value.items())
         case _:
-            return printable(str(value))
+            return _TIME.sub(r"\1 \2Z", printable(str(value)))
 
 
 def printable(text: str) -> str:
@@ -251,18 +246,41 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
 
 
+def _cell(value: object) -> Text:
+    from rich.text import Text
+
+    text = " ".join(shown(value).split("\n"))
+    return Text(text, style=_STYLES.get(text, ""))
+
+
+def _fitting(rows: list[list[Text]], columns: Sequence[Column], width: int) -> list[int] | None:
+    """The columns that fit side by side: all, or all but some spare ones, the last first; None where these do not."""
+    least = [
+        min(widest, max(_LEAST_FOLDED, len(column.title))) if column.fold else widest
+        for number, column in enumerate(columns)
+        for widest in [max(len(column.title), *(row[number].cell_len for row in rows))]
+    ]
+    kept = list(range(len(columns)))
+    spare = [number for number in kept if columns[number].spare]
+    while sum(least[number] + _GAP for number in kept) - _GAP > width:
+        if not spare:
+            return None
+        kept.remove(spare.pop())
+    return kept
+
+
+def _block(lines: list[tuple[str, Text]]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), show_header=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for title, cell in lines:
+        table.add_row(title, cell)
+    return table
+
+
 def _line(text: str) -> Text:
     from rich.text import Text
 
     return Text(printable(text), no_wrap=True, overflow="ellipsis")
-
-
-def _labelled(label: str, style: str, text: str) -> Text:
-    from rich.text import Text
-
-    return Text.assemble((label, style), printable(text))
-
-
-def _turned(rows: list[list[Text]], columns: Sequence[Column]) -> Iterator[tuple[Column, list[Text]]]:
-    for number, column in enumerate(columns):
-        yield column, [row[number] for row in rows]

@@ -58,6 +58,7 @@ class Target(Protocol):
 
     kind: str
     name: str
+    can_be_cancelled: bool
 
     def start(self) -> str:
         """Start it, once, and return the run's id. Raises what the client does."""
@@ -69,7 +70,7 @@ class Target(Protocol):
         """The run as it is now; None while it does not show."""
 
     def cancel(self) -> None:
-        """Cancel the run; raises `CommandFailed` where that cannot be."""
+        """Cancel the run that is going, where `can_be_cancelled`; raises what the client does."""
 
     def errors(self, run: Run) -> tuple[RunError, ...]:
         """What went wrong in it."""
@@ -79,6 +80,7 @@ class IntegrationTarget:
     """An integration, as something to run."""
 
     kind = "integration"
+    can_be_cancelled = True
 
     def __init__(self, cloudworks: CloudWorks, integration_id: str, name: str) -> None:
         self._cloudworks = cloudworks
@@ -113,6 +115,7 @@ class FlowTarget:
     """A flow, as something to run: it is followed through its own latest run, as its runs cannot be asked for by id."""
 
     kind = "flow"
+    can_be_cancelled = False
 
     def __init__(self, cloudworks: CloudWorks, flow_id: str, name: str) -> None:
         self._cloudworks = cloudworks
@@ -143,10 +146,8 @@ class FlowTarget:
         return run and msgspec.structs.replace(run, id=run_id)
 
     def cancel(self) -> NoReturn:
-        """See `Target`."""
-        raise CommandFailed(
-            "CloudWorks offers no way to cancel a flow.", remedy="Cancel the integration that it is at, in CloudWorks."
-        )
+        """See `Target`: CloudWorks has no such thing for flows."""
+        raise NotImplementedError
 
     def errors(self, run: Run) -> tuple[RunError, ...]:
         """See `Target`: which errors belong to a flow's run, CloudWorks does not tell."""
@@ -282,16 +283,18 @@ def _followed(cli: Cli, target: Target, run_id: str) -> Run:
 
 def _ended(target: Target, run_id: str, began: float, line: Progress) -> Run:
     while True:
-        waited = time.monotonic() - began
-        seen, delay = _look(target, run_id, next_delay(waited, POLL_MIN, POLL_MAX))
+        age = time.monotonic() - began
+        seen, delay = _look(target, run_id, next_delay(age, POLL_MIN, POLL_MAX))
         if isinstance(seen, str):
             state = f"cannot be looked at now, asking again ({seen})"
-        elif seen is not None and seen.ended:
+        elif seen is None:
+            state = "queued"
+        elif seen.ended:
             return seen
         else:
-            state = outcome_of(seen) if seen else "queued"
-        for _ in range(max(1, round(delay))):
-            line.update(f"{target.name}: {state}, {round(time.monotonic() - began)} s")
+            state, age = outcome_of(seen), max(age, _seconds(seen) or 0)
+        for second in range(max(1, round(delay))):
+            line.update(f"{target.name}: {state}, {round(age) + second} s")
             time.sleep(1)
 
 
@@ -310,7 +313,7 @@ def _look(target: Target, run_id: str, delay: float) -> tuple[Run | str | None, 
 def _interrupted(cli: Cli, target: Target, run_id: str) -> None:
     """Cancel the run if somebody wants that; else leave it running and end with the exit code of an interrupt."""
     wanted = False
-    if cli.out.interactive:
+    if cli.out.interactive and target.can_be_cancelled:
         with _second_interrupt(cli, target, run_id):
             wanted = typer.confirm(f"\nCancel run {run_id} of {target.name!r}?", default=False, err=True)
     if not wanted:
@@ -335,7 +338,8 @@ def _second_interrupt(cli: Cli, target: Target, run_id: str) -> Iterator[None]:
 
 
 def _left_running(cli: Cli, target: Target, run_id: str) -> NoReturn:
-    cli.out.warning(f"Run {run_id} goes on at Anaplan. Follow it: {_follow(target)}")
+    why = "" if target.can_be_cancelled else " (CloudWorks has no way to cancel a flow)"
+    cli.out.warning(f"Run {run_id} goes on at Anaplan{why}. Follow it: {_follow(target)}")
     raise typer.Exit(INTERRUPTED)
 
 
@@ -354,8 +358,10 @@ def _report(cli: Cli, target: Target, ended: Run, errors: tuple[RunError, ...], 
         cli.out.rows([error_record(error) for error in errors[:FIRST_ERRORS]], ERRORS)
     if len(errors) > FIRST_ERRORS:
         cli.out.hint(f"{len(errors) - FIRST_ERRORS} more: anaplan-autoload errors {ended.id}")
-    for action in dict.fromkeys(error.action_id for error in errors if error.dump):
-        cli.out.hint(f"The rejected rows: anaplan-autoload dump {ended.id} -o rows.csv  (action {action})")
+    actions = list(dict.fromkeys(error.action_id for error in errors if error.dump))
+    for action in actions:
+        which = f" --action {action}" if len(actions) > 1 else ""
+        cli.out.hint(f"The rejected rows: anaplan-autoload dump {ended.id}{which} -o rows.csv")
 
 
 def _seconds(run: Run) -> int | None:

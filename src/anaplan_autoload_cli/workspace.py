@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from anaplan_autoload.cloudworks import NOTHING_VISIBLE
-from anaplan_autoload.runs import iso
+from anaplan_autoload.runs import Run, iso
 from anaplan_autoload_cli.output import CommandFailed
 
 if TYPE_CHECKING:
@@ -144,17 +144,7 @@ class Integration(Struct, frozen=True):
     """None in lists."""
     created_by: str | None = None
     modified_at: str | None = None
-    last_run: LastRun | None = None
-
-
-class LastRun(Struct, frozen=True):
-    """The latest run that a list shows."""
-
-    started_at: str | None
-    ended_at: str | None
-    """None while it runs."""
-    success: bool | None
-    message: str
+    last_run: Run | None = None
 
 
 class Definition(Struct, frozen=True):
@@ -185,7 +175,7 @@ class FlowSummary(Struct, frozen=True):
     id: str
     name: str
     steps: int | None = None
-    last_run: LastRun | None = None
+    last_run: Run | None = None
 
 
 class Workspace:
@@ -315,7 +305,6 @@ class _WireConnection(Struct, frozen=True, rename="camel"):
     modification_date: str | int | None = None
 
     def plain(self) -> Connection:
-        code = self.integration_error_code
         return Connection(
             id=self.connection_id,
             type=self.connection_type,
@@ -324,7 +313,7 @@ class _WireConnection(Struct, frozen=True, rename="camel"):
             role_arn=self.body.role_arn,
             workspace_id=self.workspace_id,
             works=self.status != 0,
-            error_code=int(code) if code not in (None, "") else None,
+            error_code=_number(self.integration_error_code),
             created_by=self.created_by,
             modified_at=_time(self.modification_date),
         )
@@ -342,13 +331,25 @@ class _CreatedConnection(Struct, frozen=True, rename="camel"):
 
 
 class _WireRun(Struct, frozen=True, rename="camel"):
+    """A `latestRun`: it carries no id."""
+
     start_date: str | int | None = None
     end_date: str | int | None = None
     success: bool | None = None
     message: str | None = None
+    execution_error_code: int | str | None = None
+    triggered_by: str | None = None
 
-    def plain(self) -> LastRun:
-        return LastRun(_time(self.start_date), _time(self.end_date), self.success, self.message or "")
+    def plain(self) -> Run:
+        return Run(
+            id="",
+            started_at=_time(self.start_date),
+            ended_at=_time(self.end_date),
+            success=self.success,
+            message=self.message or "",
+            error_code=_number(self.execution_error_code),
+            author=self.triggered_by,
+        )
 
 
 class _WireIntegration(Struct, frozen=True, rename="camel"):
@@ -420,6 +421,10 @@ def _converted(value: object, shape: type[W]) -> W:
 
 def _time(value: str | int | None) -> str | None:
     return iso(value) if value else None
+
+
+def _number(value: int | str | None) -> int | None:
+    return int(value) if value not in (None, "") else None
 
 
 def _part(text: str) -> str:
