@@ -1,17 +1,17 @@
 """How soon a command answers, beside Python itself and beside a program that imports boto3 before it says anything.
 
-Medians of fresh processes that take turns. What `--help` and the offline commands must not import is looked up in
-`sys.modules`, so that part is exact.
+Medians of the processor time of fresh processes that take turns. What `--help` and the offline commands must not
+import is looked up in `sys.modules`, so that part is exact.
 """
 
 from __future__ import annotations
 
+import resource
 import subprocess
 import sys
 from collections import defaultdict
 from pathlib import Path
 from statistics import median
-from time import perf_counter
 
 from bench.markdown import table
 
@@ -49,11 +49,12 @@ def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return done
 
 
-def seconds(code: str, *arguments: str) -> float:
-    """How long a fresh process takes, from its start to its end."""
-    began = perf_counter()
+def milliseconds(code: str, *arguments: str) -> float:
+    """Processor time of a fresh process, from its start to its end."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run(code, *arguments)
-    return perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
 def heavy(*arguments: str) -> list[str]:
@@ -68,14 +69,14 @@ def main() -> None:
     found: dict[str, list[float]] = defaultdict(list)
     for _round in range(ROUNDS):
         for name, code in BASELINES.items():
-            found[name].append(seconds(code))
+            found[name].append(milliseconds(code))
         for name, arguments in COMMANDS.items():
-            found[name].append(seconds(program, *arguments))
-    times = {name: median(taken) * 1000 for name, taken in found.items()}
+            found[name].append(milliseconds(program, *arguments))
+    times = {name: median(taken) for name, taken in found.items()}
     python = times["python -c pass"]
     imports = {name: heavy(*arguments) for name, arguments in COMMANDS.items()}
     table(
-        f"From start to end, milliseconds (median of {ROUNDS} processes)",
+        f"From start to end, milliseconds of processor time (median of {ROUNDS} processes)",
         ("command", "ms", "ratio", "of what it can do without, it imports"),
         [(f"`{name}`", f"{ms:.0f}", f"{ms / python:.1f}", _listed(imports.get(name))) for name, ms in times.items()],
     )

@@ -1,7 +1,7 @@
 """What a cold start imports, and how long that takes, beside a function that imports boto3 and the durable SDK alone.
 
-Every figure is the median of fresh processes, the variants taking turns so that a busy machine is unfair to none.
-Lambda has other processors: what carries over are the ratios and the lists of modules, which are exact.
+Times are processor time, and the median of fresh processes; the variants take turns so that a busy machine is unfair
+to none. Lambda has other processors: what carries over are the ratios and the lists of modules, which are exact.
 """
 
 from __future__ import annotations
@@ -81,13 +81,13 @@ def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
 
 
 def timed(code: str, before: str = "") -> float:
-    """Milliseconds that code takes in a fresh process, after `before`."""
-    program = f"{before}\nimport time\nbegan = time.perf_counter()\n{code}\nprint((time.perf_counter() - began) * 1000)"
+    """Milliseconds of processor time that code takes in a fresh process, after `before`."""
+    program = f"{before}\nimport time\nbegan = time.process_time()\n{code}\nprint((time.process_time() - began) * 1000)"
     return float(run(program).stdout)
 
 
 def medians(variants: Mapping[str, tuple[str, str]]) -> dict[str, float]:
-    """Name → median milliseconds of (code, what comes before it), one process of each in turn."""
+    """Name → median processor milliseconds of (code, what comes before it), one process of each in turn."""
     found: dict[str, list[float]] = defaultdict(list)
     for _round in range(ROUNDS):
         for name, (code, before) in variants.items():
@@ -121,7 +121,7 @@ def main() -> None:
     times = medians({name: (code, "") for name, code in VARIANTS.items()})
     base = times["boto3 and the durable SDK"]
     table(
-        f"Imports, milliseconds (median of {ROUNDS} processes)",
+        f"Imports, milliseconds of processor time (median of {ROUNDS} processes)",
         ("imports", "ms", "ratio"),
         [(name, f"{ms:.0f}", f"{ms / base:.2f}") for name, ms in times.items()],
     )
@@ -138,7 +138,7 @@ def main() -> None:
     preludes = ["\n".join([OURS, CLIENTS, *list(FIRST_USES.values())[:number]]) for number in range(len(FIRST_USES))]
     uses = medians({name: (code, before) for (name, code), before in zip(FIRST_USES.items(), preludes, strict=True)})
     table(
-        f"First use, milliseconds (median of {ROUNDS} processes)",
+        f"First use, milliseconds of processor time (median of {ROUNDS} processes)",
         ("of", "ms", "ratio"),
         [(name, f"{ms:.0f}", f"{ms / base:.2f}") for name, ms in uses.items()],
     )

@@ -185,10 +185,10 @@ class Bill:
         events.register("before-call", self._called)
         events.register_first("before-send", self._sent)
         events.register("response-received", self._answered)
-        services.http.request = self._asked(services.http.request)
+        services.http.request = self._asked(services.http.request)  # type: ignore[method-assign]
         invoker = autoload.runner._invoker
         self._checkpoints = Checkpoints(invoker.service_client, self._answers)
-        invoker.service_client = self._checkpoints  # type: ignore[assignment]
+        invoker.service_client = self._checkpoints
         invoker.handler = self._counted(invoker.handler)
 
     def invoke(self, event: object) -> Any:
