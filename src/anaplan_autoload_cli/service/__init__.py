@@ -1,1 +1,5 @@
-"""Running the service: routes, lanes, loads, and what to do when something went wrong."""
+"""The commands for running the service: what is loaded, what waits, what went wrong, and what to do about it.
+
+They read and write the function's own ledger, through its own code, and talk to the function through its own events:
+whatever they start runs in the function, under its protocol.
+"""

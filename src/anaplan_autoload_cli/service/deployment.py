@@ -1,0 +1,273 @@
+"""The doctor's checks of AWS: whether uploads reach the function, and whether it has what it needs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+
+from anaplan_autoload_cli.service.findings import Finding, failed, ok, warning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from anaplan_autoload_cli.service.site import Site
+
+REDEPLOY = "Deploy the stack again: sam build && sam deploy."
+_VARIABLES = {
+    "LEDGER_TABLE": "table",
+    "TOPIC_ARN": "topic",
+    "ANAPLAN_SECRET_ID": "secret_id",
+    "CLOUDWORKS_URL": "cloudworks_url",
+    "ANAPLAN_AUTH_URL": "auth_url",
+    "REPORTS_BUCKET": "reports",
+}
+"""The function's environment, and the settings that say the same to the command line."""
+
+
+def function(site: Site) -> Iterator[Finding]:
+    """The alias leads to a durable function that can be invoked, and works on what this command line looks at."""
+    alias = site.alias
+    if alias.state != "Active":
+        yield failed("function", f"{alias.function}:{alias.name} is {alias.state}", "Wait a minute, then look again.")
+    if not alias.durable:
+        yield failed(
+            "function", f"{alias.function}:{alias.name} is not durable", f"{REDEPLOY} It must be created anew."
+        )
+    elsewhere = [
+        f"{variable} {alias.environment.get(variable, 'unset')} (here {here})"
+        for variable, name in _VARIABLES.items()
+        if (here := site.cli.settings.get(name)) and alias.environment.get(variable) != here
+    ]
+    if elsewhere:
+        yield warning(
+            "function",
+            f"it works with other things than this command line: {'; '.join(elsewhere)}",
+            "Check --stack, the flags and .autoload.toml; where they are right, deploy the stack again.",
+        )
+    if alias.state == "Active" and alias.durable and not elsewhere:
+        yield ok("function", f"{alias.function}:{alias.name} can be invoked")
+
+
+def notifications(site: Site) -> Iterator[Finding]:
+    """The inbox tells the alias of what is created in it."""
+    inbox = site.need("inbox")
+    told: Any = site.cli.aws.client("s3").get_bucket_notification_configuration(Bucket=inbox)
+    ours = [
+        each for each in told.get("LambdaFunctionConfigurations", []) if each["LambdaFunctionArn"] == site.alias.arn
+    ]
+    creations = [each for each in ours if any(event.startswith("s3:ObjectCreated:") for event in each["Events"])]
+    if not creations and "EventBridgeConfiguration" in told and _rules(site, inbox):
+        yield ok("inbox", f"{inbox} tells EventBridge of uploads, and a rule of it the function")
+    elif not creations:
+        yield failed("inbox", f"{inbox} does not tell {site.alias.arn} of uploads", REDEPLOY)
+    elif missed := _filtered_out(site, creations):
+        yield failed(
+            "inbox",
+            f"{inbox} tells of some keys only, not of those of route {', '.join(missed)}",
+            "Remove the filter of the bucket's notification.",
+        )
+    else:
+        yield ok("inbox", f"{inbox} tells the function of uploads")
+
+
+def _filtered_out(site: Site, configurations: list[Any]) -> list[str]:
+    """The routes of the inbox whose prefix no notification lets through."""
+    prefixes = [
+        next((rule["Value"] for rule in _filter_rules(each) if rule["Name"].lower() == "prefix"), "")
+        for each in configurations
+    ]
+    return [
+        route.name
+        for route in site.routes or ()
+        if route.admits(site.need("inbox")) and not any(route.prefix.startswith(prefix) for prefix in prefixes)
+    ]
+
+
+def _filter_rules(configuration: Any) -> list[Any]:
+    rules: list[Any] = configuration.get("Filter", {}).get("Key", {}).get("FilterRules", [])
+    return rules
+
+
+def permission(site: Site) -> Iterator[Finding]:
+    """S3 may invoke the alias for the inbox."""
+    inbox = site.need("inbox")
+    if any(
+        _is_principal(statement, "s3.amazonaws.com") and _mentions(statement.get("Condition"), f":s3:::{inbox}")
+        for statement in _policy(site)
+    ):
+        yield ok("permission", f"S3 may invoke the function for {inbox}")
+    else:
+        yield failed("permission", f"S3 may not invoke {site.alias.arn} for {inbox}", REDEPLOY)
+
+
+def _policy(site: Site) -> list[Any]:
+    """The statements of the alias's policy; none where it has no policy."""
+    alias = site.alias
+    try:
+        answer = site.cli.aws.client("lambda").get_policy(FunctionName=alias.function, Qualifier=alias.name)
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
+            return []
+        raise
+    statements: list[Any] = json.loads(answer["Policy"]).get("Statement", [])
+    return [statement for statement in statements if statement.get("Effect") == "Allow"]
+
+
+def _is_principal(statement: Any, service: str) -> bool:
+    principal = statement.get("Principal", {})
+    return service in (principal.get("Service") if isinstance(principal, dict) else principal, principal)
+
+
+def _mentions(condition: Any, text: str) -> bool:
+    """Whether a condition, of whatever operator, has a value that ends so."""
+    if isinstance(condition, dict):
+        return any(_mentions(value, text) for value in condition.values())
+    if isinstance(condition, list):
+        return any(_mentions(value, text) for value in condition)
+    return isinstance(condition, str) and condition.endswith(text)
+
+
+def existing_buckets(site: Site) -> Iterator[Finding]:
+    """Every other bucket that is loaded from tells EventBridge, and a rule of it the alias."""
+    for bucket in site.buckets:
+        if bucket == site.cli.settings.get("inbox"):
+            continue
+        told: Any = site.cli.aws.client("s3").get_bucket_notification_configuration(Bucket=bucket)
+        about = f"bucket {bucket}"
+        if "EventBridgeConfiguration" not in told:
+            yield failed(
+                about,
+                "it does not send its events to EventBridge",
+                "Switch it on: the bucket's Properties, Amazon EventBridge.",
+            )
+        elif not _rules(site, bucket):
+            yield failed(
+                about,
+                "no rule that is enabled sends its uploads to the function",
+                f"Name the bucket in the stack's ExistingBucketArns. {REDEPLOY}",
+            )
+        else:
+            yield ok(about, "its uploads reach the function through EventBridge")
+
+
+def unheard_routes(site: Site) -> Iterator[Finding]:
+    """Every route's bucket is one whose uploads reach the function."""
+    deaf = [route for route in site.routes or () if route.bucket and route.bucket not in site.buckets]
+    for route in deaf if site.buckets else ():
+        yield failed(
+            f"route {route.name}",
+            f"uploads to its bucket {route.bucket} do not reach the function",
+            "Name the bucket in the stack's ExistingBucketArns, or correct the route.",
+        )
+
+
+def _rules(site: Site, bucket: str) -> list[str]:
+    """The enabled rules that send the alias S3's events of a bucket."""
+    return [
+        name
+        for name, rule in _rules_of_alias(site)
+        if f":s3:::{bucket}" in (pattern := rule.get("EventPattern", "")) or f'"{bucket}"' in pattern
+    ]
+
+
+def _rules_of_alias(site: Site) -> list[tuple[str, Any]]:
+    client = site.cli.aws.client("events")
+    names = client.list_rule_names_by_target(TargetArn=site.alias.arn)["RuleNames"]
+    rules: list[tuple[str, Any]] = [(name, client.describe_rule(Name=name)) for name in names]
+    return [(name, rule) for name, rule in rules if rule.get("State", "ENABLED").startswith("ENABLED")]
+
+
+def sweep(site: Site) -> Iterator[Finding]:
+    """A schedule sends the sweep."""
+    schedules = [rule["ScheduleExpression"] for _, rule in _rules_of_alias(site) if rule.get("ScheduleExpression")]
+    if schedules:
+        yield ok("sweep", f"every {schedules[0].removeprefix('rate(').removesuffix(')')} lanes are looked after")
+    else:
+        yield failed(
+            "sweep",
+            "no schedule that is enabled sends the sweep: what a dead execution left waiting stays so",
+            f"Enable the stack's schedule. {REDEPLOY}",
+        )
+
+
+def versioning(site: Site) -> Iterator[Finding]:
+    """Buckets of `load = "each"` keep versions, so that exactly what was uploaded is loaded."""
+    needed = {route.bucket or site.need("inbox") for route in site.routes or () if route.load == "each"}
+    for bucket in sorted(needed):
+        state = site.cli.aws.client("s3").get_bucket_versioning(Bucket=bucket).get("Status")
+        if state == "Enabled":
+            yield ok("versions", f"{bucket} keeps versions")
+        else:
+            yield warning(
+                "versions",
+                f"{bucket} keeps no versions: an object overwritten before its turn is superseded, not loaded",
+                "Enable versioning on the bucket.",
+            )
+
+
+def ledger(site: Site) -> Iterator[Finding]:
+    """The table can be read as the protocol needs it."""
+    table = site.need("table")
+    client = site.cli.aws.client("dynamodb")
+    described = client.describe_table(TableName=table)["Table"]
+    indexes = [index.get("IndexName") for index in described.get("LocalSecondaryIndexes", [])]
+    if described.get("TableStatus") not in ("ACTIVE", "UPDATING"):
+        yield failed("ledger", f"{table} is {described.get('TableStatus')}", "Wait, then look again.")
+    elif "waiting" not in indexes:
+        yield failed(
+            "ledger", f"{table} lacks the local index waiting", "It can be given at creation only: see --table."
+        )
+    else:
+        yield ok("ledger", f"{table} is there")
+    if client.describe_time_to_live(TableName=table)["TimeToLiveDescription"].get("TimeToLiveStatus") != "ENABLED":
+        yield warning("ledger", f"{table} keeps everything for ever", "Enable its time to live, attribute ttl.")
+
+
+def topic(site: Site) -> Iterator[Finding]:
+    """Somebody hears how loads end."""
+    arn = site.need("topic")
+    pages = site.cli.aws.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=arn)
+    found = [each for page in pages for each in page["Subscriptions"]]
+    pending = [each for each in found if not each.get("SubscriptionArn", "").startswith("arn:")]
+    if pending:
+        yield warning(
+            "topic",
+            f"{len(pending)} of {len(found)} subscriptions are not confirmed",
+            "Whoever they belong to must follow the link in the e-mail that SNS sent; look among the junk.",
+        )
+    if not found:
+        yield warning("topic", "nobody is subscribed: nobody hears of a failed load", f"Subscribe somebody to {arn}.")
+    elif len(pending) < len(found):
+        yield ok("topic", f"{len(found) - len(pending)} subscriptions are confirmed")
+
+
+def reports(site: Site) -> Iterator[Finding]:
+    """Rejected rows can be kept."""
+    bucket = site.cli.settings.get("reports")
+    if not bucket:
+        yield warning(
+            "reports", "rejected rows are not kept, and Anaplan forgets them after two days", "Name a reports bucket."
+        )
+        return
+    site.cli.aws.client("s3").head_bucket(Bucket=bucket)
+    yield ok("reports", f"{bucket} is there")
+
+
+def dead_letters(site: Site) -> Iterator[Finding]:
+    """The function has its dead-letter queue, and that is empty."""
+    queue = site.need("queue")
+    asked: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "QueueArn"]
+    found: Any = site.cli.aws.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=asked)["Attributes"]
+    count = int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesNotVisible"])
+    if site.alias.dead_letters != found["QueueArn"]:
+        yield failed("dead letters", "events of failed executions do not go to this queue and are lost", REDEPLOY)
+    if count:
+        yield failed(
+            "dead letters",
+            f"about {count} events wait whose executions failed",
+            "See why and send them again: anaplan-autoload redrive.",
+        )
+    elif site.alias.dead_letters == found["QueueArn"]:
+        yield ok("dead letters", "the queue is empty")

@@ -1,0 +1,189 @@
+"""`doctor`: everything between an upload and Anaplan."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from anaplan_autoload.cloudworks import NOTHING_VISIBLE, CloudWorksError
+from anaplan_autoload.credentials import LoginRefused, SecretInvalid, decode_secret
+from anaplan_autoload.runs import epoch_ms
+from anaplan_autoload_cli.context import cli_of
+from anaplan_autoload_cli.output import CommandFailed
+from anaplan_autoload_cli.service import deployment
+from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, skipped, warning
+from anaplan_autoload_cli.service.lanes import known_lanes
+from anaplan_autoload_cli.service.online import check_exports, check_route
+from anaplan_autoload_cli.service.places import RoutesFile, routes_path, wall_clock
+from anaplan_autoload_cli.service.routes import offline, reports_of
+from anaplan_autoload_cli.service.site import Site
+from anaplan_autoload_cli.service.status import lane_status
+from anaplan_autoload_cli.service.times import length
+
+if TYPE_CHECKING:
+    from anaplan_autoload_cli.service.status import LaneStatus
+
+Check = Callable[[Site], Iterator[Finding]]
+
+OLD_SECONDS = 3600
+"""An upload that waits this long is worth a line; the alarm of the template rings then too."""
+
+
+def doctor(context: typer.Context, file: RoutesFile = None) -> None:
+    """Check everything between an upload and Anaplan: one line each, and what to do about what is not well.
+
+    Logs in with the function's secret, once; a version of it that Anaplan has refused is not sent again. What cannot be
+    looked at is skipped, with the reason, never called well. Exit code 1 if any check failed.
+
+    Keys with --json: status (ok, warning, failed or skipped), about, what, remedy.
+
+    Example:
+
+        anaplan-autoload doctor --stack autoload
+    """
+    cli = cli_of(context)
+    findings, routes = offline(routes_path(cli, file), reports_of(cli))
+    site = Site(cli, routes)
+    with cli.out.progress("Checking") as progress:
+        for about, check in CHECKS.items():
+            progress.update(f"Checking: {about}")
+            findings += guarded(about, check, site)
+    show(cli.out, findings)
+
+
+def guarded(about: str, check: Check, site: Site) -> list[Finding]:
+    """What a check finds; where it cannot run, why."""
+    findings: list[Finding] = []
+    try:
+        findings += check(site)
+    except CommandFailed as error:
+        findings.append(skipped(about, error.message.rstrip("."), error.remedy))
+    except ClientError as error:
+        refusal = error.response.get("Error", {})
+        what = f"AWS refused {error.operation_name} ({refusal.get('Code', 'no code')}: {refusal.get('Message', '')})"
+        findings.append(skipped(about, what, f"Look as a user who may {error.operation_name}, and check --stack."))
+    except LoginRefused:
+        findings.append(skipped(about, "there is no log-in to look with"))
+    except (BotoCoreError, CloudWorksError) as error:
+        findings.append(skipped(about, str(error).rstrip(".")))
+    return findings
+
+
+def account(site: Site) -> Iterator[Finding]:
+    """Who looks, and where."""
+    found = site.cli.aws.client("sts").get_caller_identity()
+    yield ok("AWS", f"account {found['Account']}, {site.cli.aws.region_name}, as {found['Arn'].rpartition(':')[2]}")
+
+
+def secret(site: Site) -> Iterator[Finding]:
+    """The secret has one of the two forms, and Anaplan has not refused it."""
+    try:
+        credentials = decode_secret(site.secret.text)
+    except LoginRefused as error:
+        yield failed("secret", error.reason.rstrip("."), "Put the value into the secret; loading resumes by itself.")
+        return
+    secret_id = site.need("secret_id")
+    if site.ledger.rejected(secret_id) == site.secret.version:
+        yield failed(
+            "secret",
+            "Anaplan has refused this version of it; it is not sent again, lest the user is locked out",
+            "Put working credentials into it: loading resumes within minutes of the new version.",
+        )
+        return
+    yield ok("secret", f"it holds a {'password' if hasattr(credentials, 'username') else 'certificate'}")
+
+
+def log_in(site: Site) -> Iterator[Finding]:
+    """Anaplan takes the log-in, and CloudWorks its token; the user sees something."""
+    try:
+        connections, integrations = site.workspace.connections(), site.workspace.integrations()
+    except SecretInvalid:
+        yield skipped("log-in", "the secret cannot be used")
+        return
+    except LoginRefused as error:
+        yield failed("log-in", error.reason.rstrip("."), "Mend the secret; loading resumes by itself.")
+        return
+    yield ok("log-in", "Anaplan takes it")
+    if integrations:
+        yield ok("roles", f"the user sees {len(integrations)} integrations and {len(connections)} connections")
+    else:
+        yield failed("roles", "the user sees no integration", NOTHING_VISIBLE)
+
+
+def routes_online(site: Site) -> Iterator[Finding]:
+    """What every route runs is there, and reads what the route brings."""
+    if site.routes is None:
+        yield skipped("routes online", "the routes file is not sound")
+    for route in site.routes or ():
+        yield from check_route(route, site.tenant, site.buckets)
+
+
+def exports(site: Site) -> Iterator[Finding]:
+    """No export lands under a route."""
+    if site.routes is None:
+        yield skipped("exports", "the routes file is not sound")
+    else:
+        yield from check_exports(site.routes, site.tenant)
+
+
+def lanes(site: Site) -> Iterator[Finding]:
+    """No lane is held, forgotten in a pause, or left alone."""
+    now = wall_clock()
+    pending = site.ledger.pending()
+    names = known_lanes(site.routes, pending) if site.routes else {found.lane: list(found.oldest) for found in pending}
+    troubles = [
+        finding
+        for lane, routes in names.items()
+        for finding in _troubles(lane_status(site.ledger, lane, routes, now), now)
+    ]
+    yield from troubles or [ok("lanes", f"none of {len(names)} is held, paused or behind")]
+
+
+def _troubles(lane: LaneStatus, now: int) -> Iterator[Finding]:
+    about = f"lane of {', '.join(lane.routes) or lane.lane}"
+    waiting = f"{lane.waiting} uploads wait"
+    age = (now - epoch_ms(lane.oldest_waiting)) / 1000 if lane.oldest_waiting else 0
+    if lane.held:
+        yield failed(
+            about, f"held, as Anaplan refused the log-in; {waiting}", "Put working credentials into the secret."
+        )
+    elif lane.paused:
+        route = lane.routes[0] if lane.routes else lane.lane
+        yield warning(about, f"paused; {waiting}", f"When it may go on: anaplan-autoload resume {route}.")
+    elif lane.state == "unled" and age > OLD_SECONDS:
+        yield failed(
+            about,
+            f"{waiting}, the oldest for {length(age)}, and nobody loads them",
+            "See that the sweep runs, and the function's log.",
+        )
+    elif age > OLD_SECONDS:
+        yield warning(
+            about,
+            f"{waiting}, the oldest for {length(age)}",
+            "See what runs: anaplan-autoload status, and in CloudWorks.",
+        )
+
+
+CHECKS: dict[str, Check] = {
+    "AWS": account,
+    "function": deployment.function,
+    "inbox": deployment.notifications,
+    "permission": deployment.permission,
+    "other buckets": deployment.existing_buckets,
+    "buckets of routes": deployment.unheard_routes,
+    "sweep": deployment.sweep,
+    "versions": deployment.versioning,
+    "ledger": deployment.ledger,
+    "secret": secret,
+    "log-in": log_in,
+    "routes online": routes_online,
+    "exports": exports,
+    "topic": deployment.topic,
+    "reports": deployment.reports,
+    "dead letters": deployment.dead_letters,
+    "lanes": lanes,
+}
+"""Along an upload's way."""

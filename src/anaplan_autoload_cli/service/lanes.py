@@ -1,0 +1,98 @@
+"""`pause` and `resume`, and which lanes there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from anaplan_autoload_cli.context import cli_of
+from anaplan_autoload_cli.output import Column, CommandFailed
+from anaplan_autoload_cli.service.places import RouteName, RoutesFile, read_routes, the_function, the_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from anaplan_autoload.ledger import Ledger, Pending
+    from anaplan_autoload.routes import Routes
+
+_COLUMNS = (Column("lane", "Lane"), Column("routes", "Routes"), Column("paused", "Paused"))
+
+
+def pause(context: typer.Context, route: RouteName, file: RoutesFile = None) -> None:
+    """Stop loading by a route. Uploads are recorded and wait; a run that goes on is followed to its end.
+
+    Routes that share a lane pause together. The alarm on the oldest waiting upload tells if the pause is forgotten.
+
+    Keys with --json: lane, routes, paused.
+
+    Example:
+
+        anaplan-autoload pause accounts
+    """
+    cli = cli_of(context)
+    routes, ledger = read_routes(cli, file), the_ledger(cli)
+    lane = find_lane(routes, ledger, route)
+    ledger.pause(lane)
+    shared = route_names(routes, lane)
+    cli.out.record({"lane": lane, "routes": shared, "paused": True}, _COLUMNS)
+    cli.out.done(f"Paused: {_all(shared, route)}. Go on with: anaplan-autoload resume {route}")
+
+
+def resume(context: typer.Context, route: RouteName, file: RoutesFile = None) -> None:
+    """Go on loading by a route: what waits is loaded now.
+
+    Keys with --json: lane, routes, paused.
+    """
+    cli = cli_of(context)
+    routes, ledger, function = read_routes(cli, file), the_ledger(cli), the_function(cli)
+    lane = find_lane(routes, ledger, route)
+    let_go(ledger, function.send, lane)
+    shared = route_names(routes, lane)
+    cli.out.record({"lane": lane, "routes": shared, "paused": False}, _COLUMNS)
+    cli.out.done(f"Resumed: {_all(shared, route)}.")
+    if ledger.lane(lane).held is not None:
+        cli.out.warning(
+            "The lane is held: Anaplan refused the log-in. It goes on within minutes of a new version of the secret."
+        )
+
+
+def let_go(ledger: Ledger, send: Callable[[object], None], lane: str) -> None:
+    """End a pause, and have what waits loaded at once instead of at the next sweep."""
+    ledger.resume(lane)
+    send({"drain": lane})
+
+
+def find_lane(routes: Routes, ledger: Ledger, wanted: str) -> str:
+    """The lane of that route, or of that id: routes that were removed have left their lanes behind.
+
+    Raises `CommandFailed` that says which routes there are.
+    """
+    if route := next((route for route in routes if route.name == wanted), None):
+        return route.lane_id
+    pending = ledger.pending()
+    if wanted in routes.lanes or any(found.lane == wanted for found in pending):
+        return wanted
+    if left := next((found.lane for found in pending if wanted in found.oldest), None):
+        return left
+    raise CommandFailed(
+        f"There is no route {wanted!r}.", remedy=f"The routes file has: {', '.join(route.name for route in routes)}."
+    )
+
+
+def known_lanes(routes: Routes, pending: Iterable[Pending]) -> dict[str, list[str]]:
+    """The lanes of the routes file and those that have something to do, each with the names of its routes."""
+    lanes = {lane: route_names(routes, lane) for lane in routes.lanes}
+    for found in pending:
+        names = lanes.setdefault(found.lane, [])
+        names += [name for name in found.oldest if name not in names]
+    return lanes
+
+
+def route_names(routes: Routes, lane: str) -> list[str]:
+    """The routes that take turns in a lane."""
+    return [route.name for route in routes if route.lane_id == lane]
+
+
+def _all(names: list[str], otherwise: str) -> str:
+    return ", ".join(names) or otherwise

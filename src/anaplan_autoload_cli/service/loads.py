@@ -1,0 +1,235 @@
+"""`loads`: the load history."""
+
+from __future__ import annotations
+
+from heapq import merge
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from msgspec import Struct
+
+from anaplan_autoload.ledger import UPLOAD_DAYS
+from anaplan_autoload.protocol import iso
+from anaplan_autoload.runs import epoch_ms
+from anaplan_autoload_cli.context import cli_of
+from anaplan_autoload_cli.history import moment
+from anaplan_autoload_cli.output import Column, CommandFailed
+from anaplan_autoload_cli.service.lanes import known_lanes
+from anaplan_autoload_cli.service.places import RoutesFile, named, place_of, read_routes, the_ledger
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from anaplan_autoload.ledger import Ledger, RunRecord, UploadRecord
+    from anaplan_autoload.routes import Routes
+    from anaplan_autoload_cli.output import Record
+
+CLOCKS_DIFFER_MS = 10 * 60_000
+"""Runs are filed under Anaplan's clock, uploads under ours."""
+
+_COLUMNS = (
+    Column("ended_at", "Ended"),
+    Column("route", "Route"),
+    Column("outcome", "Outcome"),
+    Column("seconds", "Seconds"),
+    Column("uploads", "Uploads"),
+    Column("message", "Message", fold=True),
+    Column("run_id", "Run"),
+)
+_OF_A_KEY = (
+    Column("uploaded_at", "Uploaded"),
+    Column("state", "State"),
+    Column("ended_at", "Ended"),
+    Column("message", "Message", fold=True),
+    Column("run_id", "Run"),
+    Column("version_id", "Version"),
+)
+
+
+class Wanted(Struct, frozen=True):
+    """Which uploads of a key are asked for: those of one bucket, or of any."""
+
+    bucket: str | None
+    key: str
+
+    def covers(self, record: UploadRecord) -> bool:
+        """Whether the upload is one of them."""
+        return record.upload.key == self.key and self.bucket in (None, record.upload.bucket)
+
+
+class Found(Struct, frozen=True):
+    """An upload, and the lane that it was recorded in."""
+
+    lane: str
+    record: UploadRecord
+
+
+def loads(
+    context: typer.Context,
+    route: Annotated[str | None, typer.Option(help="Only by this route.")] = None,
+    key: Annotated[str | None, typer.Option(help="Was this file loaded? s3://bucket/key, or a key alone.")] = None,
+    since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only what failed or was partial.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 25,
+    lane: Annotated[str | None, typer.Option(help="Only in this lane; for routes that were removed.")] = None,
+    file: RoutesFile = None,
+) -> None:
+    """The load history, newest first. With --key: was this file loaded, when, and by which run?
+
+    The history goes back 400 days, what is known of single uploads 90. For a key, the uploads of the lane that its
+    route leads to are read, and those of all other lanes only where that lane has none of it.
+
+    Keys with --json: run_id (batch-… where no run began), lane, route, outcome, started_at, ended_at, seconds,
+    integration_id, flow_id, message, error_code, author, uploads, errors (action, message, occurrences, values),
+    report_url, retried (it was started again), announced. With --key: bucket, key, version_id, size, uploaded_at,
+    requested (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed or superseded), run_id,
+    started_at, ended_at, message, report_url.
+
+    Examples:
+
+        anaplan-autoload loads --failed --since 7d
+
+        anaplan-autoload loads --key s3://finance-inbox/incoming/accounts/2026-11.csv
+    """
+    cli = cli_of(context)
+    routes, ledger = read_routes(cli, file), the_ledger(cli)
+    if route:
+        lane = lane or named(routes, route).lane_id
+    oldest = moment(since) if since else 0
+    if key:
+        wanted = _wanted(key)
+        with cli.out.progress("Reading the ledger"):
+            uploads = find_uploads(ledger, routes, wanted, [lane] if lane else None)
+            records = list(islice(_of_a_key(ledger, uploads, route, oldest, failed=failed), limit))
+        cli.out.rows(records, _OF_A_KEY, nothing=_unknown(routes, wanted))
+        return
+    lanes = [lane] if lane else list(known_lanes(routes, ledger.pending()))
+    runs = (run for run in history(ledger, lanes, iso(oldest), limit) if route in (None, run.route))
+    found = islice((run for run in runs if not failed or run.outcome != "loaded"), limit)
+    cli.out.rows([_run_record(run) for run in found], _COLUMNS, nothing="No such load is in the ledger.")
+
+
+def history(ledger: Ledger, lanes: Iterable[str], since: str = "", at_a_time: int = 100) -> Iterator[RunRecord]:
+    """The load history of several lanes as one, newest first, of runs that ended at `since` (ISO) or later."""
+    of_each = [ledger.runs(lane, since, at_a_time=at_a_time) for lane in lanes]
+    yield from merge(*of_each, key=lambda run: run.sk, reverse=True)
+
+
+def find_uploads(ledger: Ledger, routes: Routes, wanted: Wanted, lanes: Iterable[str] | None = None) -> list[Found]:
+    """What the ledger knows of a key, newest first, in these lanes or in those where it can be.
+
+    Uploads are not filed by key, so all of a lane are read; of all lanes only where the one that the key's route leads
+    to has none of it, as then it may have been recorded before the routes were changed.
+    """
+    if lanes is not None:
+        return _in_lanes(ledger, lanes, wanted)
+    first = {route.lane_id for route in routes if route.covers(wanted.key) and _admits(route.bucket, wanted.bucket)}
+    return _in_lanes(ledger, first, wanted) or _in_lanes(
+        ledger, [lane for lane in known_lanes(routes, ledger.pending()) if lane not in first], wanted
+    )
+
+
+def find_run(ledger: Ledger, lanes: Iterable[str], run_id: str) -> RunRecord:
+    """The line of the history with that id; raises `CommandFailed` where there is none."""
+    for lane in lanes:
+        if found := next((run for run in ledger.runs(lane) if run.id == run_id), None):
+            return found
+    raise CommandFailed(
+        f"The ledger knows no run {run_id}.",
+        remedy="See anaplan-autoload loads; runs that the service did not start are in anaplan-autoload history.",
+    )
+
+
+def _admits(one: str | None, other: str | None) -> bool:
+    return one is None or other is None or one == other
+
+
+def _in_lanes(ledger: Ledger, lanes: Iterable[str], wanted: Wanted) -> list[Found]:
+    found = [Found(lane, each) for lane in lanes for each in ledger.uploads_in(lane) if wanted.covers(each)]
+    return sorted(found, key=lambda each: each.record.upload.order, reverse=True)
+
+
+def _wanted(key: str) -> Wanted:
+    if not key.startswith("s3://"):
+        return Wanted(None, key)
+    place = place_of(key)
+    return Wanted(place.bucket, place.key)
+
+
+def _of_a_key(
+    ledger: Ledger, uploads: list[Found], route: str | None, oldest: int, *, failed: bool
+) -> Iterator[Record]:
+    """The uploads with the last run of the batch that covered each."""
+    runs: dict[str, RunRecord] = {}
+    for lane in {found.lane for found in uploads}:
+        first = min(found.record.recorded_at for found in uploads if found.lane == lane)
+        for run in ledger.runs(lane, iso(first - CLOCKS_DIFFER_MS)):
+            runs.setdefault(run.batch_id, run)
+    for found in uploads:
+        record = found.record
+        if epoch_ms(record.upload.event_time) < oldest or route not in (None, record.route.name):
+            continue
+        if failed and record.state in ("waiting", "loaded"):
+            continue
+        yield _upload_record(found, runs.get(record.batch_id or ""))
+
+
+def _upload_record(found: Found, run: RunRecord | None) -> Record:
+    upload = found.record.upload
+    return {
+        "bucket": upload.bucket,
+        "key": upload.key,
+        "version_id": upload.version_id,
+        "size": upload.size,
+        "uploaded_at": upload.event_time,
+        "requested": upload.request_id is not None,
+        "route": found.record.route.name,
+        "lane": found.lane,
+        "state": found.record.state,
+        "run_id": run.id if run else found.record.run_id,
+        "started_at": run.started_at if run else None,
+        "ended_at": run.ended_at if run else None,
+        "message": run.message if run else None,
+        "report_url": run.report_url if run else None,
+    }
+
+
+def _run_record(run: RunRecord) -> Record:
+    seconds = (epoch_ms(run.ended_at) - epoch_ms(run.started_at)) / 1000 if run.started_at else None
+    return {
+        "run_id": run.id,
+        "lane": run.lane,
+        "route": run.route,
+        "outcome": run.outcome,
+        "started_at": run.started_at,
+        "ended_at": run.ended_at,
+        "integration_id": run.integration_id,
+        "flow_id": run.flow_id,
+        "message": run.message,
+        "error_code": run.error_code,
+        "author": run.author,
+        "uploads": run.uploads_total,
+        "errors": [
+            {
+                "action": error.action,
+                "message": error.message,
+                "occurrences": error.occurrences,
+                "values": list(error.values),
+            }
+            for error in run.errors
+        ],
+        "report_url": run.report_url,
+        "retried": run.retried,
+        "announced": run.announced,
+        "seconds": seconds,
+    }
+
+
+def _unknown(routes: Routes, wanted: Wanted) -> str:
+    """Why the ledger may know nothing of a key."""
+    why = routes.explain(wanted.bucket, wanted.key).why if wanted.bucket else None
+    return (
+        f"Nothing of that name was uploaded or loaded in the last {UPLOAD_DAYS} days, as far as the ledger knows."
+        + (f" By the routes file, {why}." if why else "")
+    )

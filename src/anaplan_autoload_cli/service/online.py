@@ -1,0 +1,208 @@
+"""Routes against Anaplan: whether what each route runs is there, and reads what the route brings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from anaplan_autoload.cloudworks import NotFound, Refused
+from anaplan_autoload_cli.service.findings import Finding, failed, ok, skipped, warning
+from anaplan_autoload_cli.workspace import S3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from anaplan_autoload.cloudworks import CloudWorks
+    from anaplan_autoload.routes import Route, Routes
+    from anaplan_autoload_cli.workspace import Connection, End, Integration, Workspace
+
+STEPS_OF_A_FLOW = 2
+
+
+class Tenant:
+    """What the function's user sees of Anaplan, each part asked for once."""
+
+    def __init__(self, cloudworks: CloudWorks, workspace: Workspace) -> None:
+        self._cloudworks = cloudworks
+        self._workspace = workspace
+        self._details: dict[str, Integration] = {}
+        self._connections: dict[str, Connection] | None = None
+
+    def integration(self, integration_id: str) -> Integration:
+        """An integration with its jobs; raises `NotFound` or `Refused` as CloudWorks does."""
+        if integration_id not in self._details:
+            self._details[integration_id] = self._workspace.details(integration_id)
+        return self._details[integration_id]
+
+    def connection(self, connection_id: str | None) -> Connection | None:
+        """A connection; None where it is not seen."""
+        if self._connections is None:
+            self._connections = {found.id: found for found in self._workspace.connections()}
+        return self._connections.get(connection_id or "")
+
+    def flow_integrations(self, flow_id: str) -> list[str]:
+        """The ids of the integrations that a flow runs."""
+        return [step.integration_id for step in self._cloudworks.flow(flow_id).steps if step.integration_id]
+
+    def all_ids(self) -> list[str]:
+        """Every integration's id."""
+        return [found.id for found in self._workspace.integrations()]
+
+
+class Source(Struct, frozen=True):
+    """A file that an integration reads, and the connection it reads it through."""
+
+    file: str
+    bucket: str | None
+    """None where it cannot be told."""
+    connection: Connection | None
+
+
+def check_routes(routes: Routes, tenant: Tenant, buckets: Sequence[str]) -> Iterator[Finding]:
+    """Check every route, then all exports; `buckets` are those that uploads come from, as far as known."""
+    for route in routes:
+        yield from check_route(route, tenant, buckets)
+    yield from check_exports(routes, tenant)
+
+
+def check_route(route: Route, tenant: Tenant, buckets: Sequence[str]) -> Iterator[Finding]:
+    """Whether what the route runs is there, can be seen, and reads what the route brings."""
+    about = f"route {route.name}"
+    try:
+        ids = [route.integration] if route.integration else tenant.flow_integrations(route.flow or "")
+        integrations = [tenant.integration(each) for each in ids]
+    except (NotFound, Refused) as error:
+        what = "integration" if route.integration else "flow"
+        yield failed(
+            about,
+            f"{what} {route.target} is not there or not visible to this user ({error.status})",
+            f"Correct its id in the routes file, or give the user its workspace and the role of whoever made it. "
+            f"See: anaplan-autoload {what}s list",
+        )
+        return
+    if route.flow and len(ids) < STEPS_OF_A_FLOW:
+        yield failed(about, f"flow {route.flow} has fewer than two steps", "Enable at least two: CloudWorks asks it.")
+    findings = [finding for each in integrations for finding in _check_connections(about, each, tenant)]
+    findings += _check_sources(route, about, [each for one in integrations for each in _sources(one, tenant)], buckets)
+    yield from findings or [ok(about, f"runs {_names(integrations)}, which reads {_what_is_brought(route)}")]
+
+
+def check_exports(routes: Routes, tenant: Tenant) -> Iterator[Finding]:
+    """Whether any export lands under a route: each would trigger a load, which may export again."""
+    about = "exports"
+    found = False
+    count = 0
+    for integration in map(tenant.integration, tenant.all_ids()):
+        for folder, bucket in _targets(integration, tenant):
+            count += 1
+            for route in routes:
+                if _lands_under(route, folder, bucket):
+                    found = True
+                    yield failed(
+                        about,
+                        f"{integration.name!r} exports to {_url(bucket, folder)}, under route {route.name}: "
+                        "every export triggers a load",
+                        "Export to a folder outside every route's prefix.",
+                    )
+    if not found:
+        yield ok(about, f"none of {count} exports that this user sees lands under a route")
+
+
+def _check_connections(about: str, integration: Integration, tenant: Tenant) -> Iterator[Finding]:
+    ids = {end.connection_id for job in integration.jobs or () for end in job.sources if end.type == S3}
+    for connection_id in sorted(each for each in ids if each):
+        connection = tenant.connection(connection_id)
+        if connection is None:
+            yield warning(
+                about,
+                f"the connection of {integration.name!r} is not visible to this user, or deleted",
+                "See that it exists: anaplan-autoload connections list, as the user who made it.",
+            )
+        elif connection.trouble:
+            yield failed(about, f"connection {connection.name!r} does not work", f"{_sentence(connection.trouble)}")
+
+
+def _check_sources(route: Route, about: str, sources: Sequence[Source], buckets: Sequence[str]) -> Iterator[Finding]:
+    """With `load = "each"` the file that is read is `stage_to`; else one under the route."""
+    if not sources:
+        yield failed(about, "what it runs reads no file from S3", "Name an integration from S3 to Anaplan.")
+        return
+    fitting = [source for source in sources if _reads(route, source)]
+    if not fitting:
+        files = ", ".join(_quoted(source.file) for source in sources)
+        wanted = f"stage_to {_quoted(route.stage_to)}" if route.stage_to else f"a key under {_quoted(route.prefix)}"
+        yield failed(
+            about,
+            f"the integration reads {files}, not {wanted}: it would load something else than what is uploaded",
+            "Give the integration that source file, or correct the route.",
+        )
+    for source in fitting:
+        yield from _check_bucket(route, about, source, buckets)
+
+
+def _check_bucket(route: Route, about: str, source: Source, buckets: Sequence[str]) -> Iterator[Finding]:
+    expected = [route.bucket] if route.bucket else list(buckets)
+    if source.bucket is None or not expected:
+        why = "of which bucket its connection is" if source.bucket is None else "which buckets uploads come from"
+        yield skipped(about, f"it is not known {why}, so the buckets were not compared", "Name --inbox or --stack.")
+    elif source.bucket not in expected:
+        yield failed(
+            about,
+            f"the integration reads from bucket {source.bucket}, but uploads come to {', '.join(expected)}",
+            "Use a connection to the bucket of the uploads, or set the route's bucket.",
+        )
+
+
+def _reads(route: Route, source: Source) -> bool:
+    file = source.file.removeprefix("/")
+    return file == route.stage_to if route.stage_to else route.covers(file)
+
+
+def _sources(integration: Integration, tenant: Tenant) -> Iterator[Source]:
+    for job in integration.jobs or ():
+        for end in job.sources:
+            if end.type == S3 and end.file:
+                yield Source(end.file, _bucket(end, tenant), tenant.connection(end.connection_id))
+
+
+def _targets(integration: Integration, tenant: Tenant) -> Iterator[tuple[str, str | None]]:
+    """The folders, and their buckets, that an integration writes to."""
+    for job in integration.jobs or ():
+        for end in job.targets:
+            if end.type == S3 and end.file is not None:
+                yield end.file.removeprefix("/"), _bucket(end, tenant)
+
+
+def _bucket(end: End, tenant: Tenant) -> str | None:
+    connection = tenant.connection(end.connection_id)
+    return end.bucket_name or (connection.bucket if connection else None)
+
+
+def _lands_under(route: Route, folder: str, bucket: str | None) -> bool:
+    """The name of an exported file is the action's, so it may have any suffix."""
+    prefix = folder if folder.endswith("/") or not folder else f"{folder}/"
+    admitted = bucket is None or route.admits(bucket)
+    return admitted and (prefix.startswith(route.prefix) or route.prefix.startswith(prefix))
+
+
+def _what_is_brought(route: Route) -> str:
+    return (
+        f"stage_to {_quoted(route.stage_to)}" if route.stage_to else f"what is uploaded under {_quoted(route.prefix)}"
+    )
+
+
+def _names(integrations: Sequence[Integration]) -> str:
+    return ", ".join(repr(integration.name) for integration in integrations)
+
+
+def _url(bucket: str | None, folder: str) -> str:
+    return f"s3://{bucket or '…'}/{folder}"
+
+
+def _quoted(text: str | None) -> str:
+    return f'"{text}"'
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."

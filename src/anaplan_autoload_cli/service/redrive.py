@@ -1,0 +1,197 @@
+"""`redrive`: dead letters, sent to the function again."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct, json
+
+from anaplan_autoload import events
+from anaplan_autoload.events import Drain, Load, Sweep, UnknownEvent, Uploads
+from anaplan_autoload.protocol import iso
+from anaplan_autoload_cli.context import cli_of
+from anaplan_autoload_cli.output import Column, CommandFailed
+from anaplan_autoload_cli.service.places import the_function
+from anaplan_autoload_cli.service.sending import bar
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from mypy_boto3_sqs import SQSClient
+
+    from anaplan_autoload_cli.output import Output, Record
+    from anaplan_autoload_cli.service.places import Function
+
+HIDDEN_SECONDS = 900
+"""How long received messages stay hidden from others: time enough to read the list and answer."""
+MOST = 10_000
+"""Messages in one go; SQS hides at most twelve times as many."""
+SHOWN_PLACES = 3
+
+_COLUMNS = (
+    Column("died_at", "Died"),
+    Column("event", "Event", fold=True),
+    Column("reason", "Reason", fold=True),
+    Column("state", "State"),
+)
+
+State = Literal["to send", "sent", "refused", "not understood"]
+
+
+class DeadLetter(Struct, frozen=True):
+    """An event that the function, or EventBridge on the way to it, gave up."""
+
+    id: str
+    receipt: str
+    body: str
+    died_at: str
+    """When it came to the queue."""
+    reason: str
+    """What it died of, in Lambda's or EventBridge's words; empty where they say nothing."""
+
+
+def redrive(
+    context: typer.Context,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the dead letters.")] = False,
+) -> None:
+    """Send dead letters to the function again, each deleted once the function has it; shows them and asks first.
+
+    SQS's own redrive does not apply to this queue. What the function would not understand stays in the queue: sent
+    again, it would come back. An event that was handled after all changes nothing.
+
+    Keys with --json: id, died_at, event (in words), reason, state (to send, sent, refused, not understood).
+
+    Example:
+
+        anaplan-autoload redrive
+    """
+    cli = cli_of(context)
+    queue, function, sqs = cli.settings.require("queue"), the_function(cli), cli.aws.client("sqs")
+    with _received(sqs, queue, cli.out) as hidden:
+        letters = list(hidden.values())
+        states: dict[str, State] = {each.id: "to send" if _is_known(each) else "not understood" for each in letters}
+        sendable = [each for each in letters if states[each.id] == "to send"]
+        if dry_run or not sendable:
+            cli.out.rows(_records(letters, states), _COLUMNS, nothing="There are no dead letters.")
+            return
+        if not cli.out.as_json:
+            cli.out.rows(_records(letters, states), _COLUMNS)
+        cli.out.confirm(f"Send {len(sendable)} events to the function again?")
+        with cli.out.progress("Sending") as progress:
+            for number, each in enumerate(sendable, start=1):
+                if _is_taken(cli.out, function, each):
+                    states[each.id] = "sent"
+                    _delete(cli.out, sqs, queue, hidden.pop(each.id))
+                else:
+                    states[each.id] = "refused"
+                progress.update(f"Sending {bar(number, len(sendable))}")
+    if cli.out.as_json:
+        cli.out.rows(_records(letters, states), _COLUMNS)
+    if refused := sum(state == "refused" for state in states.values()):
+        raise CommandFailed(
+            f"{refused} of {len(sendable)} events were not taken; they are in the queue still.",
+            remedy="Mend the cause, then redrive again.",
+        )
+    cli.out.done(f"{len(sendable)} events were sent. See how they end: anaplan-autoload status")
+
+
+@contextmanager
+def _received(client: SQSClient, queue: str, out: Output) -> Iterator[dict[str, DeadLetter]]:
+    """Everything in the queue, by id, hidden from others meanwhile; what is left of it at the end shows again."""
+    letters: dict[str, DeadLetter] = {}
+    try:
+        with out.progress("Receiving") as progress:
+            while len(letters) < MOST and (received := _receive(client, queue)):
+                letters |= {letter.id: letter for letter in received}
+                progress.update(f"Received {len(letters)}")
+        yield letters
+    finally:
+        for letter in letters.values():
+            with suppress(ClientError, BotoCoreError):  # it shows again by itself, only later
+                client.change_message_visibility(QueueUrl=queue, ReceiptHandle=letter.receipt, VisibilityTimeout=0)
+
+
+def _receive(client: SQSClient, queue: str) -> list[DeadLetter]:
+    answer = client.receive_message(
+        QueueUrl=queue,
+        MaxNumberOfMessages=10,
+        VisibilityTimeout=HIDDEN_SECONDS,
+        WaitTimeSeconds=1,
+        AttributeNames=["SentTimestamp"],
+        MessageAttributeNames=["All"],
+    )
+    return [_letter(message) for message in answer.get("Messages", [])]
+
+
+def _letter(message: Any) -> DeadLetter:
+    """Lambda says why it gave up in ErrorMessage, EventBridge in ERROR_MESSAGE."""
+    attributes = message.get("MessageAttributes", {})
+    reasons = (attributes.get(name, {}).get("StringValue", "") for name in ("ErrorMessage", "ERROR_MESSAGE"))
+    return DeadLetter(
+        id=message["MessageId"],
+        receipt=message["ReceiptHandle"],
+        body=message["Body"],
+        died_at=iso(int(message["Attributes"]["SentTimestamp"])),
+        reason=next(filter(None, reasons), ""),
+    )
+
+
+def _is_taken(out: Output, function: Function, letter: DeadLetter) -> bool:
+    try:
+        function.send_text(letter.body)
+    except (ClientError, BotoCoreError, CommandFailed) as error:
+        out.warning(f"{letter.id} was not taken: {error}")
+        return False
+    return True
+
+
+def _delete(out: Output, client: SQSClient, queue: str, letter: DeadLetter) -> None:
+    """Delete what the function has; where that fails it comes back, and sent once more it changes nothing."""
+    try:
+        client.delete_message(QueueUrl=queue, ReceiptHandle=letter.receipt)
+    except (ClientError, BotoCoreError) as error:
+        out.warning(f"{letter.id} was sent but could not be deleted: {error}")
+
+
+def _is_known(letter: DeadLetter) -> bool:
+    try:
+        events.parse(json.decode(letter.body))
+    except ValueError:
+        return False
+    return True
+
+
+def _in_words(letter: DeadLetter) -> str:
+    try:
+        event = events.parse(json.decode(letter.body))
+    except UnknownEvent as error:
+        return str(error)
+    except ValueError:
+        return "no JSON"
+    match event:
+        case Uploads(uploads):
+            places = [f"s3://{upload.bucket}/{upload.key}" for upload in uploads]
+            more = f" and {len(places) - SHOWN_PLACES} more" if len(places) > SHOWN_PLACES else ""
+            return f"upload of {', '.join(places[:SHOWN_PLACES])}{more}" if places else "nothing to load"
+        case Load(bucket=bucket, key=key):
+            return f"load of s3://{bucket}/{key}"
+        case Drain(lane):
+            return f"drain of lane {lane}"
+        case Sweep():
+            return "sweep"
+
+
+def _records(letters: Sequence[DeadLetter], states: dict[str, State]) -> list[Record]:
+    return [
+        {
+            "id": letter.id,
+            "died_at": letter.died_at,
+            "event": _in_words(letter),
+            "reason": letter.reason or None,
+            "state": states[letter.id],
+        }
+        for letter in letters
+    ]

@@ -1,0 +1,161 @@
+"""`retry` and `load`: load something again, or now."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from anaplan_autoload.events import Upload
+from anaplan_autoload_cli.context import cli_of
+from anaplan_autoload_cli.output import CommandFailed
+from anaplan_autoload_cli.service.lanes import known_lanes
+from anaplan_autoload_cli.service.loads import Wanted, find_run, find_uploads
+from anaplan_autoload_cli.service.objects import head
+from anaplan_autoload_cli.service.places import (
+    RoutesFile,
+    place_of,
+    read_routes,
+    routes_path,
+    the_function,
+    the_ledger,
+)
+from anaplan_autoload_cli.service.sending import chosen, reload, send
+
+if TYPE_CHECKING:
+    from anaplan_autoload.ledger import Ledger, UploadRecord
+    from anaplan_autoload.routes import Route, Routes
+    from anaplan_autoload_cli.context import Cli
+    from anaplan_autoload_cli.service.places import Place
+
+
+def retry(
+    context: typer.Context,
+    what: Annotated[str, typer.Argument(metavar="RUN_ID|s3://…", help="A run, or a file.", show_default=False)],
+    file: RoutesFile = None,
+) -> None:
+    """Load again what a run was to load that failed or was partial, or a file whose last load did.
+
+    With load = "latest" the newest upload of every key is asked for, as one run covers them; with "each" exactly the
+    version that failed, unless newer data of its key was loaded since: older data never replaces newer.
+
+    Keys with --json: bucket, key, version_id, route, lane, request_id, upload_id.
+
+    Examples:
+
+        anaplan-autoload retry 3f2a9c0e5d7b4a6f8e1c2d3b4a5f6e7d
+
+        anaplan-autoload retry s3://finance-inbox/incoming/accounts/2026-11.csv
+    """
+    cli = cli_of(context)
+    routes, ledger = read_routes(cli, file), the_ledger(cli)
+    with cli.out.progress("Reading the ledger"):
+        failed = _of_file(ledger, routes, place_of(what)) if what.startswith("s3://") else _of_run(ledger, routes, what)
+    uploads = [record.upload for record in failed]
+    route = _route(cli, routes, file, uploads[0])
+    for upload in uploads:
+        refuse_older(ledger, route, upload)
+    send(cli.out, ledger, the_function(cli), [reload(each, route) for each in chosen(uploads, route)])
+    cli.out.hint(f"See how it goes: anaplan-autoload status {route.name}")
+
+
+def load(
+    context: typer.Context,
+    url: Annotated[str, typer.Argument(metavar="s3://…", help="The file.", show_default=False)],
+    version: Annotated[str | None, typer.Option(help="A version of it; default: the newest.")] = None,
+    file: RoutesFile = None,
+) -> None:
+    """Load an object now, as if it had been uploaded, whether or not it was loaded before.
+
+    Keys with --json: bucket, key, version_id, route, lane, request_id, upload_id.
+
+    Example:
+
+        anaplan-autoload load s3://finance-inbox/incoming/accounts/2026-11.csv
+    """
+    cli = cli_of(context)
+    routes, ledger = read_routes(cli, file), the_ledger(cli)
+    place = place_of(url)
+    route = _route(cli, routes, file, place)
+    if version and route.load == "latest":
+        raise CommandFailed(
+            f'Route {route.name!r} has load = "latest": its run reads what the key holds now, not a version.',
+            remedy="Leave out --version, or copy the version to the key, which uploads it again.",
+        )
+    found = head(cli.aws.client("s3"), place, version)
+    if found is None:
+        cli.out.warning(f"You may not look at {place.url}; the function is asked to load it all the same.")
+    else:
+        refuse_older(ledger, route, found)
+    asked = reload(found or _unseen(place, version), route)
+    send(cli.out, ledger, the_function(cli), [asked])
+    cli.out.hint(f"See how it goes: anaplan-autoload loads --key {place.url}")
+
+
+def refuse_older(ledger: Ledger, route: Route, upload: Upload) -> None:
+    """Raise `CommandFailed` where newer data of the upload's key was loaded: the function would only supersede it."""
+    if route.load != "each":
+        return
+    newest = ledger.newest_loaded(route.lane_id, upload)
+    if newest is not None and upload.is_older_than(newest):
+        version = f", version {newest.version_id}" if newest.version_id else ""
+        raise CommandFailed(
+            f"Newer data of s3://{upload.bucket}/{upload.key} was loaded: what was uploaded at "
+            f"{newest.event_time}{version}. Older data never replaces newer.",
+            remedy="If the older data is the right one, upload it again: then it is the newest.",
+        )
+
+
+def _of_run(ledger: Ledger, routes: Routes, run_id: str) -> list[UploadRecord]:
+    """The uploads that a run covered which did not load them all."""
+    run = find_run(ledger, known_lanes(routes, ledger.pending()), run_id)
+    if run.outcome == "loaded":
+        raise CommandFailed(
+            f"Run {run.id} loaded everything at {run.ended_at}.",
+            remedy="To load a file once more, use anaplan-autoload load s3://….",
+        )
+    uploads = [record for record in ledger.uploads_in(run.lane) if record.batch_id == run.batch_id]
+    if not uploads:
+        raise CommandFailed(
+            f"The ledger does not know any more which uploads run {run.id} was to load, or they still wait.",
+            remedy="See anaplan-autoload status; or load a file by its name: anaplan-autoload load s3://….",
+        )
+    if all(record.state == "loaded" for record in uploads):
+        raise CommandFailed(
+            f"Run {run.id} failed, but was started again, and then all was loaded by run {uploads[0].run_id}."
+        )
+    return uploads
+
+
+def _of_file(ledger: Ledger, routes: Routes, place: Place) -> list[UploadRecord]:
+    """The newest upload of a file, if it was not loaded."""
+    found = find_uploads(ledger, routes, Wanted(place.bucket, place.key))
+    if not found:
+        raise CommandFailed(
+            f"The ledger knows of no upload to {place.url}.", remedy=f"To load it: anaplan-autoload load {place.url}."
+        )
+    newest = found[0].record
+    if newest.state == "waiting":
+        raise CommandFailed(
+            f"{place.url} waits to be loaded, or is being loaded.", remedy="See: anaplan-autoload status."
+        )
+    if newest.state == "loaded":
+        raise CommandFailed(
+            f"{place.url} was loaded by run {newest.run_id}.",
+            remedy=f"To load it once more: anaplan-autoload load {place.url}.",
+        )
+    return [newest]
+
+
+def _route(cli: Cli, routes: Routes, file: str | None, place: Place | Upload) -> Route:
+    """The route by which the function will load the object, as the routes file has it."""
+    if route := routes.match(place.bucket, place.key):
+        return route
+    raise CommandFailed(
+        f"s3://{place.bucket}/{place.key}: {routes.explain(place.bucket, place.key).why}.",
+        remedy=f"Add a route to {routes_path(cli, file)} and deploy it.",
+    )
+
+
+def _unseen(place: Place, version: str | None) -> Upload:
+    return Upload(place.bucket, place.key, event_time="", version_id=version)

@@ -1,0 +1,139 @@
+"""`routes`: check the routes file, and see which route an upload takes."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from anaplan_autoload import routes as function_routes
+from anaplan_autoload.routes import Routes, RoutesInvalid
+from anaplan_autoload_cli.context import cli_of
+from anaplan_autoload_cli.lazy import group
+from anaplan_autoload_cli.output import Column
+from anaplan_autoload_cli.service.findings import Finding, failed, ok, show
+from anaplan_autoload_cli.service.online import Tenant, check_routes
+from anaplan_autoload_cli.service.places import RoutesFile, place_of, read_routes, routes_path
+from anaplan_autoload_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from anaplan_autoload.routes import Route
+    from anaplan_autoload_cli.context import Cli
+
+app = group("Check routes.toml, and which route an upload takes.")
+
+REPORTS_PREFIX = "reports/"
+
+_COLUMNS = (
+    Column("object", "Object"),
+    Column("route", "Route"),
+    Column("why", "Why"),
+    Column("integration", "Integration"),
+    Column("flow", "Flow"),
+    Column("load", "Load"),
+    Column("stage_to", "Stage to"),
+    Column("lane", "Lane"),
+    Column("near_misses", "Others"),
+)
+
+
+@app.command()
+def check(
+    context: typer.Context,
+    online: Annotated[bool, typer.Option("--online", help="Compare it with Anaplan too.")] = False,
+    file: RoutesFile = None,
+) -> None:
+    """Check the routes file for every mistake that the function would refuse it for, and with --online against Anaplan.
+
+    Online, for each route: that its integration or flow exists and can be seen, reads the uploaded key or stage_to, and
+    from the right bucket; and that no export lands under a route. Exit code 1 if any check failed.
+
+    Keys with --json: status (ok, warning, failed or skipped), about, what, remedy.
+
+    Example:
+
+        anaplan-autoload routes check --online
+    """
+    cli = cli_of(context)
+    path = routes_path(cli, file)
+    findings, found = offline(path, reports_of(cli))
+    if online and found is not None:
+        with cli.out.progress("Asking Anaplan"):
+            tenant = Tenant(cli.cloudworks, Workspace(cli.cloudworks))
+            findings += check_routes(found, tenant, upload_buckets(cli))
+    show(cli.out, findings)
+
+
+@app.command()
+def match(
+    context: typer.Context,
+    url: Annotated[str, typer.Argument(metavar="s3://…", help="The file; it need not exist.", show_default=False)],
+    file: RoutesFile = None,
+) -> None:
+    """Which route an upload takes, and why: the longest matching prefix wins.
+
+    Keys with --json: object, route, why, integration, flow, load, stage_to, lane, near_misses (route, why).
+
+    Example:
+
+        anaplan-autoload routes match s3://finance-inbox/incoming/accounts/2026-11.csv
+    """
+    cli = cli_of(context)
+    place = place_of(url)
+    explained = read_routes(cli, file).explain(place.bucket, place.key)
+    misses = [{"route": miss.route.name, "why": miss.why} for miss in explained.near_misses]
+    record = {"object": place.url, "why": explained.why, **_what_it_does(explained.route)}
+    if cli.out.as_json:
+        cli.out.record(record | {"near_misses": misses}, _COLUMNS)
+    else:
+        cli.out.record(record | {"near_misses": [f"{miss['route']}: {miss['why']}" for miss in misses]}, _COLUMNS)
+
+
+def offline(path: Path, reports: tuple[str, str] | None) -> tuple[list[Finding], Routes | None]:
+    """What the function would say to the file; the routes where it would take them."""
+    try:
+        found = function_routes.load(path, reports)
+    except RoutesInvalid as error:
+        return [_refused(path, finding) for finding in error.findings], None
+    names = ", ".join(route.name for route in found)
+    return [ok("routes file", f"{path} is sound: {names}")], found
+
+
+def reports_of(cli: Cli) -> tuple[str, str] | None:
+    """Where the function saves rejected rows; None where that cannot be told, as without a stack or without AWS."""
+    with suppress(ClientError, BotoCoreError):
+        if bucket := cli.settings.get("reports"):
+            return bucket, REPORTS_PREFIX
+    return None
+
+
+def upload_buckets(cli: Cli) -> list[str]:
+    """The buckets that uploads come from, as far as that can be told."""
+    with suppress(ClientError, BotoCoreError):
+        arns = (cli.settings.get("existing_buckets") or "").split(",")
+        buckets = [cli.settings.get("inbox"), *(arn.strip().rpartition(":")[2] for arn in arns)]
+        return [bucket for bucket in buckets if bucket]
+    return []
+
+
+def _refused(path: Path, finding: str) -> Finding:
+    """A finding of the function's in two parts: `file: where: reason. Remedy.`"""
+    what, _, remedy = finding.removeprefix(f"{path}: ").rpartition(". ")
+    return failed("routes file", what, remedy)
+
+
+def _what_it_does(route: Route | None) -> dict[str, object]:
+    if route is None:
+        return dict.fromkeys(("route", "integration", "flow", "load", "stage_to", "lane"))
+    return {
+        "route": route.name,
+        "integration": route.integration,
+        "flow": route.flow,
+        "load": route.load,
+        "stage_to": route.stage_to,
+        "lane": route.lane_id,
+    }

@@ -1,0 +1,107 @@
+"""What the doctor looks at: the service as it is deployed, each part asked for once."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from anaplan_autoload.cloudworks import CloudWorks, http_pool
+from anaplan_autoload.credentials import Secret, Tokens, secret_source
+from anaplan_autoload_cli.service.online import Tenant
+from anaplan_autoload_cli.service.places import the_ledger
+from anaplan_autoload_cli.service.routes import upload_buckets
+from anaplan_autoload_cli.workspace import Workspace
+
+if TYPE_CHECKING:
+    from anaplan_autoload.ledger import Ledger
+    from anaplan_autoload.routes import Routes
+    from anaplan_autoload_cli.context import Cli
+
+
+class Alias(Struct, frozen=True):
+    """The function as its alias stands for it."""
+
+    arn: str
+    """The alias's."""
+    state: str
+    """`Active` when it can be invoked."""
+    environment: dict[str, str]
+    dead_letters: str | None
+    """The ARN of its dead-letter queue."""
+    durable: bool
+
+    @property
+    def function(self) -> str:
+        """The function's name."""
+        return self.arn.split(":")[6]
+
+    @property
+    def name(self) -> str:
+        """The alias's name."""
+        return self.arn.rpartition(":")[2]
+
+
+class Site:
+    """The deployed service. Every part may raise what AWS, Anaplan or a missing setting does."""
+
+    def __init__(self, cli: Cli, routes: Routes | None) -> None:
+        """`routes` is None where the routes file is not sound."""
+        self.cli = cli
+        self.routes = routes
+
+    def need(self, name: str) -> str:
+        """A setting; raises `CommandFailed` where nobody says it."""
+        return self.cli.settings.require(name)
+
+    @cached_property
+    def alias(self) -> Alias:
+        """The function's alias."""
+        arn = self.need("function")
+        found: Any = self.cli.aws.client("lambda").get_function_configuration(FunctionName=arn)
+        return Alias(
+            arn=arn,
+            state=found.get("State", "Active"),
+            environment=found.get("Environment", {}).get("Variables", {}),
+            dead_letters=found.get("DeadLetterConfig", {}).get("TargetArn"),
+            durable="DurableConfig" in found,
+        )
+
+    @cached_property
+    def buckets(self) -> list[str]:
+        """The buckets that uploads come from: the inbox first."""
+        return upload_buckets(self.cli)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+        return the_ledger(self.cli)
+
+    @cached_property
+    def secret(self) -> Secret:
+        """The function's secret, whatever else this user could log in with."""
+        return secret_source(self.cli.aws.client("secretsmanager"), self.need("secret_id"))()
+
+    @cached_property
+    def cloudworks(self) -> CloudWorks:
+        """CloudWorks with the function's own log-in; a version of the secret that Anaplan refused is not sent again."""
+        secret_id, http = self.need("secret_id"), http_pool()
+        tokens = Tokens(
+            http,
+            self.need("auth_url"),
+            lambda: self.secret,
+            rejected=lambda version: self.ledger.rejected(secret_id) == version,
+            reject=lambda version: self.ledger.reject(secret_id, version),
+        )
+        return CloudWorks(http, self.need("cloudworks_url"), tokens)
+
+    @cached_property
+    def workspace(self) -> Workspace:
+        """What the function's user sees of Anaplan."""
+        return Workspace(self.cloudworks)
+
+    @cached_property
+    def tenant(self) -> Tenant:
+        """The same, for the routes."""
+        return Tenant(self.cloudworks, self.workspace)

@@ -1,0 +1,245 @@
+"""`status`: what every lane is doing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import msgspec
+import typer
+from msgspec import Struct
+
+from anaplan_autoload.protocol import Outcome, iso
+from anaplan_autoload.runs import epoch_ms
+from anaplan_autoload_cli.context import cli_of
+from anaplan_autoload_cli.output import Column
+from anaplan_autoload_cli.service.lanes import find_lane, known_lanes
+from anaplan_autoload_cli.service.places import RoutesFile, read_routes, the_ledger, wall_clock
+from anaplan_autoload_cli.service.times import length
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from anaplan_autoload.ledger import Ledger, RunRecord
+    from anaplan_autoload.protocol import Batch, Lane, Waiting
+    from anaplan_autoload_cli.output import Output
+
+State = Literal["idle", "starting", "running", "backing off", "unled", "paused", "held"]
+
+WATCH_SECONDS = 3
+CLEAR = "\x1b[H\x1b[2J"
+
+_COLUMNS = (
+    Column("routes", "Routes"),
+    Column("state", "State"),
+    Column("for", "For"),
+    Column("waiting", "Waiting"),
+    Column("oldest", "Oldest"),
+    Column("last", "Last load"),
+)
+_DETAILS = (
+    Column("lane", "Lane"),
+    Column("routes", "Routes"),
+    Column("state", "State"),
+    Column("paused", "Paused"),
+    Column("held", "Held"),
+    Column("batch", "Loading"),
+    Column("not_before", "Not before"),
+    Column("waiting", "Waiting"),
+    Column("oldest", "Oldest waiting"),
+    Column("holder", "Leader"),
+    Column("lease_seconds", "Lease left, s"),
+    Column("last_load", "Last load"),
+)
+
+
+class OpenBatch(Struct, frozen=True):
+    """What is being loaded."""
+
+    route: str
+    uploads: int
+    run_id: str | None
+    """None until CloudWorks has said so."""
+    since: str
+    """When the run was asked for, or the batch opened where none was yet."""
+    attempts: int
+    retries: int
+
+
+class LastLoad(Struct, frozen=True):
+    """How the lane's last load ended."""
+
+    outcome: Outcome
+    ended_at: str
+    run_id: str
+    """`batch-…` where no run began."""
+
+
+class LaneStatus(Struct, frozen=True, kw_only=True):
+    """What a lane is doing. Times are `2026-11-24T21:05:00.000Z`."""
+
+    lane: str
+    routes: tuple[str, ...]
+    """Those of the routes file, and those of waiting uploads."""
+    state: State
+    """`unled`: there is something to do and nobody does it; the next sweep, within five minutes, sees to it."""
+    paused: bool
+    held: bool
+    """Anaplan refused the log-in; nothing is claimed until the secret has another version."""
+    holder: str | None
+    """The ARN of the execution that leads."""
+    lease_seconds: int | None
+    """How long the lane stays with its leader without a sign of life; None when nobody leads."""
+    batch: OpenBatch | None
+    not_before: str | None
+    """Nothing is asked of CloudWorks before."""
+    waiting: int
+    """Uploads that no batch covers yet."""
+    oldest_waiting: str | None
+    last: LastLoad | None
+
+    @property
+    def gist(self) -> tuple[object, ...]:
+        """What is worth telling again once it changed: all but the leader's signs of life."""
+        return self.lane, self.state, self.paused, self.batch, self.waiting, self.oldest_waiting, self.last
+
+
+def status(
+    context: typer.Context,
+    route: Annotated[str | None, typer.Argument(metavar="[ROUTE]", help="Everything about its lane.")] = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")] = False,
+    file: RoutesFile = None,
+) -> None:
+    """What every lane is doing: what runs, since when, what waits, and how the last load ended.
+
+    States: idle; starting; running; backing off (a retry is due, or CloudWorks asked to wait); unled (the sweep,
+    every five minutes, sees to it); paused; held (Anaplan refused the log-in).
+
+    Keys with --json: lane, routes, state, paused, held, holder, lease_seconds, batch (route, uploads, run_id, since,
+    attempts, retries), not_before, waiting, oldest_waiting, last (outcome, ended_at, run_id). With --watch in a pipe:
+    an array each time that something changed.
+
+    Examples:
+
+        anaplan-autoload status --watch
+
+        anaplan-autoload status accounts
+    """
+    cli = cli_of(context)
+    routes, ledger = read_routes(cli, file), the_ledger(cli)
+    only = find_lane(routes, ledger, route) if route else None
+
+    def look() -> list[LaneStatus]:
+        lanes = known_lanes(routes, ledger.pending())
+        wanted = {lane: names for lane, names in lanes.items() if only in (None, lane)}
+        return [lane_status(ledger, lane, names, wall_clock()) for lane, names in wanted.items()]
+
+    def show(lanes: Sequence[LaneStatus]) -> None:
+        _show(cli.out, lanes, detailed=only is not None)
+
+    if watch:
+        _watch(look, show)
+    else:
+        show(look())
+
+
+def lane_status(ledger: Ledger, lane: str, routes: Sequence[str], now: int) -> LaneStatus:
+    """Look at one lane; `now` is epoch ms."""
+    found = ledger.lane(lane)
+    covered = set(ledger.batch_ids(lane, found.open)) if found.open else set()
+    waiting = [item for item in ledger.waiting(lane, whole=True) if item.upload.id not in covered]
+    last = next(ledger.runs(lane, at_a_time=1), None)
+    return described(lane, routes, found, waiting, last, now)
+
+
+def described(
+    lane: str, routes: Sequence[str], found: Lane, waiting: Sequence[Waiting], last: RunRecord | None, now: int
+) -> LaneStatus:
+    """What the lane's items come to. `waiting` are the uploads that no batch covers, oldest first."""
+    led = found.holder is not None and found.lease_until >= now
+    return LaneStatus(
+        lane=lane,
+        routes=tuple(routes),
+        state=_state(found, led=led, waits=bool(waiting), now=now),
+        paused=found.paused,
+        held=found.held is not None,
+        holder=found.holder if led else None,
+        lease_seconds=(found.lease_until - now) // 1000 if led else None,
+        batch=_open_batch(found.open) if found.open else None,
+        not_before=iso(found.not_before) if found.not_before > now else None,
+        waiting=len(waiting),
+        oldest_waiting=waiting[0].upload.event_time if waiting else None,
+        last=LastLoad(last.outcome, last.ended_at, last.id) if last else None,
+    )
+
+
+def _state(lane: Lane, *, led: bool, waits: bool, now: int) -> State:
+    if lane.held is not None:
+        return "held"
+    if lane.paused and not (led and lane.open):
+        return "paused"
+    if lane.open is None and not waits:
+        return "idle"
+    if not led:
+        return "unled"
+    if lane.open is not None and lane.open.run_id:
+        return "running"
+    return "backing off" if lane.not_before > now else "starting"
+
+
+def _open_batch(batch: Batch) -> OpenBatch:
+    since = iso(batch.posted_at or batch.opened_at)
+    return OpenBatch(batch.route.name, batch.total, batch.run_id, since, batch.attempts, batch.retries)
+
+
+# How it is shown.
+
+
+def _watch(look: Callable[[], list[LaneStatus]], show: Callable[[Sequence[LaneStatus]], None]) -> None:
+    """Show it until Ctrl-C: on a terminal every few seconds on a clean screen, elsewhere when it has changed."""
+    told: list[tuple[object, ...]] | None = None
+    with suppress(KeyboardInterrupt):
+        while True:
+            lanes = look()
+            gist = [lane.gist for lane in lanes]
+            if sys.stdout.isatty():
+                sys.stdout.write(CLEAR)
+                show(lanes)
+            elif gist != told:
+                show(lanes)
+                sys.stdout.flush()
+            told = gist
+            time.sleep(WATCH_SECONDS)
+
+
+def _show(out: Output, lanes: Sequence[LaneStatus], *, detailed: bool) -> None:
+    now = wall_clock()
+    records = [msgspec.to_builtins(lane) if out.as_json else _for_people(lane, now) for lane in lanes]
+    if detailed and records:
+        out.record(records[0], _DETAILS)
+    else:
+        out.rows(records, _COLUMNS)
+
+
+def _for_people(lane: LaneStatus, now: int) -> dict[str, object]:
+    shown: dict[str, object] = msgspec.to_builtins(lane)
+    return shown | {
+        "for": _age(lane.batch.since, now) if lane.batch else None,
+        "oldest": _age(lane.oldest_waiting, now) if lane.oldest_waiting else None,
+        "last": f"{lane.last.outcome} {_age(lane.last.ended_at, now)} ago" if lane.last else None,
+        "last_load": lane.last and f"{lane.last.outcome} at {lane.last.ended_at}, run {lane.last.run_id}",
+        "batch": lane.batch and _batch_for_people(lane.batch),
+    }
+
+
+def _batch_for_people(batch: OpenBatch) -> str:
+    run = f"run {batch.run_id}" if batch.run_id else "no run yet"
+    attempts = f", attempt {batch.attempts}" if batch.attempts > 1 else ""
+    retries = f", retry {batch.retries}" if batch.retries else ""
+    return f"{batch.uploads} uploads by route {batch.route} since {batch.since}, {run}{attempts}{retries}"
+
+
+def _age(time: str, now: int) -> str:
+    return length((now - epoch_ms(time)) / 1000)
