@@ -1,0 +1,113 @@
+"""An empty Anaplan tenant, and the command line pointed at it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from typer.testing import CliRunner
+
+from anaplan_autoload_cli.app import app
+from local.cloudworks import (
+    PASSWORD,
+    USERNAME,
+    WORKSPACE_ID,
+    MemoryBuckets,
+    Pace,
+    Settings,
+    Simulator,
+    User,
+    serve,
+)
+
+if TYPE_CHECKING:
+    from local.cloudworks import Serving
+
+BUCKET = "finance-inbox"
+ACCESS_KEY_ID = "AKIAIOSFODNN7EXAMPLE"
+SECRET_ACCESS_KEY = "example-secret-access-key"
+MODEL_ID = "E559BFF3B1AD4CDE874F745BEA259711"
+GOOD_ROWS = "Code,Name\nA1,Cash\nA2,Stock\n"
+BAD_ROWS = "Code,Name\nA1,Cash\n,Nobody\n"
+
+
+class Said(Struct, frozen=True):
+    """What a command printed, and its exit code."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        """The JSON on stdout."""
+        return json.loads(self.out)
+
+    @property
+    def ids(self) -> list[str]:
+        """The values of `id` in a JSON array."""
+        return [record["id"] for record in self.json]
+
+
+class Tenant:
+    """Arrange with `simulator` and `put`, act with `run`."""
+
+    def __init__(self, simulator: Simulator, buckets: MemoryBuckets, serving: Serving) -> None:
+        self.simulator = simulator
+        self.environment = {
+            "ANAPLAN_AUTH_URL": serving.auth_url,
+            "CLOUDWORKS_URL": serving.cloudworks_url,
+            "ANAPLAN_USERNAME": USERNAME,
+            "ANAPLAN_PASSWORD": PASSWORD,
+            "ANAPLAN_WORKSPACE_ID": WORKSPACE_ID,
+            "ANAPLAN_MODEL_ID": MODEL_ID,
+            "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
+            "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
+            "AWS_REGION": "eu-west-1",
+        }
+        self._buckets = buckets
+
+    def run(self, *arguments: str, typed: str | None = None, **changes: str | None) -> Said:
+        """Invoke the command line in this process; `changes` to the environment, None to unset."""
+        answer = CliRunner().invoke(app, arguments, input=typed, env={**self.environment, **changes})
+        if answer.exception is not None and not isinstance(answer.exception, SystemExit):
+            raise answer.exception
+        return Said(answer.exit_code, answer.stdout, answer.stderr)
+
+    def put(self, key: str, content: str) -> None:
+        """Put a file into the bucket."""
+        self._buckets.write(BUCKET, key, content.encode())
+
+    def connect(self) -> str:
+        """A connection to the bucket, named like it; returns its id."""
+        made = self.run("--yes", "--json", "connections", "create", "--name", BUCKET, "--bucket", BUCKET)
+        assert made.code == 0, made.err
+        return str(made.json["id"])
+
+    def integrate(self, name: str, file: str, number: int = 1) -> str:
+        """An import of a file over that connection; returns its id."""
+        made = self.run("--json", "integrations", "create", *import_options(name, file, number))
+        assert made.code == 0, made.err
+        return str(made.json["id"])
+
+
+def import_options(name: str, file: str, number: int = 1) -> Sequence[str]:
+    """The options that create an import."""
+    ids = ("--action", f"112{number:09}", "--data-source", f"113{number:09}")
+    return ("--name", name, "--connection", BUCKET, "--file", file, *ids)
+
+
+@contextmanager
+def empty_tenant(run_seconds: float = 0.0) -> Iterator[Tenant]:
+    """A tenant with one user who sees one workspace, and nothing in it."""
+    buckets = MemoryBuckets()
+    settings = Settings(pace=Pace(run_seconds=run_seconds), access_keys={ACCESS_KEY_ID: SECRET_ACCESS_KEY})
+    simulator = Simulator(buckets, settings=settings)
+    simulator.add_user(
+        User(name=USERNAME, display_name="Ada Builder", password=PASSWORD, workspaces=frozenset({WORKSPACE_ID}))
+    )
+    with serve(simulator) as serving:
+        yield Tenant(simulator, buckets, serving)

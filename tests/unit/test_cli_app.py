@@ -1,0 +1,196 @@
+"""What all commands have in common: options, settings, help, failures."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from anaplan_autoload_cli.app import COMMANDS
+from anaplan_autoload_cli.context import SETTINGS
+from anaplan_autoload_cli.lazy import Entry
+from local.cloudworks import PASSWORD, USERNAME
+from tests.cli_tenant import Tenant, empty_tenant
+
+ROOT = Path(__file__).parents[2]
+HEAVY = ("boto3", "botocore", "msgspec", "urllib3", "aws_durable_execution_sdk_python", "cryptography")
+
+
+@pytest.fixture
+def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+    monkeypatch.chdir(tmp_path)
+    with empty_tenant() as made:
+        yield made
+
+
+def python(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603  (our own words)
+        [sys.executable, *arguments],
+        env={"PYTHONPATH": str(ROOT / "src"), "COLUMNS": "80"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
+def test_help_imports_nothing_heavy() -> None:
+    script = (
+        "import sys; from anaplan_autoload_cli.app import app\n"
+        "try: app(['--help'])\nexcept SystemExit: pass\n"
+        f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
+    )
+    shown = python("-c", script)
+    assert shown.stderr.strip() == "[]"
+    assert "The workflow" in shown.stdout
+
+
+@pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
+def test_every_command_has_help(tenant: Tenant, entry: Entry) -> None:
+    shown = tenant.run(entry.name, "--help")
+    assert shown.code == 0
+    assert f"{entry.name} [OPTIONS]" in shown.out
+
+
+def test_help_of_every_command_of_a_group_is_listed(tenant: Tenant) -> None:
+    shown = tenant.run("connections", "--help").out
+    assert all(name in shown for name in ("create", "list", "show", "update", "delete", "check", "policy"))
+
+
+def test_a_mistyped_command_is_a_usage_error_with_a_suggestion(tenant: Tenant) -> None:
+    said = tenant.run("integratons")
+    assert said.code == 2
+    assert "Did you mean 'integrations'" in said.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--json", "connections", "list"),
+        ("connections", "--json", "list"),
+        ("connections", "list", "--json"),
+    ],
+    ids=" ".join,
+)
+def test_shared_options_may_stand_anywhere(tenant: Tenant, arguments: tuple[str, ...]) -> None:
+    assert tenant.run(*arguments).json == []
+
+
+def test_a_shared_option_takes_its_value_along(tenant: Tenant) -> None:
+    url = tenant.environment["CLOUDWORKS_URL"]
+    after = tenant.run("auth", "check", "--json", "--cloudworks-url", url, CLOUDWORKS_URL="https://wrong.invalid")
+    joined = tenant.run("auth", "check", "--json", f"--cloudworks-url={url}", CLOUDWORKS_URL="https://wrong.invalid")
+    assert after.json["cloudworks_url"] == joined.json["cloudworks_url"] == url
+
+
+def test_what_follows_two_dashes_is_no_option(tenant: Tenant) -> None:
+    said = tenant.run("connections", "show", "--", "--json")
+    assert said.code == 1
+    assert "no connection '--json'" in said.err
+
+
+def test_a_file_settles_what_flags_and_environment_leave_open(tenant: Tenant) -> None:
+    url = tenant.environment["CLOUDWORKS_URL"]
+    Path(".autoload.toml").write_text(f'cloudworks_url = "{url}"\nusername = "somebody@example.com"\n')
+    said = tenant.run("auth", "check", "--json", CLOUDWORKS_URL=None)
+    assert (said.json["cloudworks_url"], said.json["user"]) == (url, USERNAME)
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("colour = 'red'", "unknown key colour"),
+        ("stack = 7", "stack is not text"),
+        ("stack = ", "not valid TOML"),
+    ],
+)
+def test_a_mistake_in_the_file_is_named(tenant: Tenant, text: str, reason: str) -> None:
+    Path(".autoload.toml").write_text(text)
+    said = tenant.run("auth", "check", CLOUDWORKS_URL=None)
+    assert said.code == 1
+    assert f".autoload.toml{': ' if 'valid' not in reason else ' is '}{reason}" in said.err
+
+
+def test_a_file_that_is_named_must_exist(tenant: Tenant) -> None:
+    said = tenant.run("--config", "nowhere.toml", "auth", "check", CLOUDWORKS_URL=None)
+    assert (said.code, said.err) == (1, "Error: nowhere.toml cannot be read: No such file or directory.\n")
+
+
+def test_the_stack_says_where_things_are(tenant: Tenant) -> None:
+    template = {
+        "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
+        "Outputs": {"CloudWorksUrl": {"Value": tenant.environment["CLOUDWORKS_URL"]}},
+    }
+    with mock_aws():
+        client = boto3.client("cloudformation", region_name="eu-west-1")
+        client.create_stack(StackName="autoload", TemplateBody=str(template).replace("'", '"'))
+        said = tenant.run("auth", "check", "--json", "--stack", "autoload", CLOUDWORKS_URL=None)
+        absent = tenant.run("auth", "check", "--stack", "other", CLOUDWORKS_URL=None)
+    assert said.json["cloudworks_url"] == tenant.environment["CLOUDWORKS_URL"]
+    assert absent.code == 1
+    assert "Asked: DescribeStacks" in absent.err
+
+
+def test_every_output_that_is_read_is_one_of_the_template() -> None:
+    outputs = (ROOT / "template.yaml").read_text().partition("\nOutputs:\n")[2]
+    read = {setting.output for setting in SETTINGS.values() if setting.output}
+    assert {name for name in read if f"  {name}:\n" not in outputs} == set()
+
+
+def test_what_is_not_known_is_asked_for_by_flag_variable_and_file(tenant: Tenant) -> None:
+    said = tenant.run("auth", "check", ANAPLAN_USERNAME=None, ANAPLAN_CERTIFICATE="ca.pem")
+    assert said.code == 1
+    assert "ANAPLAN_PRIVATE_KEY" in said.err
+    assert 'private_key = "…"' in said.err
+
+
+def test_a_failure_is_json_on_stderr_for_scripts(tenant: Tenant) -> None:
+    said = tenant.run("--json", "connections", "show", "nothing")
+    assert said.out == ""
+    assert said.err.startswith('{"error": {"message": "There is no connection')
+
+
+def test_an_unencrypted_host_is_refused_before_anything_is_sent(tenant: Tenant) -> None:
+    said = tenant.run("auth", "check", "--auth-url", "http://auth.example.com")
+    assert said.code == 1
+    assert "is not encrypted; give https://auth.example.com" in said.err
+    assert tenant.simulator.requests == []
+
+
+def test_narrow_terminals_get_blocks_and_wide_ones_a_table(tenant: Tenant) -> None:
+    tenant.connect()
+    wide = tenant.run("connections", "list", FORCE_COLOR="1", NO_COLOR="1", COLUMNS="120").out.splitlines()
+    narrow = tenant.run("connections", "list", FORCE_COLOR="1", NO_COLOR="1", COLUMNS="50").out.splitlines()
+    assert len(wide) == 2
+    assert len(narrow) > 3
+    assert max(len(line) for line in narrow) < 60  # bold's control sequences included
+
+
+def test_a_pipe_gets_everything_in_one_line_a_record(tenant: Tenant) -> None:
+    connection_id = tenant.connect()
+    heading, record = tenant.run("connections", "list", COLUMNS="20").out.splitlines()
+    assert heading.split() == ["Name", "State", "Bucket", "Workspace", "Id"]
+    assert record.endswith(connection_id)
+
+
+def test_colors_are_left_out_where_nobody_wants_them(tenant: Tenant) -> None:
+    tenant.connect()
+    colored = tenant.run("connections", "list", FORCE_COLOR="1", COLUMNS="120").out
+    plain = tenant.run("connections", "list", "--no-color", FORCE_COLOR="1", COLUMNS="120").out
+    assert "\x1b[32m" in colored
+    assert "\x1b[32m" not in plain
+
+
+def test_names_cannot_steer_the_terminal(tenant: Tenant) -> None:
+    tenant.run("--yes", "connections", "create", "--name", "evil\x1b[2Jname", "--bucket", "finance-inbox")
+    assert "\x1b" not in tenant.run("connections", "list").out
+
+
+def test_no_command_shows_the_password(tenant: Tenant) -> None:
+    shown = [tenant.run(*words.split()) for words in ("auth check", "auth token", "connections list")]
+    refused = tenant.run("auth", "check", ANAPLAN_PASSWORD=PASSWORD + "!")
+    assert all(PASSWORD not in said.out + said.err for said in [*shown, refused])
