@@ -39,10 +39,14 @@ RUNS = (60, 10 * 60, 3600, 4 * 3600)
 """Seconds that the runs last."""
 BURST = 10_000
 """Uploads that come while a run is under way, and that the next run covers."""
+COUNTED = 1_000
+"""Uploads of the burst that is counted, and then of one twice as large: the difference is what each thousand adds."""
 BURST_RUN = 10 * 60
 """Seconds that the covering run lasts."""
 SWEEPS_A_MONTH = 12 * 24 * 365 / 12
 LOADS = 1_000
+SOMEBODY = "the run before"
+"""Who leads the lane while the burst comes."""
 
 MEMORY_MB = 512
 PROCESSOR_MB = 1769
@@ -250,6 +254,22 @@ class Bill:
         self._answers.__exit__()
 
 
+class Burst(Struct, frozen=True):
+    """What the parts of a burst ask for."""
+
+    each: Usage
+    """An upload that is recorded and left to the leader."""
+    thousand: Usage
+    """The run that covers a thousand uploads."""
+    thousand_more: Usage
+    """What another thousand adds to that run."""
+
+    def of(self, uploads: int) -> Usage:
+        """A burst of so many thousands, its uploads and its run."""
+        more = self.thousand_more
+        return self.thousand.plus(more, uploads // COUNTED - 1).plus(self.each, uploads)
+
+
 class Bench:
     """The function, warm, with a bill."""
 
@@ -270,20 +290,26 @@ class Bench:
         event = self.autoload.upload(f"incoming/part-{number:05}.csv", CONTENT)
         return self.bill.of(lambda: self.bill.invoke(event))
 
-    def burst(self, uploads: int) -> tuple[Usage, Usage]:
-        """What each of so many uploads asks for that come during a run, and what the run asks for that covers them."""
-        lane, ledger, now = self.autoload.lane(), self.autoload.ledger, self.autoload.now()
-        ledger.acquire(lane, "the run before", now)
+    def burst(self) -> Burst:
+        """Count what a burst asks for that comes while somebody else leads."""
+        lane, ledger = self.autoload.lane(), self.autoload.ledger
+        ledger.acquire(lane, SOMEBODY, self.autoload.now())
         each, again = (self.left(number) for number in range(2))
+        ledger.release(Lease(lane, SOMEBODY, 0))
         if (each.dynamodb, each.write_units, each.operations) != (again.dynamodb, again.write_units, again.operations):
             raise AssertionError("two uploads alike asked for different things: the burst cannot be multiplied")
-        route = self.autoload._services().routes.match(BUCKET, KEY)
+        self.covered(0)
+        thousand, two = self.covered(COUNTED), self.covered(2 * COUNTED)
+        return Burst(each, thousand, two.since(thousand))
+
+    def covered(self, uploads: int) -> Usage:
+        """The run that covers so many uploads, and whatever waits besides."""
+        now, route = self.autoload.now(), self.autoload._services().routes.match(BUCKET, KEY)
         assert route is not None  # noqa: S101  (for the type checker)
-        for number in range(2, uploads):
-            ledger.record(_upload(number, now), route, now)
-        ledger.release(Lease(lane, "the run before", now))
+        for number in range(uploads):
+            self.autoload.ledger.record(_upload(number, now), route, now)
         self.autoload.simulator.settings.pace = Pace(run_seconds=BURST_RUN)
-        return each, self.bill.of(lambda: self.bill.invoke({"drain": lane}))
+        return self.bill.of(lambda: self.bill.invoke({"drain": self.autoload.lane()}))
 
     def sweep(self) -> Usage:
         """A sweep that finds nothing to do."""
@@ -297,7 +323,7 @@ def _upload(number: int, now: int) -> Upload:
         event_time=iso(now),
         size=len(CONTENT),
         etag="d41d8cd98f00b204e9800998ecf8427e",
-        version_id="3sL4kqtJlcpXroDTDmJ.rmSpXd3dIbrH",
+        version_id=f"{now:017}.{number:014}",
         sequencer=f"{number:016X}",
     )
 
@@ -346,15 +372,19 @@ def main() -> None:
         bench = Bench(autoload, printed)
         loads = {f"run of {span(seconds)}": bench.load(seconds) for seconds in RUNS}
         sweep = bench.sweep()
-        each, covering = bench.burst(BURST)
-    whole = covering.plus(each, BURST)
+        burst = bench.burst()
     print_usage("One upload, loaded", loads)
     print_costs(f"{LOADS:,} loads", {name: (usage, LOADS) for name, usage in loads.items()})
-    others = {"one upload left to a leader": each, f"the run that covers {BURST:,}": covering, "one idle sweep": sweep}
+    others = {
+        "one upload left to a leader": burst.each,
+        f"the run that covers {COUNTED:,}": burst.thousand,
+        f"each {COUNTED:,} more": burst.thousand_more,
+        "one idle sweep": sweep,
+    }
     print_usage("A burst, and the sweep", others)
     print_costs(
         "A burst, and a month of sweeps with nothing waiting",
-        {f"{BURST:,} uploads, one run": (whole, 1), "sweeps, a month": (sweep, SWEEPS_A_MONTH)},
+        {f"{BURST:,} uploads, one run": (burst.of(BURST), 1), "sweeps, a month": (sweep, SWEEPS_A_MONTH)},
     )
     table(
         "Each month, whether anything is loaded or not",

@@ -6,16 +6,18 @@ from collections.abc import Iterable, Sequence
 
 
 def table(title: str, head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table under its title; the first column is text, the others align to the right."""
+    """Print a table under its title; columns of numbers align to the right."""
+    cells = [[str(cell) for cell in row] for row in rows]
+    numeric = [any(cell.strip("*")[:1].isdigit() for cell in column) for column in zip(*cells, strict=True)]
     print(f"\n### {title}\n")
     print(_line(head))
-    print("|" + "|".join([" --- "] + [" ---: "] * (len(head) - 1)) + "|")
-    for row in rows:
+    print("|" + "|".join(" ---: " if number else " --- " for number in numeric) + "|")
+    for row in cells:
         print(_line(row))
 
 
-def _line(cells: Iterable[object]) -> str:
-    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+def _line(cells: Iterable[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
 
 
 def span(seconds: float) -> str:
