@@ -15,8 +15,8 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import ClientError
-from moto.core import DEFAULT_ACCOUNT_ID
 from moto.core.exceptions import JsonRESTError
+from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
 from msgspec import Struct
@@ -27,6 +27,7 @@ from tests.model.world import World
 REGION = "eu-west-1"
 BUCKET = "inbox"
 TABLE = "ledger"
+FRESH_MS = 1_000
 
 
 class EffectClient:
@@ -52,16 +53,29 @@ class DynamoDB:
     def __init__(self, world: World) -> None:
         dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
         self._world = world
+        self._written: dict[tuple[str, str], int] = {}
         self.exceptions = _exceptions()
         self._perform("create_table", _TABLE)
 
     def __getattr__(self, operation: str) -> Callable[..., Any]:
         def call(**parameters: Any) -> Any:
             return self._world.effect(
-                f"dynamodb {operation}{_item(parameters)}", lambda: self._perform(operation, parameters)
+                f"dynamodb {operation}{_item(parameters)}", lambda: self._answer(operation, parameters)
             )
 
         return call
+
+    def _answer(self, operation: str, parameters: dict[str, Any]) -> Any:
+        answer = self._perform(operation, parameters)
+        for key in _written(parameters):
+            self._written[key] = self._world.now
+        if operation in ("query", "scan") and not parameters.get("ConsistentRead"):
+            answer["Items"] = [item for item in answer["Items"] if not self._is_fresh(item)]
+        return answer
+
+    def _is_fresh(self, item: dict[str, Any]) -> bool:
+        """Written so lately that a read which is consistent only in the end may miss it."""
+        return self._world.now - self._written.get(_key(item), 0) < FRESH_MS
 
     def everything(self) -> list[dict[str, Any]]:
         """Every item, for whoever looks from outside."""
@@ -112,6 +126,16 @@ _TABLE = {
 }
 
 
+def _written(parameters: dict[str, Any]) -> list[tuple[str, str]]:
+    """The keys of the items that a call writes, as far as it names them."""
+    writes = [write for item in parameters.get("TransactItems", []) for write in item.values()] or [parameters]
+    return [_key(write.get("Key") or write["Item"]) for write in writes if "Key" in write or "Item" in write]
+
+
+def _key(item: dict[str, Any]) -> tuple[str, str]:
+    return item["pk"]["S"], item["sk"]["S"]
+
+
 def _item(parameters: dict[str, Any]) -> str:
     """Which kind of item a call is about, for the effect's name."""
     key = parameters.get("Key") or parameters.get("Item") or {}
@@ -135,8 +159,12 @@ class Bucket:
         """The newest version."""
         return self._objects[key][-1] if key in self._objects else None
 
-    def write(self, bucket: str, key: str, content: bytes) -> StoredObject:
+    def write(self, bucket: str, key: str, content: bytes) -> None:
         """Put an object."""
+        self.put(key, content)
+
+    def put(self, key: str, content: bytes) -> StoredObject:
+        """Put an object; returns it as it is stored."""
         versions = self._objects.setdefault(key, [])
         version = f"v{len(versions) + 1}" if self._versioned else None
         stored = StoredObject(content, md5(content, usedforsecurity=False).hexdigest(), version)
@@ -148,11 +176,11 @@ class Bucket:
     def copy_object(
         self,
         *,
-        Bucket: str,
-        Key: str,
-        CopySource: dict[str, str],
-        CopySourceIfMatch: str = "",
-        **_: str,  # noqa: N803
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        CopySource: dict[str, str],  # noqa: N803
+        CopySourceIfMatch: str = "",  # noqa: N803
+        **_: str,
     ) -> None:
         """Copy a version, or what has this etag; refused as S3 does."""
         versions = self._objects.get(CopySource["Key"], [])
@@ -162,7 +190,7 @@ class Bucket:
             raise aws_error("NoSuchVersion" if wanted else "NoSuchKey", "CopyObject")
         if CopySourceIfMatch not in ("", found[-1].etag):
             raise aws_error("PreconditionFailed", "CopyObject")
-        self.write(Bucket, Key, found[-1].content)
+        self.put(Key, found[-1].content)
 
 
 class Topic:
@@ -219,15 +247,10 @@ class Secrets:
 
 
 def aws_error(code: str, operation: str = "Operation") -> ClientError:
-    """An error as AWS answers it."""
-    return ClientError({"Error": {"Code": code, "Message": "for the test"}}, operation)
-
-
-def transaction_conflict() -> ClientError:
-    """What DynamoDB answers while another write to one of the items is under way."""
-    response = {
-        "Error": {"Code": "TransactionCanceledException", "Message": "for the test"},
-        "CancellationReasons": [{"Code": "None"}, {"Code": "TransactionConflict"}],
-    }
-    error: ClientError = _exceptions().TransactionCanceledException(response, "TransactWriteItems")
+    """An error as AWS answers it; a cancelled transaction is one that met another write."""
+    response: Any = {"Error": {"Code": code, "Message": "for the test"}}
+    if code != "TransactionCanceledException":
+        return ClientError(response, operation)
+    response["CancellationReasons"] = [{"Code": "None"}, {"Code": "TransactionConflict"}]
+    error: ClientError = _exceptions().TransactionCanceledException(response, operation)
     return error

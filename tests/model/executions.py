@@ -8,6 +8,7 @@ composition depends on how threads are scheduled: here each goes out alone, and 
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -62,6 +63,7 @@ class DurableService:
         self._handler = handler
         self._make_sandbox = sandboxes
         self._warm: list[Any] = []
+        self._late = 0
         self._client = _Client(self)
         self.processor = CheckpointProcessor(_Store(self.executions), None, self)  # type: ignore[arg-type]
 
@@ -80,6 +82,10 @@ class DurableService:
     def start(self, event: Any, delay: float = 0) -> None:
         """Start an execution, as an asynchronous invocation does."""
         self.world.in_seconds(delay, lambda: self._start(event))
+
+    def oversleep(self, seconds: float) -> None:
+        """Wake the next execution that goes to sleep so many seconds late."""
+        self._late = round(seconds * 1000)
 
     @property
     def open(self) -> list[Execution]:
@@ -147,7 +153,7 @@ class DurableService:
             if task.for_good or execution.consecutive_failed_invocation_attempts >= MAX_FAILED_INVOCATIONS:
                 self._fail(execution, ErrorObject("killed", "Killed", None, None))
             else:
-                self.world.in_seconds(REINVOKED_AFTER_SECONDS, lambda: self._invoke(execution))
+                self.world.in_seconds(REINVOKED_AFTER_SECONDS + task.back_in, lambda: self._invoke(execution))
             return
         self._warm.append(task.sandbox)
         execution.consecutive_failed_invocation_attempts = 0
@@ -169,7 +175,9 @@ class DurableService:
     def _wake_later(self, execution: Execution) -> None:
         times = [time for operation in execution.operations if (time := _due(operation)) is not None]
         wake = min(times, default=self.now() + timedelta(seconds=1))
-        self.world.at(-(-round(wake.timestamp() * 1_000_000) // 1000), lambda: self._invoke(execution))
+        late, self._late = self._late, 0
+        at = -(-round(wake.timestamp() * 1_000_000) // 1000) + late
+        self.world.at(at, lambda: self._invoke(execution))
 
 
 def _due(operation: Any) -> datetime | None:
@@ -224,7 +232,10 @@ class _Client(DurableServiceClient):
 
 
 def one_checkpoint_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the SDK send every checkpoint alone and wait for it, without the waiting that fills its batches."""
+    """Let the SDK send every checkpoint alone and wait for it, without the waiting that fills its batches.
+
+    Its log is silenced as well: every killed sandbox leaves a traceback there.
+    """
     create, stop = sdk_state.ExecutionState.create_checkpoint, sdk_state.ExecutionState.stop_checkpointing
 
     def create_and_wait(self: Any, operation_update: Any = None, is_sync: bool = True) -> None:
@@ -234,6 +245,9 @@ def one_checkpoint_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
         stop(self)
         self._checkpoint_queue.put(sdk_state._Signal.REFRESH_WAKE)
 
+    for logger in ("aws_durable_execution_sdk_python", "aws_durable_execution_sdk_python_testing"):
+        monkeypatch.setattr(logging.getLogger(logger), "disabled", True)
+        monkeypatch.setattr(logging.getLogger(logger), "level", logging.CRITICAL + 1)
     monkeypatch.setattr(sdk_state.ExecutionState, "create_checkpoint", create_and_wait)
     monkeypatch.setattr(sdk_state.ExecutionState, "stop_checkpointing", stop_at_once)
     monkeypatch.setattr(sdk_state, "_BLOCKED_CALLER_WAIT_SECONDS", 0)

@@ -25,10 +25,11 @@ from anaplan_autoload.protocol import iso
 from anaplan_autoload.services import Services
 from anaplan_autoload.settings import Settings
 from local.cloudworks import PASSWORD, USERNAME, Simulator, seed
+from local.cloudworks.runs import Result
 from local.cloudworks.times import http_date
 from local.cloudworks.web import Request
 from tests.autoload import s3_event
-from tests.model.aws import BUCKET, TABLE, Bucket, DynamoDB, EffectClient, Secrets, Topic
+from tests.model.aws import BUCKET, TABLE, Bucket, DynamoDB, EffectClient, Secrets, Topic, aws_error
 from tests.model.executions import DurableService
 from tests.model.world import World
 
@@ -105,6 +106,8 @@ class Post(Struct, frozen=True):
     arn: str
     answered: bool
     """Whether the answer went out whole."""
+    provable: bool
+    """Whether the history, asked later, proves that this run is ours: it is known whose runs ours are."""
 
 
 class Function:
@@ -133,11 +136,12 @@ class Function:
         )
         self.posts: list[Post] = []
         self.sent: list[Sent] = []
+        self._shared: set[str] = set()
         self.breaches: list[str] = []
         """What was seen that must not be."""
         self.sweeping = True
         self.right_password = True
-        self.world.watch = self._watch
+        self.world.watch, self.world.error = self._watch, aws_error
         self.service = DurableService(self.world, make_handler(self._services), lambda: Sandbox(self))
         self.ledger: Ledger = Ledger(cast("DynamoDBClient", self.table), TABLE, self.settings.lease * 1000)
         self.secrets.put(_secret(PASSWORD))
@@ -154,7 +158,7 @@ class Function:
         route = next(route for route in self.routes if route.name == route_name)
         content = f"Code,Name\nA{len(self.sent)},upload {len(self.sent)}\n"
         place = f"{route.prefix}{key}"
-        put = self.bucket.write(BUCKET, place, content.encode())
+        put = self.bucket.put(place, content.encode())
         sequencer = f"{len(self.sent) + 1:016X}"
         event = s3_event(BUCKET, place, len(content), put.etag, put.version_id, iso(self.world.now), sequencer)
         parsed = parse(event)
@@ -166,6 +170,7 @@ class Function:
 
     def foreign_run(self, integration: str) -> None:
         """Somebody else runs an integration, unless it runs already."""
+        self._shared.add(self.ids[integration])
         if self.simulator._engine.current(self.ids[integration]) is None:
             self.simulator.start_foreign_run(self.ids[integration])
 
@@ -178,20 +183,37 @@ class Function:
         self.right_password = right
         self.secrets.put(_secret(password))
 
+    def repeat(self, number: int, delay: float = 0) -> None:
+        """Let the event of an upload come once more, if there is such an upload."""
+        for sent in self.sent[number : number + 1]:
+            self.service.start(sent.event, delay)
+
+    def end_run(self, integration: str, result: Result) -> None:
+        """Let the next run of an integration end so."""
+        self.simulator.force_result(self.ids[integration], result)
+
+    def oversleep(self, seconds: float) -> None:
+        """Let the durable service be late once."""
+        self.service.oversleep(seconds)
+
+    def expire_tokens(self) -> None:
+        """Let Anaplan forget every log-in."""
+        self.simulator.expire_tokens()
+
     def redrive(self) -> None:
         """Send the dead letters again."""
         letters, self.service.dead_letters = self.service.dead_letters, []
         for event in letters:
             self.service.start(event)
 
-    def pause(self, lane: str) -> None:
-        """Claim nothing in a lane."""
-        self.ledger.pause(lane)
+    def pause(self, route_name: str) -> None:
+        """Claim nothing more in the lane of a route."""
+        self.ledger.pause(self.lane(route_name))
 
-    def resume(self, lane: str) -> None:
+    def resume(self, route_name: str) -> None:
         """End a pause, as the command line does: with a drain."""
-        self.ledger.resume(lane)
-        self.service.start({"drain": lane})
+        self.ledger.resume(self.lane(route_name))
+        self.service.start({"drain": self.lane(route_name)})
 
     def heal(self) -> None:
         """Put everything right that is wrong."""
@@ -199,9 +221,9 @@ class Function:
         self.simulator.clear_faults()
         if not self.right_password:
             self.rotate_password(right=True)
-        for lane in sorted({route.lane_id for route in self.routes}):
-            if self.ledger.lane(lane).paused:
-                self.resume(lane)
+        for route in self.routes:
+            if self.ledger.lane(route.lane_id).paused:
+                self.resume(route.name)
 
     def sweep(self) -> None:
         """What EventBridge does every five minutes."""
@@ -243,7 +265,16 @@ class Function:
     def _keep_post(self, run_id: str, answer: Any) -> None:
         assert self.world.current is not None
         whole = answer is not None and run_id.encode() in answer.body
-        self.posts.append(Post(run_id, self.world.current.arn, whole))
+        self.posts.append(Post(run_id, self.world.current.arn, whole, self._is_provable(run_id)))
+
+    def _is_provable(self, run_id: str) -> bool:
+        """Nobody else's run may be taken for it, it shows at once, and its lane knows the name we go by."""
+        run = self.simulator._engine.runs[run_id]
+        anaplan = self.simulator.settings
+        shows = not anaplan.history_lag_seconds and not anaplan.pace.queue_seconds
+        lane = next(route.lane_id for route in self.routes if route.integration == run.integration_id)
+        known = any("author" in item for item in self.table.everything() if item["pk"]["S"] == f"lane#{lane}")
+        return shows and known and run.integration_id not in self._shared
 
     # What can be seen
 
@@ -278,13 +309,13 @@ class Sandbox(Services):
         self._function = function
 
     @property
-    def routes(self) -> Routes:  # type: ignore[override]
+    def routes(self) -> Routes:
         """Decoded once for all sandboxes."""
         return self._function.routes
 
     @cached_property
     def ledger(self) -> Ledger:
-        """moto's table, without HTTP."""
+        """The table of moto, without HTTP."""
         return self._function.ledger
 
     @cached_property

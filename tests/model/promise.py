@@ -18,6 +18,7 @@ MOST_OPERATIONS = 2_500
 MOST_BYTES = 200 * 1024
 SWEEPS = 40
 """After which whatever waits is taken to wait for ever."""
+STATES = {"success": "loaded", "partial_success": "partial", "failure": "failed"}
 FINAL = ("loaded", "partial", "failed", "superseded")
 
 
@@ -146,7 +147,7 @@ def _miscovered(sent: Sent, item: dict[str, Any], run: Run | None, function: Fun
         yield f"miscovered: {name} by somebody else's run"
     elif sent.route.load == "each" and run.source_sha256 != sent.sha256:
         yield f"miscovered: {name} by a run that read something else"
-    elif run.result is not None and run.result.outcome.startswith("success") != (item["state"] == "loaded"):
+    elif run.result is None or STATES[run.result.outcome] != item["state"]:
         yield f"misjudged: {name} is {item['state']}, its run ended {run.result}"
 
 
@@ -179,14 +180,17 @@ def _overlapping(function: Function) -> Iterator[str]:
 
 
 def _needless(function: Function, ledger: Ledger) -> Iterator[str]:
-    """A run is needed when it is in the history and covers something, or was followed by a retry."""
+    """A run is needed when it is in the history and covers something, or was followed by a retry.
+
+    One may be missing in the history where its answer was lost and nothing proves that it is ours.
+    """
     covering = {item.get("run_id") for item in ledger.uploads.values()}
     for post in function.posts:
         record = ledger.runs.get(post.run_id)
-        excused = not post.answered or post.arn in function.service.abnormal
-        if record is None and not excused:
-            yield f"needless: run {post.run_id} is not in the history, though its answer came"
-        if record is not None and not record.get("retried") and post.run_id not in covering and not excused:
+        undisturbed = post.answered and post.arn not in function.service.abnormal
+        if record is None and (undisturbed or post.provable):
+            yield f"needless: run {post.run_id} is not in the history"
+        if record is not None and not record.get("retried") and post.run_id not in covering:
             yield f"needless: run {post.run_id} covers nothing"
 
 

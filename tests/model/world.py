@@ -46,9 +46,9 @@ class Trouble(Struct, frozen=True):
     for_good: bool = False
     """With `crash`: the execution is never invoked again."""
     seconds: float = 0
-    """With `stall`."""
-    error: Callable[[], Exception] | None = None
-    """With `error`."""
+    """How long to `stall`, or how much later than usual the service invokes again after a `crash`."""
+    error: str = ""
+    """With `error`: AWS's code."""
 
 
 class Planned:
@@ -103,8 +103,12 @@ class Task:
         self.deadline = deadline
         """Epoch ms; the sandbox is killed then."""
         self.killed = False
+        self.doomed = False
+        """To be killed at its next turn."""
         self.for_good = False
         """Whether whatever ran in it is lost with it."""
+        self.back_in = 0.0
+        """Seconds until the service invokes again, beyond the usual."""
         self.over = False
         self.effects = 0
         self.ended = ended
@@ -140,6 +144,8 @@ class World:
         """When something happens by itself (epoch seconds)."""
         self.change: Callable[[], None] = lambda: None
         """Lets it happen."""
+        self.error: Callable[[str], Exception] = RuntimeError
+        """Makes AWS's error of a code."""
         self._random = Random(seed)
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._number = count()
@@ -181,7 +187,7 @@ class World:
         """Kill every thread."""
         self._agenda.clear()
         for task in list(self._tasks):
-            task.killed = True
+            task.doomed = True
             self._give_turn(task, tell=False)
 
     def effect(self, name: str, perform: Callable[[], T]) -> T:
@@ -211,12 +217,12 @@ class World:
     def _meet(self, task: Task, trouble: Trouble) -> None:
         match trouble.kind:
             case "crash":
-                task.killed, task.for_good = True, trouble.for_good
+                task.killed, task.for_good, task.back_in = True, trouble.for_good, trouble.seconds
                 raise Killed
             case "stall":
                 self._pause(task, round(trouble.seconds * 1000))
-            case "error" if trouble.error is not None:
-                raise trouble.error()
+            case "error":
+                raise self.error(trouble.error)
 
     def _pause(self, task: Task, ms: int) -> None:
         if task.killed:
@@ -224,8 +230,8 @@ class World:
         self.at(min(self.now + ms, task.deadline), lambda: self._give_turn(task))
         self._yielded.release()
         task.go.acquire()
-        if task.killed or self.now >= task.deadline:
-            task.killed = True
+        task.killed = task.doomed or self.now >= task.deadline
+        if task.killed:
             raise Killed
 
     def _give_turn(self, task: Task, tell: bool = True) -> None:
