@@ -39,6 +39,7 @@ _COLUMNS = (
 )
 _OF_A_KEY = (
     Column("uploaded_at", "Uploaded"),
+    Column("requested", "Requested"),
     Column("state", "State"),
     Column("ended_at", "Ended"),
     Column("message", "Message", fold=True),
@@ -83,8 +84,8 @@ def loads(
     Keys with --json: run_id (batch-… where no run began), lane, route, outcome, started_at, ended_at, seconds,
     integration_id, flow_id, message, error_code, author, uploads, errors (action, message, occurrences, values),
     report_url, retried (it was started again), announced. With --key: bucket, key, version_id, size, uploaded_at,
-    requested (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed or superseded), run_id,
-    started_at, ended_at, message, report_url.
+    recorded_at, requested (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed or
+    superseded), run_id, started_at, ended_at, message, report_url.
 
     Examples:
 
@@ -117,7 +118,7 @@ def history(ledger: Ledger, lanes: Iterable[str], since: str = "", at_a_time: in
 
 
 def find_uploads(ledger: Ledger, routes: Routes, wanted: Wanted, lanes: Iterable[str] | None = None) -> list[Found]:
-    """What the ledger knows of a key, newest first, in these lanes or in those where it can be.
+    """What the ledger knows of a key, last recorded first, in these lanes or in those where it can be.
 
     Uploads are not filed by key, so all of a lane are read; of all lanes only where the one that the key's route leads
     to has none of it, as then it may have been recorded before the routes were changed.
@@ -147,7 +148,7 @@ def _admits(one: str | None, other: str | None) -> bool:
 
 def _in_lanes(ledger: Ledger, lanes: Iterable[str], wanted: Wanted) -> list[Found]:
     found = [Found(lane, each) for lane in lanes for each in ledger.uploads_in(lane) if wanted.covers(each)]
-    return sorted(found, key=lambda each: each.record.upload.order, reverse=True)
+    return sorted(found, key=lambda each: (each.record.recorded_at, each.record.upload.order), reverse=True)
 
 
 def _wanted(key: str) -> Wanted:
@@ -183,6 +184,7 @@ def _upload_record(found: Found, run: RunRecord | None) -> Record:
         "version_id": upload.version_id,
         "size": upload.size,
         "uploaded_at": upload.event_time,
+        "recorded_at": iso(found.record.recorded_at),
         "requested": upload.request_id is not None,
         "route": found.record.route.name,
         "lane": found.lane,

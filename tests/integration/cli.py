@@ -1,0 +1,87 @@
+"""The command line against the function in one process, which handles at once what it is sent."""
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager, suppress
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from typer.testing import CliRunner
+
+from anaplan_autoload_cli.app import app
+from tests.autoload import BUCKET, REPORTS, Autoload, ExecutionFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import pytest
+    from typer.testing import Result
+
+ALIAS = "arn:aws:lambda:eu-west-1:123456789012:function:autoload:live"
+
+
+class Command:
+    """`anaplan-autoload`, with the settings of the function's surroundings."""
+
+    def __init__(self, autoload: Autoload, monkeypatch: pytest.MonkeyPatch, directory: Path) -> None:
+        self.queue = boto3.client("sqs").create_queue(QueueName="dead-letters")["QueueUrl"]
+        settings = autoload.settings()
+        monkeypatch.chdir(directory)
+        for name, value in {
+            "ANAPLAN_AUTH_URL": settings.auth_url,
+            "ANAPLAN_SECRET_ID": settings.secret_id,
+            "CLOUDWORKS_URL": settings.cloudworks_url,
+            "DEAD_LETTER_QUEUE_URL": self.queue,
+            "FUNCTION_ALIAS_ARN": ALIAS,
+            "INBOX_BUCKET": BUCKET,
+            "LEDGER_TABLE": settings.ledger_table,
+            "REPORTS_BUCKET": REPORTS,
+            "TOPIC_ARN": settings.topic_arn,
+            "COLUMNS": "200",
+            "NO_COLOR": "1",
+        }.items():
+            monkeypatch.setenv(name, value)
+
+    def __call__(self, *arguments: str) -> Result:
+        """Run it; the result has `stdout`, `stderr` and `exit_code`."""
+        return CliRunner().invoke(app, arguments)
+
+    def data(self, *arguments: str) -> Any:
+        """What it prints with `--json`; fails the test when the command fails."""
+        result = self(*arguments, "--json")
+        assert result.exit_code == 0, result.stderr
+        return json.loads(_own(result.stdout))
+
+
+@contextmanager
+def handling(autoload: Autoload) -> Iterator[None]:
+    """Let the function handle whatever it is sent meanwhile, as Lambda would; ends when all is handled."""
+    ended = Event()
+
+    def handle() -> None:
+        while not ended.wait(0.05):
+            _handle(autoload)
+        _handle(autoload)
+
+    thread = Thread(target=handle)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _handle(autoload: Autoload) -> None:
+    while events := autoload.sent.take():
+        for event in events:
+            with suppress(ExecutionFailed):
+                autoload.invoke(event)
+
+
+def _own(printed: str) -> str:
+    """What the command printed, without the lines that the function logged meanwhile in the same process."""
+    return "\n".join(line for line in printed.splitlines() if not line.startswith('{"'))

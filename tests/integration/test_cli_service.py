@@ -1,0 +1,453 @@
+"""Running the service from the command line, against the function itself."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING
+
+import boto3
+import pytest
+
+from local.cloudworks import Fault, Pace
+from tests.autoload import BUCKET, Autoload
+from tests.integration.cli import Command, handling
+from tests.integration.test_main_path import ACCOUNTS, EACH, KEY, LATEST, latest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BAD_ROWS = "Code,Name\nA1,Cash\n,Nameless\nA1,Twice\n"
+RUN = "/integrations/[0-9a-f]+/run$"
+URL = f"s3://{BUCKET}/{KEY}"
+
+
+@pytest.fixture
+def command(autoload: Autoload, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Command:
+    """The command, in the directory of the function's routes."""
+    return Command(autoload, monkeypatch, tmp_path)
+
+
+def each(autoload: Autoload) -> None:
+    autoload.routes(EACH, accounts="source/Accounts.csv")
+
+
+def refuse_a_run(autoload: Autoload) -> None:
+    autoload.simulator.add_fault(
+        Fault(
+            kind="status",
+            method="POST",
+            path=RUN,
+            status=404,
+            body='{"status": {"code": 404, "message": "Integration not found"}}',
+            content_type="application/json",
+        )
+    )
+
+
+# pause, resume, status
+
+
+def test_a_paused_route_loads_nothing_until_it_is_resumed(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+
+    command("pause", "accounts")
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    assert autoload.simulator.runs == []
+    [paused] = command.data("status")
+    assert (paused["state"], paused["waiting"], paused["paused"]) == ("paused", 1, True)
+
+    with handling(autoload):
+        command("resume", "accounts")
+
+    assert len(autoload.simulator.runs) == 1
+    [idle] = command.data("status")
+    assert (idle["state"], idle["waiting"], idle["last"]["outcome"]) == ("idle", 0, "loaded")
+
+
+def test_pause_names_the_routes_that_pause_with_it(autoload: Autoload, command: Command) -> None:
+    shared = LATEST + 'lane = "finance"\n'
+    autoload.routes(shared + shared.replace('"accounts"', '"regions"').replace("incoming", "regions"), accounts=KEY)
+
+    assert command.data("pause", "regions") == {"lane": "finance", "routes": ["accounts", "regions"], "paused": True}
+
+
+def test_an_unknown_route_is_refused_with_those_that_there_are(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+
+    result = command("pause", "acounts")
+
+    assert result.exit_code == 1
+    assert "'acounts'" in result.stderr and "accounts" in result.stderr
+
+
+def test_status_tells_of_the_run_that_goes_on(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    autoload.simulator.settings.pace = Pace(run_seconds=100)
+    seen: list[dict[str, object]] = []
+    autoload.when("GET", "/integrations/run/", lambda: seen.extend(command.data("status")), skip=1)
+
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    [lane] = seen
+    [run] = autoload.simulator.runs
+    assert lane["state"] == "running" and lane["routes"] == ["accounts"] and lane["waiting"] == 0
+    assert isinstance(lane["batch"], dict)
+    assert (lane["batch"]["run_id"], lane["batch"]["uploads"], lane["batch"]["attempts"]) == (run.id, 1, 1)
+    assert isinstance(lane["lease_seconds"], int) and lane["lease_seconds"] > 60
+
+
+def test_status_tells_of_a_lane_that_is_held(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    autoload.set_secret(password="wrong")
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    result = command("status", "accounts")
+
+    assert "held" in result.stdout
+
+
+def test_a_watch_in_a_pipe_prints_again_only_what_changed(
+    autoload: Autoload, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest(autoload)
+    looks = 0
+
+    def between_looks(_seconds: float) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            autoload.ledger.pause(autoload.lane())
+        if looks == 4:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(time, "sleep", between_looks)
+    result = command("status", "--watch")
+
+    assert result.exit_code == 0
+    assert [line.split()[1] for line in result.stdout.splitlines() if line.startswith("accounts")] == ["idle", "paused"]
+
+
+# loads
+
+
+def test_whether_a_file_was_loaded_and_by_which_run_is_one_command(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    autoload.invoke(autoload.upload("incoming/Other.csv", ACCOUNTS))
+
+    found = command.data("loads", "--key", URL)
+
+    run = autoload.simulator.runs[0]
+    assert [(each["key"], each["state"], each["run_id"]) for each in found] == [(KEY, "loaded", run.id)]
+    assert found[0]["ended_at"] and found[0]["route"] == "accounts" and not found[0]["requested"]
+    assert command.data("loads", "--key", KEY) == found
+
+
+def test_a_file_that_was_never_uploaded_is_not_found_and_the_reason_hinted(
+    autoload: Autoload, command: Command
+) -> None:
+    latest(autoload)
+
+    result = command("loads", "--key", f"s3://{BUCKET}/elsewhere/x.csv")
+
+    assert result.exit_code == 0 and result.stdout == ""
+    assert "no route matches" in result.stderr
+
+
+def test_a_file_is_found_in_the_lane_that_it_was_loaded_in_before_the_routes_changed(
+    autoload: Autoload, command: Command
+) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    other = LATEST.replace('"incoming/"', '"old/"') + LATEST.replace("accounts", "others")
+    autoload.routes(other, others=KEY)
+
+    assert [each["state"] for each in command.data("loads", "--key", URL)] == ["loaded"]
+
+
+def test_only_failed_loads_are_shown_where_these_are_asked_for(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    autoload.invoke(autoload.upload(KEY, BAD_ROWS))
+    refuse_a_run(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert [run["outcome"] for run in command.data("loads")] == ["failed", "partial", "loaded"]
+    failed, partial = command.data("loads", "--failed", "--route", "accounts", "--since", "1d")
+    assert failed["run_id"].startswith("batch-") and "Integration not found" in failed["message"]
+    assert partial["errors"] and partial["report_url"].startswith("s3://")
+    assert [each["state"] for each in command.data("loads", "--key", URL, "--failed")] == ["failed", "partial"]
+    assert command.data("loads", "--limit", "1")[0]["run_id"] == failed["run_id"]
+
+
+# retry, load
+
+
+def test_a_failed_run_is_retried_and_then_shows_as_loaded(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    refuse_a_run(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    [failed] = command.data("loads", "--failed")
+
+    with handling(autoload):
+        result = command("retry", failed["run_id"])
+
+    assert result.exit_code == 0, result.stderr
+    assert len(autoload.simulator.runs) == 1
+    newest, oldest = command.data("loads", "--key", URL)
+    assert (newest["state"], newest["requested"], oldest["state"]) == ("loaded", True, "failed")
+
+
+def test_a_failed_run_of_many_uploads_is_retried_by_one_run(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    command("pause", "accounts")
+    for number in range(3):
+        for _ in range(2):
+            autoload.invoke(autoload.upload(f"incoming/{number}.csv", ACCOUNTS))
+    autoload.upload(KEY, ACCOUNTS)
+    refuse_a_run(autoload)
+    with handling(autoload):
+        command("resume", "accounts")
+    [failed] = command.data("loads", "--failed")
+
+    with handling(autoload):
+        asked = command.data("retry", failed["run_id"])
+
+    assert sorted(each["key"] for each in asked) == [f"incoming/{number}.csv" for number in range(3)]
+    assert len(autoload.simulator.runs) == 1
+    assert command.data("loads")[0]["uploads"] == 3
+    assert not command.data("status")[0]["paused"]
+
+
+def test_a_run_that_loaded_everything_is_not_retried(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    results = [command("retry", autoload.simulator.runs[0].id), command("retry", URL)]
+
+    assert [result.exit_code for result in results] == [1, 1]
+    assert all("load s3://" in " ".join(result.stderr.split()) for result in results)
+    assert autoload.sent.take() == []
+
+
+def test_a_run_that_the_ledger_does_not_know_is_not_retried(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+
+    result = command("retry", "0" * 32)
+
+    assert result.exit_code == 1 and "knows no run" in result.stderr
+
+
+def test_older_data_is_not_retried_over_newer(autoload: Autoload, command: Command) -> None:
+    each(autoload)
+    refuse_a_run(autoload)
+    autoload.invoke(autoload.upload(KEY, "Code,Name\nA1,Old\n"))
+    [failed] = command.data("loads", "--failed")
+    autoload.pass_time(5)
+    autoload.invoke(autoload.upload(KEY, "Code,Name\nA1,New\n", at=autoload.now() + 60_000))
+
+    result = command("retry", failed["run_id"])
+
+    assert result.exit_code == 1 and "Newer data" in result.stderr
+    assert autoload.sent.take() == []
+
+
+def test_each_retries_exactly_the_version_that_failed(autoload: Autoload, command: Command) -> None:
+    each(autoload)
+    refuse_a_run(autoload)
+    event = autoload.upload(KEY, ACCOUNTS)
+    autoload.invoke(event)
+
+    with handling(autoload):
+        [asked] = command.data("retry", URL)
+
+    assert asked["version_id"] == event["Records"][0]["s3"]["object"]["versionId"]
+    assert [run.source_etag for run in autoload.simulator.runs] == [event["Records"][0]["s3"]["object"]["eTag"]]
+
+
+def test_an_object_is_loaded_now_whether_or_not_it_was_before(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    with handling(autoload):
+        result = command("load", URL)
+
+    assert result.exit_code == 0, result.stderr
+    assert len(autoload.simulator.runs) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ((f"s3://{BUCKET}/incoming/none.csv",), "There is no s3://"),
+        ((f"s3://{BUCKET}/elsewhere.csv",), "no route matches"),
+        (("incoming/none.csv",), "s3://bucket/key"),
+        ((URL, "--version", "x"), 'load = "latest"'),
+    ],
+)
+def test_what_cannot_be_loaded_is_refused_with_the_reason(
+    autoload: Autoload, command: Command, arguments: tuple[str, ...], reason: str
+) -> None:
+    latest(autoload)
+
+    result = command("load", *arguments)
+
+    assert result.exit_code == 1 and reason in " ".join(result.stderr.split())
+    assert autoload.sent.take() == []
+
+
+# backfill
+
+
+def test_a_backfill_loads_what_the_ledger_does_not_know_and_nothing_twice(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    for number in range(3):
+        autoload.upload(f"incoming/{number}.csv", ACCOUNTS)
+        autoload.upload(f"incoming/{number}.csv", ACCOUNTS)
+    autoload.s3.put_object(Bucket=BUCKET, Key="incoming/folder/")
+    autoload.s3.put_object(Bucket=BUCKET, Key="elsewhere.csv", Body=b"x")
+
+    planned = command.data("backfill", "accounts", "--since", "7d", "--dry-run")
+    assert sorted(each["key"] for each in planned) == [f"incoming/{number}.csv" for number in range(3)]
+    assert autoload.sent.take() == []
+
+    for _ in range(2):
+        with handling(autoload):
+            result = command("backfill", "accounts", "--since", "7d", "--yes")
+            assert result.exit_code == 0, result.stderr
+
+    assert len(autoload.simulator.runs) == 2
+    assert command.data("loads")[0]["uploads"] == 3
+
+
+def test_a_backfill_of_each_loads_every_version_oldest_first(autoload: Autoload, command: Command) -> None:
+    each(autoload)
+    events = [autoload.upload(f"incoming/{name}.csv", f"Code,Name\n{name},x\n") for name in "cab"]
+    etags = [event["Records"][0]["s3"]["object"]["eTag"] for event in events]
+
+    with handling(autoload):
+        asked = command.data("backfill", "accounts", "--since", "1d", "--yes")
+
+    assert len(asked) == 3 and all(each["version_id"] for each in asked)
+    assert sorted(run.source_etag or "" for run in autoload.simulator.runs) == sorted(etags)
+
+
+def test_a_backfill_asks_before_it_loads(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    autoload.upload(KEY, ACCOUNTS)
+    autoload.upload("incoming/b.csv", ACCOUNTS)
+
+    result = command("backfill", "accounts", "--since", "1d")
+
+    assert result.exit_code == 1 and "--yes" in result.stderr
+    assert autoload.sent.take() == []
+
+
+def test_a_backfill_from_before_the_ledgers_memory_is_refused(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+
+    result = command("backfill", "accounts", "--since", "91d")
+
+    assert result.exit_code == 1 and "90 days" in result.stderr
+
+
+def test_a_lane_that_was_paused_before_a_backfill_stays_so(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    command("pause", "accounts")
+    for name in "ab":
+        autoload.upload(f"incoming/{name}.csv", ACCOUNTS)
+
+    with handling(autoload):
+        command("backfill", "accounts", "--since", "1d", "--yes")
+
+    [lane] = command.data("status")
+    assert (lane["paused"], lane["waiting"]) == (True, 2)
+    assert autoload.simulator.runs == []
+
+
+# redrive
+
+
+def bury(command: Command, body: object, reason: str = "Runtime.Exited") -> None:
+    boto3.client("sqs").send_message(
+        QueueUrl=command.queue,
+        MessageBody=body if isinstance(body, str) else json.dumps(body),
+        MessageAttributes={"ErrorMessage": {"DataType": "String", "StringValue": reason}},
+    )
+
+
+def test_dead_letters_are_shown_then_sent_again_then_deleted(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    for name in ("a", "é b"):
+        bury(command, autoload.upload(f"incoming/{name}.csv", ACCOUNTS))
+
+    shown = command.data("redrive", "--dry-run")
+    assert [each["event"] for each in shown] == [
+        f"upload of s3://{BUCKET}/incoming/a.csv",
+        f"upload of s3://{BUCKET}/incoming/é b.csv",
+    ]
+    assert {each["reason"] for each in shown} == {"Runtime.Exited"}
+    assert command("redrive").exit_code == 1  # nobody can be asked
+    assert autoload.sent.take() == []
+
+    with handling(autoload):
+        sent = command.data("redrive", "--yes")
+
+    assert [each["state"] for each in sent] == ["sent", "sent"]
+    assert autoload.simulator.runs
+    assert command.data("redrive", "--dry-run") == []
+
+
+def test_a_dead_letter_that_the_function_does_not_take_stays_in_the_queue(
+    autoload: Autoload, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest(autoload)
+    bury(command, autoload.upload(KEY, ACCOUNTS))
+    with monkeypatch.context() as outage:
+        outage.setenv("AWS_ENDPOINT_URL_LAMBDA", "http://127.0.0.1:1")
+        outage.setenv("AWS_MAX_ATTEMPTS", "1")
+        result = command("redrive", "--yes")
+
+    assert result.exit_code == 1 and "in the queue still" in result.stderr
+    assert len(command.data("redrive", "--dry-run")) == 1
+
+
+def test_an_event_that_the_function_would_not_understand_stays_in_the_queue(
+    autoload: Autoload, command: Command
+) -> None:
+    latest(autoload)
+    bury(command, {"Hello": "world"})
+    bury(command, "no json")
+
+    sent = command.data("redrive", "--yes")
+
+    assert [each["state"] for each in sent] == ["not understood", "not understood"]
+    assert autoload.sent.take() == []
+    assert len(command.data("redrive", "--dry-run")) == 2
+
+
+# test-event
+
+
+def test_a_test_event_tells_of_the_object_and_is_understood(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    autoload.upload(KEY, ACCOUNTS)
+
+    event = json.loads(command("test-event", URL).stdout)
+
+    assert event["Records"][0]["s3"]["object"]["size"] == len(ACCOUNTS)
+    assert autoload.invoke(event)["uploads"][0]["state"] == "loaded"
+
+
+def test_a_test_event_of_an_object_that_is_not_there_is_made_up_and_says_so(
+    autoload: Autoload, command: Command
+) -> None:
+    latest(autoload)
+
+    result = command("test-event", f"s3://{BUCKET}/incoming/é+1.csv")
+
+    assert "made up" in result.stderr
+    described = json.loads(result.stdout)["Records"][0]["s3"]["object"]
+    assert described["key"] == "incoming/%C3%A9%2B1.csv" and described["size"] > 0
