@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-UPLOADS_PER_SECOND = 2.5
+UPLOADS_PER_SECOND = 2.0
 TROUBLE = 1.5
 """How long trouble goes on, as a multiple of how long uploads come: leaders are still at work then."""
 BURSTS = (1, 1, 1, 2, 3, 5, 8)
@@ -17,7 +17,7 @@ KEYS_PER_ROUTE = 3
 """Of a route that loads each: few, so that newer data of a key overtakes older."""
 SPOILT_ROWS = 12
 """Every so manieth upload has a row that Anaplan rejects."""
-KILL_EVERY_SECONDS = 3.0
+KILL_EVERY_SECONDS = 5.0
 STOP_EVERY_SECONDS = 25.0
 REORDERED_SHARE = 0.4
 REORDERED_SECONDS = 8.0

@@ -25,11 +25,9 @@ from local.stack import Options, Stack
 FAIL_RATE = 0.1
 """The share of answers that the simulator spoils."""
 RUN_SECONDS = 0.8
-SWEEP_SECONDS = 6.0
-TIMEOUT_SECONDS = 12
 LEASE_SECONDS = 18
-"""Outlasts the function's timeout plus the longest wait, as the template demands on AWS."""
-ENVIRONMENT = {"POLL_MIN_SECONDS": "1", "POLL_MAX_SECONDS": "2", "LEASE_SECONDS": str(LEASE_SECONDS)}
+POLL_SECONDS = ("1", "2")
+"""The shortest and the longest wait of a leader."""
 LOOK_SECONDS = 1.0
 
 Candidate = TypeVar("Candidate")
@@ -39,17 +37,31 @@ class Unfinished(TimeoutError):
     """The deadline passed before everything had come to rest; the text says what was still to do."""
 
 
-def rage(plan: Plan, deadline_seconds: float, runtimes: int = 4, logs: Path | None = None) -> Evidence:
+def rage(
+    plan: Plan,
+    deadline_seconds: float,
+    *,
+    runtimes: int = 4,
+    lease_seconds: int = LEASE_SECONDS,
+    logs: Path | None = None,
+) -> Evidence:
     """Start a stack, carry the plan out on it, let it come to rest, and say what everyone saw.
 
-    `logs` is a directory for the parts' logs, by default a temporary one. Raises `Unfinished` when it takes longer than
-    `deadline_seconds` from the first upload on; what the parts raise passes.
+    A lane is left alone by its dead leader for `lease_seconds`; where invocations queue for longer than that, leaders
+    lose their lanes alive. `logs` is a directory for the parts' logs, by default a temporary one.
+
+    Raises `Unfinished` when it takes longer than `deadline_seconds` from the first upload on; what the parts raise
+    passes.
     """
     options = Options(
         runtimes=runtimes,
-        environment=ENVIRONMENT,
-        timeout_seconds=TIMEOUT_SECONDS,
-        sweep_seconds=SWEEP_SECONDS,
+        environment={
+            "POLL_MIN_SECONDS": POLL_SECONDS[0],
+            "POLL_MAX_SECONDS": POLL_SECONDS[1],
+            "LEASE_SECONDS": str(lease_seconds),
+        },
+        timeout_seconds=lease_seconds * 2 // 3,  # outlasted by the lease, as the template demands on AWS
+        sweep_seconds=lease_seconds / 3,
         anaplan=AnaplanSettings(pace=Pace(run_seconds=RUN_SECONDS)),
         logs=logs,
     )
@@ -70,7 +82,7 @@ class Storm:
         self._plan = plan
         self._ids = stack.seed([(route.name, route.source) for route in plan.routes])
         self._lanes = {route.name: route.lane or self._ids[route.name] for route in plan.routes}
-        self._ledger = Ledger(stack.aws.dynamodb, stack.resources.outputs["LedgerTableName"], LEASE_SECONDS * 1000)
+        self._ledger = Ledger(stack.aws.dynamodb, stack.resources.outputs["LedgerTableName"], lease_ms=0)  # only read
         self._travels = {(upload.key, _etag(upload)): upload.deliveries for upload in plan.uploads}
         self._made: list[Made] = []
         self._kills: list[float] = []

@@ -22,7 +22,7 @@ LOST_ANSWERS = frozenset({"lose_after", "truncate"})
 """The faults that let CloudWorks begin a run and us not know of it."""
 SAME_MOMENT_SECONDS = 0.5
 """Between a run's acceptance and the log entry of the request for it."""
-DYING_SECONDS = 5.0
+DYING_SECONDS = 2.0
 """Within which of its request a runtime must have been killed to be the reason why an answer was lost."""
 
 
