@@ -1,0 +1,253 @@
+"""What `template.yaml` promises beyond what linters know: its parameters' bounds, its order, its names, its alarms."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+import boto3
+import msgspec
+import pytest
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse  # reads `!Ref` and its like
+
+from anaplan_autoload.settings import from_environment
+
+Json = dict[str, Any]
+"""A part of a template."""
+
+ROOT = Path(__file__).parents[2]
+
+
+def template() -> Json:
+    """The template as it is written, its short forms spelled out."""
+    read: Json = yaml_parse((ROOT / "template.yaml").read_text())  # type: ignore[no-untyped-call]
+    return read
+
+
+def expanded(**parameters: str) -> Json:
+    """The template as CloudFormation sees it, with these parameters."""
+    source = template()
+    source["Resources"]["Autoload"]["Properties"]["CodeUri"] = "s3://packaged/function.zip"
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="eu-west-1"))
+    translated: Json = translator.translate(source, parameter_values=parameters)
+    return translated
+
+
+def of_type(kind: str, resources: Json) -> dict[str, Json]:
+    """The resources of one type, by logical id."""
+    return {name: each for name, each in resources.items() if each["Type"] == kind}
+
+
+def referred_to(part: Any) -> Iterator[str]:
+    """The logical ids that a part of a template names, whichever way."""
+    match part:
+        case {"Ref": str(name)}:
+            yield name
+        case {"Fn::GetAtt": [str(name), *_]}:
+            yield name
+        case {"Fn::Sub": text}:
+            yield from re.findall(r"\$\{(\w+)", text if isinstance(text, str) else text[0])
+            yield from referred_to(text[1:] if isinstance(text, list) else [])
+        case dict():
+            for each in part.values():
+                yield from referred_to(each)
+        case list():
+            for each in part:
+                yield from referred_to(each)
+
+
+# Parameters.
+
+
+def test_a_lease_outlasts_the_timeout_and_the_longest_wait_by_a_minute_whatever_is_chosen() -> None:
+    parameters, function = template()["Parameters"], template()["Resources"]["Autoload"]["Properties"]
+    longest = function["Timeout"] + parameters["PollMaxSeconds"]["MaxValue"] + 60
+
+    assert parameters["LeaseSeconds"]["MinValue"] >= longest
+    assert function["Environment"]["Variables"]["LEASE_SECONDS"] == {"Ref": "LeaseSeconds"}
+    assert function["Environment"]["Variables"]["POLL_MAX_SECONDS"] == {"Ref": "PollMaxSeconds"}
+
+
+def test_every_parameter_says_what_it_is_for_and_refuses_what_cannot_be() -> None:
+    for name, parameter in template()["Parameters"].items():
+        bounds = {"AllowedPattern", "AllowedValues", "MinValue"} & parameter.keys()
+        assert parameter["Description"].endswith("."), name
+        assert bounds, f"{name} takes anything"
+
+
+def test_every_default_is_allowed() -> None:
+    for name, parameter in template()["Parameters"].items():
+        default = parameter["Default"]
+        assert re.search(parameter.get("AllowedPattern", ""), str(default)), name
+        assert default in parameter.get("AllowedValues", [default]), name
+        if parameter["Type"] == "Number":
+            assert parameter.get("MinValue", default) <= default <= parameter.get("MaxValue", default), name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "allowed"),
+    [
+        ("CloudWorksUrl", "https://api.cloudworks.au1a.app2.anaplan.com/2/0", True),
+        ("CloudWorksUrl", "http://api.cloudworks.anaplan.com/2/0", False),
+        ("CloudWorksUrl", "https://user:password@example.com/2/0", False),
+        ("CloudWorksUrl", "https://api.cloudworks.anaplan.com/2/0/", False),
+        ("AnaplanAuthUrl", "https://us9.auth.anaplan.com", True),
+        ("AnaplanAuthUrl", "https://auth.anaplan.com/token", False),
+        ("SecretArn", "arn:aws:secretsmanager:eu-west-1:111122223333:secret:anaplan/ci-AbCdEf", True),
+        ("SecretArn", "anaplan/ci", False),
+        ("SecretArn", "arn:aws:secretsmanager:eu-west-1:111122223333:secret:*", False),
+        ("ExistingBucketArns", "arn:aws-us-gov:s3:::finance-inbox", True),
+        ("ExistingBucketArns", "finance-inbox", False),
+        ("ExistingBucketArns", "arn:aws:s3:::*", False),
+        ("ExistingBucketArns", "arn:aws:s3:::finance-inbox/incoming", False),
+        ("ExistingKeyArns", "arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", True),
+        ("ExistingKeyArns", "arn:aws:kms:eu-west-1:111122223333:alias/finance", False),
+        ("AlertEmail", "model.builders@example.com", True),
+        ("AlertEmail", "a@example.com,b@example.com", False),
+    ],
+)
+def test_a_mistyped_parameter_is_refused_before_anything_is_created(name: str, value: str, allowed: bool) -> None:
+    pattern = template()["Parameters"][name]["AllowedPattern"]
+
+    assert bool(re.search(pattern, value)) == allowed
+
+
+def test_the_function_understands_its_environment() -> None:
+    parameters = template()["Parameters"]
+    variables = template()["Resources"]["Autoload"]["Properties"]["Environment"]["Variables"]
+    environment = {
+        name: str(parameters.get(value.get("Ref"), {}).get("Default", "made")) if isinstance(value, dict) else value
+        for name, value in variables.items()
+    }
+
+    settings = from_environment({**environment, "AWS_LAMBDA_FUNCTION_NAME": "autoload"})
+
+    assert settings.cloudworks_url == "https://api.cloudworks.anaplan.com/2/0"
+    assert settings.auth_url == "https://auth.anaplan.com"
+    assert (settings.poll_min, settings.poll_max, settings.lease) == (2, 60, 180)
+    assert settings.function == "autoload:live"
+
+
+# What CloudFormation makes of it.
+
+
+@pytest.mark.parametrize("parameters", [{}, {"ExistingBucketArns": "arn:aws:s3:::finance"}])
+def test_no_resource_waits_for_itself(parameters: dict[str, str]) -> None:
+    """The inbox notifies the alias, the function needs its role: a role that named the inbox would close a circle."""
+    resources = expanded(**parameters)["Resources"]
+    waits_for = {
+        name: {*referred_to(each), *each.get("DependsOn", [])} & resources.keys() for name, each in resources.items()
+    }
+
+    order = list(TopologicalSorter(waits_for).static_order())
+
+    assert order.index("Autoload") < order.index("Inbox") < order.index("InboxPolicy")
+
+
+def test_a_changed_parameter_reaches_the_alias() -> None:
+    """The alias points to a version, and CloudFormation makes a new one when the version's description changes."""
+    parameters, function = template()["Parameters"], template()["Resources"]["Autoload"]["Properties"]
+    used = set(referred_to({**function, "VersionDescription": None, "Events": None})) & parameters.keys()
+    [version] = of_type("AWS::Lambda::Version", expanded()["Resources"]).values()
+
+    assert {"CloudWorksUrl", "LeaseSeconds", "Tracing"} <= used
+    assert set(referred_to(version["Properties"]["Description"])) == used
+
+
+def test_the_versions_description_is_as_short_as_lambda_wants_it() -> None:
+    text = template()["Resources"]["Autoload"]["Properties"]["VersionDescription"]["Fn::Sub"]
+
+    def longest(parameter: Json) -> str:
+        values = parameter.get("AllowedValues", ["x" * parameter.get("MaxLength", 0), parameter.get("MaxValue", "")])
+        return max(map(str, values), key=len)
+
+    described = {name: longest(each) for name, each in template()["Parameters"].items() if f"${{{name}}}" in text}
+
+    assert all(described.values())
+    assert len(re.sub(r"\$\{(\w+)\}", lambda found: described[found[1]], text)) <= 256
+
+
+def test_executions_keep_the_version_that_they_began_on() -> None:
+    [version] = of_type("AWS::Lambda::Version", expanded()["Resources"]).values()
+
+    assert (version["DeletionPolicy"], version["UpdateReplacePolicy"]) == ("Retain", "Retain")
+
+
+def test_the_function_is_reached_through_its_alias_alone() -> None:
+    resources = expanded()["Resources"]
+    [alias] = of_type("AWS::Lambda::Alias", resources)
+    [notification] = resources["Inbox"]["Properties"]["NotificationConfiguration"]["LambdaConfigurations"]
+    targets = [
+        target["Arn"]
+        for rule in of_type("AWS::Events::Rule", resources).values()
+        for target in rule["Properties"]["Targets"]
+    ]
+    permitted = [each["Properties"]["FunctionName"] for each in of_type("AWS::Lambda::Permission", resources).values()]
+
+    assert len(targets) == 2
+    assert all(arn == {"Ref": alias} for arn in [notification["Function"], *targets, *permitted])
+
+
+def test_what_holds_data_outlives_the_stack() -> None:
+    resources = expanded()["Resources"]
+    [version] = of_type("AWS::Lambda::Version", resources)
+    kept = {name for name, each in resources.items() if each.get("DeletionPolicy") == "Retain"} - {version}
+
+    assert kept == {"Inbox", "Ledger", "Reports", "Secret", "TopicKey"}
+    assert all(resources[name]["UpdateReplacePolicy"] == "Retain" for name in kept)
+
+
+def test_existing_buckets_send_their_uploads_and_nothing_else() -> None:
+    pattern = template()["Resources"]["ExistingBucketsRule"]["Properties"]["EventPattern"]
+    event = msgspec.json.decode((ROOT / "events/eventbridge-object-created.json").read_bytes(), type=dict[str, Any])
+
+    assert pattern["resources"] == {"Ref": "ExistingBucketArns"}
+    assert event["resources"] == [f"arn:aws:s3:::{event['detail']['bucket']['name']}"]
+    assert {field: event[field] in pattern[field] for field in ("source", "detail-type")} == {
+        "source": True,
+        "detail-type": True,
+    }
+
+
+def test_an_event_that_cannot_be_delivered_is_kept_for_two_weeks() -> None:
+    resources = expanded()["Resources"]
+    [target] = resources["ExistingBucketsRule"]["Properties"]["Targets"]
+    queue = {"Fn::GetAtt": ["DeadLetters", "Arn"]}
+
+    assert resources["Autoload"]["Properties"]["DeadLetterConfig"]["TargetArn"] == queue
+    assert target["DeadLetterConfig"]["Arn"] == queue
+    assert resources["DeadLetters"]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
+
+
+def test_every_alarm_tells_the_topic_what_happened_and_stays_quiet_without_data() -> None:
+    alarms = of_type("AWS::CloudWatch::Alarm", template()["Resources"])
+
+    assert alarms.keys() == {"DeadLettersAlarm", "ExecutionsAlarm", "FailedLoadsAlarm", "OldestWaitingAlarm"}
+    for alarm in alarms.values():
+        assert alarm["Properties"]["AlarmActions"] == [{"Ref": "Topic"}]
+        assert alarm["Properties"]["AlarmDescription"]
+        assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
+
+
+def test_no_output_bears_the_name_of_a_list() -> None:
+    """`sam build` takes an output's name for the parameter's value, and fails on a list."""
+    lists = {name for name, each in template()["Parameters"].items() if each["Type"] == "CommaDelimitedList"}
+
+    assert lists
+    assert lists.isdisjoint(template()["Outputs"])
+
+
+def test_every_finding_that_is_left_as_it_is_has_its_reason() -> None:
+    skips = [
+        skip
+        for each in template()["Resources"].values()
+        for skip in each.get("Metadata", {}).get("checkov", {}).get("skip", [])
+    ]
+
+    assert skips
+    assert all(len(skip["comment"].split()) > 5 for skip in skips)
