@@ -87,14 +87,15 @@ def create(
     workspace: OfWorkspace = None,
     keys_from: KeysFrom = None,
 ) -> None:
-    """Create a connection to an S3 bucket; CloudWorks checks the keys at once.
+    r"""Create a connection to an S3 bucket; CloudWorks checks the keys at once.
 
     The keys are long-lived ones of an IAM user for CloudWorks alone: [b]connections policy[/b] prints what it needs.
     They come from --keys-from PROFILE, from the environment, or are asked for. They are never an argument.
 
     Example:
 
-        anaplan-autoload connections create --name finance-inbox --bucket finance-inbox --keys-from cloudworks
+        anaplan-autoload connections create --name finance-inbox \
+            --bucket finance-inbox --keys-from cloudworks
     """
     cli = cli_of(context)
     workspace_id = cli.settings.get("workspace", workspace)
@@ -157,11 +158,12 @@ def policy(
     ] = None,
     export: Annotated[bool, typer.Option("--export", help="CloudWorks writes there too.")] = False,
 ) -> None:
-    """Print the least IAM policy for the user whose keys a connection holds.
+    r"""Print the least IAM policy for the user whose keys a connection holds.
 
     Example:
 
-        anaplan-autoload connections policy --bucket finance-inbox --prefix source/ > policy.json
+        anaplan-autoload connections policy --bucket finance-inbox \
+            --prefix source/ > policy.json
     """
     cli = cli_of(context)
     cli.out.text(json.dumps(least_policy(bucket, tuple(prefix or ()), export=export), indent=2))

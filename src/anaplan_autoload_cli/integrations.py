@@ -100,17 +100,20 @@ def create(
     workspace: Annotated[str | None, typer.Option(help="The workspace's id.")] = None,
     model: Annotated[str | None, typer.Option(help="The model's id.")] = None,
 ) -> None:
-    """Create an integration: S3 to Anaplan, with --export Anaplan to S3, with --process a process.
+    r"""Create an integration: S3 to Anaplan, with --export Anaplan to S3, with --process a process.
 
     For processes that read or write several files, and for several integrations at once, see [b]apply[/b].
 
     Examples:
 
-        anaplan-autoload integrations create --name Accounts --connection finance-inbox --file source/Accounts.csv
-        --action 112000000001 --data-source 113000000001 --workspace 8a80… --model E559…
+        anaplan-autoload integrations create --name Accounts \
+            --connection finance-inbox --file source/Accounts.csv \
+            --action 112000000001 --data-source 113000000001 \
+            --workspace 8a80… --model E559…
 
-        anaplan-autoload integrations create --name Forecast --export --connection finance-inbox --folder exports/
-        --action 116000000001 --workspace 8a80… --model E559…
+        anaplan-autoload integrations create --name Forecast --export \
+            --connection finance-inbox --folder exports/ --action 116000000001 \
+            --workspace 8a80… --model E559…
     """
     cli = cli_of(context)
     wanted = Wanted(
@@ -141,17 +144,17 @@ def apply(
         model      = "E559…"
         connection = "finance-inbox"  # name or id
 
-        \\[[integration]]
+        [[integration]]
         name   = "Accounts"
-        import = { file = "source/Accounts.csv", action = "112000000001", data_source = "113000000001" }
+        import = { file = "Accounts.csv", action = "112…", data_source = "113…" }
 
-        \\[[integration]]
+        [[integration]]
         name   = "Forecast"
-        export = { folder = "exports/", action = "116000000001", overwrite = true }
+        export = { folder = "exports/", action = "116…", overwrite = true }
 
-        \\[[integration]]
+        [[integration]]
         name    = "Nightly"
-        process = "118000000001"
+        process = "118…"
         import  = [ { file = …, action = …, data_source = … }, … ]
 
     Keys with --json: name, id, state (created, changed or unchanged), changes (what, now, wanted).

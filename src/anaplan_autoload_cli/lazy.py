@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple, cast
@@ -79,9 +80,11 @@ def _loaded(entry: Entry) -> TyperCommand | TyperGroup:
 
 
 def _unwrapped(text: str) -> str:
-    """A docstring with one line for each paragraph, which the terminal wraps; what is indented stays as it is."""
-    paragraphs = text.split("\n\n")
-    return "\n\n".join(part if part.startswith(" ") else part.replace("\n", " ") for part in paragraphs)
+    """A docstring with one line a paragraph, which the terminal wraps; what is indented stays as it is written."""
+    return "\n\n".join(
+        re.sub(r"\[(?=[a-z])", r"\\[", part) if part.startswith(" ") else part.replace("\n", " ")
+        for part in text.split("\n\n")
+    )
 
 
 def _single(function: Callable[..., None]) -> typer.Typer:

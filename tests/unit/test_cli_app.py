@@ -194,3 +194,9 @@ def test_no_command_shows_the_password(tenant: Tenant) -> None:
     shown = [tenant.run(*words.split()) for words in ("auth check", "auth token", "connections list")]
     refused = tenant.run("auth", "check", ANAPLAN_PASSWORD=PASSWORD + "!")
     assert all(PASSWORD not in said.out + said.err for said in [*shown, refused])
+
+
+def test_examples_in_help_are_shown_as_they_are_written(tenant: Tenant) -> None:
+    shown = tenant.run("integrations", "apply", "--help", COLUMNS="120").out
+    assert "[[integration]]" in shown
+    assert 'import = { file = "Accounts.csv"' in shown
