@@ -70,7 +70,6 @@ SETTINGS = {
         "ExistingBuckets",
     ),
     "reports": Setting("the bucket of rejected rows", "REPORTS_BUCKET", "--reports", "ReportsBucketName"),
-    "log_group": Setting("the function's log group", "LOG_GROUP", None, "LogGroupName"),
     "routes": Setting("routes.toml", "ROUTES_FILE", "--file"),
 }
 """By the name that `.autoload.toml` uses."""
