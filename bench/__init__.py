@@ -1,5 +1,5 @@
 """The measurements behind the figures that README and docs quote: each module prints its own tables, as Markdown.
 
-Run one with `python -m bench.<name>`. Counts are exact and the same everywhere; times are medians of processes started
-in turn, and only their ratios carry over to another machine.
+Run one with `python -m bench.<name>`. Counts carry over to any machine; of times, which are processor time and medians
+of processes started in turn, only the ratios do.
 """

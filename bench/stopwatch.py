@@ -1,4 +1,4 @@
-"""Tells the time that the function spends itself from the time that others take to answer it."""
+"""Tells the processor time that the function takes itself from that of those who answer it in the same process."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """Adds up wall and processor time, in milliseconds, while anybody at all is inside; threads may overlap."""
+    """Adds up this process's processor time, in milliseconds, while anybody at all is inside; threads may overlap."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._inside = 0
-        self._wall = self._processor = 0.0
+        self._milliseconds = 0.0
 
     @property
-    def times(self) -> tuple[float, float]:
-        """Milliseconds so far: by the clock on the wall, and of this process's processors."""
-        return self._wall, self._processor
+    def milliseconds(self) -> float:
+        """So far, when nobody is inside."""
+        return self._milliseconds
 
     def __enter__(self) -> Self:
         with self._lock:
             self._inside += 1
             if self._inside == 1:
-                self._add(-1)
+                self._milliseconds -= time.process_time() * 1000
         return self
 
     def __exit__(self, *_: object) -> None:
         with self._lock:
             self._inside -= 1
             if self._inside == 0:
-                self._add(1)
+                self._milliseconds += time.process_time() * 1000
 
     def over(self, function: Callable[P, T]) -> Callable[P, T]:
         """The function, with the time inside it added up."""
@@ -47,7 +47,3 @@ class Stopwatch:
                 return function(*args, **kwargs)
 
         return watched
-
-    def _add(self, sign: int) -> None:
-        self._wall += sign * time.perf_counter() * 1000
-        self._processor += sign * time.process_time() * 1000
