@@ -157,7 +157,9 @@ class _Judge:
                 yield f"{key} of {route}, in the order of its runs: uploads {', '.join(map(str, reads))}"
 
     def _reason(self, run: Run) -> str | None:
-        """Why a run that no upload needed was asked for."""
+        """Why a run that no upload needed was asked for; None where nothing tells."""
+        if run.result is not None and run.result.outcome == "failure":
+            return "it failed, and another took its place"
         asked = [
             request
             for request in self._all.requests

@@ -113,6 +113,12 @@ def test_a_run_too_many_for_which_no_answer_was_lost_is_seen(requests: list[Seen
     assert [line.split(":")[0] for line in verdict.broken] == ["needless without a reason"]
 
 
+def test_a_run_that_failed_and_was_repeated_is_excused() -> None:
+    runs = [run("r1", reads="a", success=False), run("r2", reads="a", at=5)]
+    verdict = judge(evidence((made("a"), known("loaded", "r2")), runs=runs))
+    assert (verdict.broken, verdict.needless) == ((), {"it failed, and another took its place": 1})
+
+
 def test_a_message_sent_again_is_counted_and_no_harm() -> None:
     message = told("r1", "a")
     verdict = judge(
