@@ -5,8 +5,8 @@ simulator, one virtual clock), and everything that AWS would bill is counted on 
 the time that this takes, so a look or two more or less at a run is chance; all other counts are exact.
 
 The time that Lambda bills is estimated: the function's own processor time is taken here and stretched to the share of a
-processor that its memory size gets; the durable SDK pauses for `SDK_PAUSE_MS` at each invocation's end; and each call is
-taken to last as long as `ANSWER_MS` says. `bench.prices` has the prices.
+processor that its memory size gets; the durable SDK pauses for `SDK_PAUSE_MS` at each invocation's end; and each call
+is taken to last as long as `ANSWER_MS` says. `bench.prices` has the prices.
 """
 
 from __future__ import annotations
@@ -100,10 +100,10 @@ class Usage(Struct, frozen=True):
         """This, and so many times the other."""
         return _combine(self, other, times)
 
-    def busy_ms(self) -> float:
-        """What Lambda bills, estimated."""
+    def busy_ms(self, slower: float = 1) -> float:
+        """What Lambda bills, estimated; everybody answers `slower` times as slowly as taken."""
         answers = {**self.requests, "dynamodb": self.dynamodb.total(), "checkpoint": self.checkpoints}
-        waiting = sum(ANSWER_MS[name] * count for name, count in answers.items())
+        waiting = slower * sum(ANSWER_MS[name] * count for name, count in answers.items())
         return self.processor_ms * PROCESSOR_MB / MEMORY_MB + self.invocations * SDK_PAUSE_MS + waiting
 
     def costs(self) -> dict[str, float]:
@@ -115,12 +115,17 @@ class Usage(Struct, frozen=True):
             "durable operations": self.operations * prices.DURABLE_OPERATION,
             "durable data": self.durable_bytes * written,
             "Lambda requests": self.invocations * prices.LAMBDA_REQUEST,
-            "Lambda time (estimated)": self.busy_ms() / 1000 * MEMORY_MB / 1024 * prices.LAMBDA_GB_SECOND,
+            "Lambda time (estimated)": _lambda_time(self.busy_ms()),
             "DynamoDB": self.read_units * prices.READ_UNIT + self.write_units * prices.WRITE_UNIT,
             "SNS, one email": self.requests["sns"] * message,
             "logs": log_bytes * prices.LOG_BYTE,
             "Secrets Manager": self.requests["secrets-manager"] * prices.SECRET_REQUEST,
         }
+
+
+def _lambda_time(milliseconds: float) -> float:
+    """What it costs, US dollars."""
+    return milliseconds / 1000 * MEMORY_MB / 1024 * prices.LAMBDA_GB_SECOND
 
 
 def _combine(one: Usage, other: Usage, times: int) -> Usage:
@@ -357,6 +362,8 @@ def print_costs(title: str, usages: Mapping[str, tuple[Usage, float]]) -> None:
     costs = [{kind: times * usd for kind, usd in usage.costs().items()} for usage, times in usages.values()]
     rows = [(kind, *(f"{each[kind]:.4f}" for each in costs)) for kind in costs[0]]
     rows.append(("**together**", *(f"**{sum(each.values()):.2f}**" for each in costs)))
+    slower = [times * _lambda_time(usage.busy_ms(2) - usage.busy_ms()) for usage, times in usages.values()]
+    rows.append(("more, if everybody answers half as fast", *(f"{each:.4f}" for each in slower)))
     table(title, ("US dollars", *usages), rows)
 
 
@@ -394,6 +401,7 @@ def main() -> None:
             ("each other metric of a route, if written in every hour", f"{prices.METRIC_MONTH:.2f}"),
         ],
     )
+    print(f"\nA second of cold start in every load adds {LOADS * _lambda_time(1000):.4f} dollars to {LOADS:,} loads.")
     print(f"\nCounted in {time.perf_counter() - began:.0f} s.")
 
 
