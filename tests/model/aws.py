@@ -16,6 +16,7 @@ from typing import Any
 import boto3
 from botocore.exceptions import ClientError
 from moto.core.exceptions import JsonRESTError
+from moto.core.model_instances import reset_model_data
 from moto.core.models import DEFAULT_ACCOUNT_ID
 from moto.dynamodb.models import dynamodb_backends
 from moto.dynamodb.responses import DynamoHandler
@@ -52,6 +53,7 @@ class DynamoDB:
 
     def __init__(self, world: World) -> None:
         dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
+        reset_model_data()  # moto keeps every item there ever was, for a page of its server
         self._world = world
         self._written: dict[tuple[str, str], int] = {}
         self.exceptions = _exceptions()

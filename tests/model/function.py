@@ -168,6 +168,14 @@ class Function:
         self.service.start(event, delay)
         return sent
 
+    def backlog(self, sent: Sent, count: int) -> None:
+        """Let an upload have been made that many times more, and recorded, while nobody led its lane."""
+        self.world.latencies_ms = (1,)  # thousands of calls
+        self.world.watch = lambda _: None
+        for number in range(count):
+            upload = replace(sent.upload, version_id=f"backlog {number}", sequencer=f"{number:016X}")
+            self.ledger.record(upload, sent.route, self.world.now)
+
     def foreign_run(self, integration: str) -> None:
         """Somebody else runs an integration, unless it runs already."""
         self._shared.add(self.ids[integration])

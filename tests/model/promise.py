@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from aws_durable_execution_sdk_python.lambda_service import OperationAction
 from msgspec import Struct
 
 from anaplan_autoload.ledger import _decode
@@ -224,5 +225,6 @@ def _beyond_limits(function: Function) -> Iterator[str]:
     if (largest := max(function.service.sizes)) > MOST_BYTES:
         yield f"a checkpoint of {largest} bytes"
     for execution in function.service.executions.values():
-        if len(execution.updates) > 2 * MOST_OPERATIONS:
-            yield f"{len(execution.updates)} updates in {execution.durable_execution_arn}"
+        again = sum(update.action is OperationAction.RETRY for update in execution.updates)
+        if (operations := len(execution.operations) + again) > MOST_OPERATIONS:
+            yield f"{operations} operations in {execution.durable_execution_arn}"

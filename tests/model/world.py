@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 EPOCH_MS = 1_795_000_000_000
 """When every history begins: 2026-11-18."""
-LATENCIES_MS = (3, 10, 40, 150, 700)
+LATENCIES_MS: tuple[int, ...] = (3, 10, 40, 150, 700)
 ENDLESS = 100_000
 """Effects after which a thread is taken to run for ever."""
 
@@ -133,6 +133,8 @@ class World:
     """The clock, and whose turn it is."""
 
     def __init__(self, seed: int) -> None:
+        self.latencies_ms = LATENCIES_MS
+        """How long an effect may take, each as likely."""
         self.now = EPOCH_MS
         self.troubles = Planned()
         self.current: Task | None = None
@@ -195,7 +197,7 @@ class World:
         task = self.current
         if task is None:
             return perform()
-        self._pause(task, self._random.choice(LATENCIES_MS))
+        self._pause(task, self._random.choice(self.latencies_ms))
         trouble = self.troubles.take(name)
         task.effects += 1
         if task.effects > ENDLESS:

@@ -89,6 +89,10 @@ ANSWERS = [
 ]
 
 
+NIGHTLY = settings().max_examples > 1_000
+"""Sizes grow with the number of examples."""
+
+
 class CalmHistories(RuleBasedStateMachine):
     """Users upload, and nothing goes wrong."""
 
@@ -238,13 +242,14 @@ HISTORIES = [
     _two_integrations_that_share_a_lane,
     _a_secret_that_is_refused,
 ]
+History = Callable[[Function], None]
 ONE_TROUBLE = st.one_of(
     st.builds(Trouble, st.just("crash"), WHEN, skip=st.integers(0, 160), for_good=st.booleans(), seconds=LATE),
     st.builds(Trouble, st.just("stall"), WHEN, skip=st.integers(0, 160), seconds=st.sampled_from([45, 200])),
 )
 
 
-def _hold(history: Callable[[Function], None], trouble: Trouble, seed: int) -> None:
+def hold(history: History, trouble: Trouble, seed: int) -> None:
     """Let a history happen with one trouble in it, and look at what is left."""
     with tempfile.TemporaryDirectory() as directory:
         function = Function(Path(directory), world_seed=seed)
@@ -261,10 +266,8 @@ def _hold(history: Callable[[Function], None], trouble: Trouble, seed: int) -> N
 @pytest.mark.parametrize("history", HISTORIES)
 @given(trouble=ONE_TROUBLE, seed=st.integers(0, 3))
 @settings(max_examples=max(8, settings().max_examples // 8))
-def test_the_promise_survives_a_death_between_any_two_effects(
-    history: Callable[[Function], None], trouble: Trouble, seed: int
-) -> None:
-    _hold(history, trouble, seed)
+def test_the_promise_survives_a_death_between_any_two_effects(history: History, trouble: Trouble, seed: int) -> None:
+    hold(history, trouble, seed)
 
 
 def test_the_promise_is_kept_whatever_happens() -> None:
@@ -275,3 +278,34 @@ def test_without_trouble_nothing_waits_for_a_sweep() -> None:
     run_state_machine_as_test(
         CalmHistories, settings=settings(max_examples=settings().max_examples // 4, stateful_step_count=6)
     )
+
+
+@pytest.mark.timeout(900)
+def test_a_backlog_of_thousands_keeps_within_the_services_limits(tmp_path: Path) -> None:
+    function = Function(tmp_path)
+    function.backlog(function.upload("accounts", "a.csv", delay=1), 10_000 if NIGHTLY else 1_200)
+
+    promise.come_to_rest(function)
+
+    promise.check(function)
+    assert len(function.posts) == 1
+    assert {item["state"] for item in promise.read(function).uploads.values()} == {"loaded"}
+    function.close()
+
+
+@pytest.mark.timeout(900)
+def test_a_run_of_hours_is_followed_and_handed_over_within_the_services_limits(tmp_path: Path) -> None:
+    function = Function(tmp_path)
+    function.simulator.settings.pace = Pace(0, (30 if NIGHTLY else 4) * 3600)
+    function.upload("accounts", "a.csv")
+    function.world.pass_time(60)
+    function.upload("accounts", "a.csv")
+    function.simulator.settings.pace = Pace(0, 2)
+
+    function.world.pass_time(31 * 3600 if NIGHTLY else 5 * 3600)
+
+    promise.come_to_rest(function)
+    promise.check(function)
+    assert [message.outcome for message in function.topic.messages] == ["overdue", "loaded", "loaded"]
+    assert len(function.posts) == 2
+    function.close()
