@@ -42,7 +42,7 @@ check: .venv/.ready .venv-sam/.ready .venv-checkov/.ready ## Format, lint, types
 
 .PHONY: audit
 audit: .venv-audit/.ready ## Ask the registry for known weaknesses of what the function packs (needs the network)
-	.venv-audit/bin/pip-audit --requirement src/requirements.txt --require-hashes --disable-pip
+	.venv-audit/bin/pip-audit --strict --requirement src/requirements.txt --require-hashes --disable-pip
 
 .PHONY: build
 build: .venv/.ready .venv-sam/.ready ## Build the function's package in .aws-sam/build, as `sam deploy` sends it
