@@ -162,9 +162,13 @@ class Storm:
         return quiet and not self._ledger.pending() and not stack.dead_letters()
 
     def _unrest(self) -> str:
-        lanes = [pending.lane for pending in self._ledger.pending()]
-        running = [one.input_payload for one in self._stack.executions.all() if not one.ended]
-        return f"lanes with something to do: {lanes}; executions: {running}; {len(self._stack.dead_letters())} dead"
+        states = Counter(known.state if known else "not recorded" for known in map(self._known, self._made))
+        uploads = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+        lanes = ", ".join(pending.lane for pending in self._ledger.pending()) or "none"
+        return (
+            f"uploads: {uploads}; lanes with something to do: {lanes}; "
+            f"executions that go on: {self._stack.executions.running}"
+        )
 
     def _redrive(self) -> int:
         """Send the function what its executions died of, as an operator would; returns how many events that were."""
