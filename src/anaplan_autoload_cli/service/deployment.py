@@ -53,7 +53,7 @@ def function(site: Site) -> Iterator[Finding]:
 def notifications(site: Site) -> Iterator[Finding]:
     """The inbox tells the alias of what is created in it."""
     inbox = site.need("inbox")
-    told: Any = site.cli.aws.client("s3").get_bucket_notification_configuration(Bucket=inbox)
+    told: Any = site.s3.get_bucket_notification_configuration(Bucket=inbox)
     ours = [
         each for each in told.get("LambdaFunctionConfigurations", []) if each["LambdaFunctionArn"] == site.alias.arn
     ]
@@ -106,7 +106,7 @@ def _policy(site: Site) -> list[Any]:
     """The statements of the alias's policy; none where it has no policy."""
     alias = site.alias
     try:
-        answer = site.cli.aws.client("lambda").get_policy(FunctionName=alias.function, Qualifier=alias.name)
+        answer = site.lambda_.get_policy(FunctionName=alias.function, Qualifier=alias.name)
     except ClientError as error:
         if error.response.get("Error", {}).get("Code") == "ResourceNotFoundException":
             return []
@@ -134,7 +134,7 @@ def existing_buckets(site: Site) -> Iterator[Finding]:
     for bucket in site.buckets:
         if bucket == site.cli.settings.get("inbox"):
             continue
-        told: Any = site.cli.aws.client("s3").get_bucket_notification_configuration(Bucket=bucket)
+        told: Any = site.s3.get_bucket_notification_configuration(Bucket=bucket)
         about = f"bucket {bucket}"
         if "EventBridgeConfiguration" not in told:
             yield failed(
@@ -173,9 +173,8 @@ def _rules(site: Site, bucket: str) -> list[str]:
 
 
 def _rules_of_alias(site: Site) -> list[tuple[str, Any]]:
-    client = site.cli.aws.client("events")
-    names = client.list_rule_names_by_target(TargetArn=site.alias.arn)["RuleNames"]
-    rules: list[tuple[str, Any]] = [(name, client.describe_rule(Name=name)) for name in names]
+    names = site.eventbridge.list_rule_names_by_target(TargetArn=site.alias.arn)["RuleNames"]
+    rules: list[tuple[str, Any]] = [(name, site.eventbridge.describe_rule(Name=name)) for name in names]
     return [(name, rule) for name, rule in rules if rule.get("State", "ENABLED").startswith("ENABLED")]
 
 
@@ -196,7 +195,7 @@ def versioning(site: Site) -> Iterator[Finding]:
     """Buckets of `load = "each"` keep versions, so that exactly what was uploaded is loaded."""
     needed = {route.bucket or site.need("inbox") for route in site.routes or () if route.load == "each"}
     for bucket in sorted(needed):
-        state = site.cli.aws.client("s3").get_bucket_versioning(Bucket=bucket).get("Status")
+        state = site.s3.get_bucket_versioning(Bucket=bucket).get("Status")
         if state == "Enabled":
             yield ok("versions", f"{bucket} keeps versions")
         else:
@@ -251,7 +250,7 @@ def reports(site: Site) -> Iterator[Finding]:
             "reports", "rejected rows are not kept, and Anaplan forgets them after two days", "Name a reports bucket."
         )
         return
-    site.cli.aws.client("s3").head_bucket(Bucket=bucket)
+    site.s3.head_bucket(Bucket=bucket)
     yield ok("reports", f"{bucket} is there")
 
 

@@ -81,10 +81,12 @@ def check_route(route: Route, tenant: Tenant, buckets: Sequence[str]) -> Iterato
             f"See: anaplan-autoload {what}s list",
         )
         return
-    if route.flow and len(ids) < STEPS_OF_A_FLOW:
-        yield failed(about, f"flow {route.flow} has fewer than two steps", "Enable at least two: CloudWorks asks it.")
     findings = [finding for each in integrations for finding in _check_connections(about, each, tenant)]
     findings += _check_sources(route, about, [each for one in integrations for each in _sources(one, tenant)], buckets)
+    if route.flow and len(ids) < STEPS_OF_A_FLOW:
+        findings.append(
+            failed(about, f"flow {route.flow} has fewer than two steps", "Add steps: CloudWorks asks for two.")
+        )
     yield from findings or [ok(about, f"runs {_names(integrations)}, which reads {_what_is_brought(route)}")]
 
 

@@ -15,6 +15,10 @@ from anaplan_autoload_cli.service.routes import upload_buckets
 from anaplan_autoload_cli.workspace import Workspace
 
 if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+
     from anaplan_autoload.ledger import Ledger
     from anaplan_autoload.routes import Routes
     from anaplan_autoload_cli.context import Cli
@@ -56,10 +60,25 @@ class Site:
         return self.cli.settings.require(name)
 
     @cached_property
+    def s3(self) -> S3Client:
+        """S3, as this user sees it."""
+        return self.cli.aws.client("s3")
+
+    @cached_property
+    def eventbridge(self) -> EventBridgeClient:
+        """EventBridge, as this user sees it."""
+        return self.cli.aws.client("events")
+
+    @cached_property
+    def lambda_(self) -> LambdaClient:
+        """Lambda, as this user sees it."""
+        return self.cli.aws.client("lambda")
+
+    @cached_property
     def alias(self) -> Alias:
         """The function's alias."""
         arn = self.need("function")
-        found: Any = self.cli.aws.client("lambda").get_function_configuration(FunctionName=arn)
+        found: Any = self.lambda_.get_function_configuration(FunctionName=arn)
         return Alias(
             arn=arn,
             state=found.get("State", "Active"),

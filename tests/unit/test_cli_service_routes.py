@@ -1,0 +1,213 @@
+"""`routes check` and `routes match`: the routes file against itself and against Anaplan."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from local.cloudworks.shapes import Step
+from local.cloudworks.tenant import Flow
+from tests.cli_tenant import BUCKET, Tenant, empty_tenant
+
+ACCOUNTS = """
+[[route]]
+name = "accounts"
+prefix = "incoming/accounts/"
+suffix = ".csv"
+integration = "{id}"
+"""
+EACH = ACCOUNTS + 'load = "each"\nstage_to = "source/Accounts.csv"\n'
+
+
+@pytest.fixture
+def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+    monkeypatch.chdir(tmp_path)
+    with empty_tenant() as made:
+        made.environment |= {"INBOX_BUCKET": BUCKET, "COLUMNS": "200", "NO_COLOR": "1"}
+        made.connect()
+        yield made
+
+
+def check(tenant: Tenant, routes: str) -> list[tuple[str, str, str]]:
+    """What `routes check --online` finds: status, about, what."""
+    Path("routes.toml").write_text(routes)
+    found = tenant.run("routes", "check", "--online", "--json").json
+    assert all(each["remedy"] for each in found if each["status"] in ("failed", "warning"))
+    return [(each["status"], each["about"], each["what"]) for each in found]
+
+
+def test_a_sound_file_is_called_so_without_asking_anybody(tenant: Tenant) -> None:
+    Path("routes.toml").write_text(ACCOUNTS.format(id="a" * 32))
+    asked = len(tenant.simulator.requests)
+
+    said = tenant.run("routes", "check", "--json")
+
+    assert said.code == 0 and [each["status"] for each in said.json] == ["ok"]
+    assert len(tenant.simulator.requests) == asked
+
+
+def test_every_mistake_is_listed_with_its_remedy(tenant: Tenant) -> None:
+    Path("routes.toml").write_text('[[route]]\nname = "a b"\nprefx = "x"\nintegration = "y"\n')
+
+    said = tenant.run("routes", "check", "--json")
+
+    assert said.code == 1
+    found = {each["what"]: each["remedy"] for each in said.json}
+    assert found['route "a b": unknown key "prefx"'] == 'Did you mean "prefix"?'
+    assert len(found) == 4
+
+
+def test_without_a_routes_file_it_is_said_where_one_is_looked_for(tenant: Tenant) -> None:
+    said = tenant.run("routes", "check")
+
+    assert said.code == 1 and "src/routes.toml" in said.err and "--file" in said.err
+
+
+def test_a_file_may_be_named_and_the_usual_place_is_found(tenant: Tenant) -> None:
+    Path("src").mkdir()
+    Path("src/routes.toml").write_text(ACCOUNTS.format(id="a" * 32))
+    Path("other.toml").write_text(ACCOUNTS.format(id="a" * 32).replace("accounts", "others"))
+
+    assert "accounts" in tenant.run("routes", "check").out
+    assert "others" in tenant.run("routes", "check", "--file", "other.toml").out
+
+
+def test_a_route_whose_integration_reads_what_it_brings_is_well(tenant: Tenant) -> None:
+    integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
+
+    assert {status for status, _, _ in check(tenant, ACCOUNTS.format(id=integration))} == {"ok"}
+
+
+def test_with_each_the_source_file_must_be_stage_to(tenant: Tenant) -> None:
+    wrong = tenant.integrate("Wrong", "incoming/accounts/Accounts.csv", 1)
+    right = tenant.integrate("Right", "source/Accounts.csv", 2)
+
+    assert ("failed", "route accounts") in [each[:2] for each in check(tenant, EACH.format(id=wrong))]
+    assert {status for status, _, _ in check(tenant, EACH.format(id=right))} == {"ok"}
+
+
+def test_a_source_file_outside_the_route_is_found(tenant: Tenant) -> None:
+    integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.txt")
+
+    [failed] = [each for each in check(tenant, ACCOUNTS.format(id=integration)) if each[0] == "failed"]
+
+    assert '"incoming/accounts/Accounts.txt"' in failed[2]
+
+
+def test_an_integration_that_is_not_there_is_found(tenant: Tenant) -> None:
+    [failed] = [each for each in check(tenant, ACCOUNTS.format(id="a" * 32)) if each[0] == "failed"]
+
+    assert "not there or not visible" in failed[2]
+
+
+def test_a_connection_to_another_bucket_is_found(tenant: Tenant) -> None:
+    integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
+    tenant.environment["INBOX_BUCKET"] = "inbox"
+
+    [failed] = [each for each in check(tenant, ACCOUNTS.format(id=integration)) if each[0] == "failed"]
+
+    assert BUCKET in failed[2] and "inbox" in failed[2]
+
+
+def test_buckets_that_are_not_known_are_not_compared_and_it_is_said(tenant: Tenant) -> None:
+    integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
+    del tenant.environment["INBOX_BUCKET"]
+
+    assert [each[0] for each in check(tenant, ACCOUNTS.format(id=integration))] == ["ok", "skipped", "ok"]
+
+
+def test_a_connection_that_does_not_work_is_found(tenant: Tenant) -> None:
+    integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
+    [connection] = tenant.simulator.tenant.connections.values()
+    tenant.simulator.add_connection(replace(connection, error_code=1))
+
+    [failed] = [each for each in check(tenant, ACCOUNTS.format(id=integration)) if each[0] == "failed"]
+
+    assert BUCKET in failed[2] and "does not work" in failed[2]
+
+
+@pytest.mark.parametrize("folder", ["incoming/accounts/", "incoming/accounts/out/", "incoming/", ""])
+def test_an_export_under_a_route_is_found(tenant: Tenant, folder: str) -> None:
+    integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
+    export(tenant, folder or "/")
+
+    [failed] = [each for each in check(tenant, ACCOUNTS.format(id=integration)) if each[0] == "failed"]
+
+    assert failed[1] == "exports" and "'Out'" in failed[2]
+
+
+def test_an_export_elsewhere_is_well(tenant: Tenant) -> None:
+    integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
+    export(tenant, "exports/")
+
+    assert {status for status, _, _ in check(tenant, ACCOUNTS.format(id=integration))} == {"ok"}
+
+
+@pytest.mark.parametrize(
+    ("files", "status"),
+    [
+        (("incoming/accounts/One.csv", "elsewhere/Two.csv"), "ok"),
+        (("elsewhere/One.csv", "elsewhere/Two.csv"), "failed"),
+        (("incoming/accounts/One.csv",), "failed"),
+    ],
+)
+def test_a_flow_has_two_steps_and_one_of_them_reads_what_the_route_brings(
+    tenant: Tenant, files: tuple[str, ...], status: str
+) -> None:
+    integrations = [tenant.integrate(file, file, number) for number, file in enumerate(files, start=1)]
+    flow = add_flow(tenant, integrations)
+
+    found = check(tenant, ACCOUNTS.replace("integration", "flow").format(id=flow))
+
+    assert [each[0] for each in found if each[1] == "route accounts"] == [status]
+
+
+def test_a_match_is_explained_with_the_routes_that_nearly_matched(tenant: Tenant) -> None:
+    closer = ACCOUNTS.format(id="a" * 32) + ACCOUNTS.format(id="b" * 32).replace('"accounts"', '"all"').replace(
+        "incoming/accounts/", "incoming/"
+    )
+    Path("routes.toml").write_text(closer)
+
+    found = tenant.run("routes", "match", f"s3://{BUCKET}/incoming/accounts/2026.csv", "--json").json
+
+    assert (found["route"], found["integration"], found["load"]) == ("accounts", "a" * 32, "latest")
+    assert [miss["route"] for miss in found["near_misses"]] == ["all"]
+
+
+def test_no_match_says_why(tenant: Tenant) -> None:
+    Path("routes.toml").write_text(ACCOUNTS.format(id="a" * 32))
+
+    said = tenant.run("routes", "match", f"s3://{BUCKET}/Incoming/accounts/2026.csv")
+
+    assert said.code == 0
+    assert "no route matches" in said.out and "upper and lower case" in said.out
+
+
+def add_flow(tenant: Tenant, integrations: list[str]) -> str:
+    flow = Flow(
+        id=tenant.simulator.new_id(),
+        name="Flow",
+        created_by="Ada Builder",
+        modified_by="Ada Builder",
+        owner_role="Restricted Integration User",
+        created_at=0.0,
+        modified_at=0.0,
+        version="2.0",
+        nux_visible=False,
+        steps=tuple(
+            Step(type="Integration", referrer=each, is_skipped=False, exception_behavior=()) for each in integrations
+        ),
+    )
+    tenant.simulator.tenant.flows[flow.id] = flow
+    return flow.id
+
+
+def export(tenant: Tenant, folder: str) -> None:
+    made = tenant.run(
+        *("integrations", "create", "--name", "Out", "--export", "--connection", BUCKET),
+        *("--folder", folder, "--action", "116000000001", "--json"),
+    )
+    assert made.code == 0, made.err
