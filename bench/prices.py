@@ -1,8 +1,8 @@
 """What AWS charges in us-east-1, in US dollars, without free tiers and discounts.
 
-List prices as AWS published them in 2026, noted in November 2026; each service has them at
-aws.amazon.com/<service>/pricing. Other regions differ. Look them up again before you rely on a sum: this is the one
-place to change.
+List prices, noted in November 2026; each service has them at aws.amazon.com/<service>/pricing. Those of durable
+functions and DynamoDB were looked up in sources of that year; the others have stood for years and were not looked up
+again. Other regions differ. Check them before you rely on a sum: this is the one place to change.
 """
 
 from __future__ import annotations
