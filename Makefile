@@ -48,6 +48,10 @@ audit: .venv-audit/.ready ## Ask the registry for known weaknesses of what the f
 build: .venv/.ready .venv-sam/.ready ## Build the function's package in .aws-sam/build, as `sam deploy` sends it
 	PYTHON="$(abspath $(BIN)/python)" .venv-sam/bin/sam build
 
+.PHONY: bench
+bench: .venv/.ready ## Print the figures that docs/benchmarks.md quotes (some minutes)
+	@for name in notice cold_start cli_start load_cost; do $(BIN)/python -m bench.$$name; done
+
 .PHONY: lock
 lock: .venv-lock/.ready ## Pin the newest releases that requirements/*.in and pyproject.toml allow
 	$(call compile,function,src/requirements.txt,--python-platform aarch64-manylinux_2_28 --python-version 3.13)

@@ -90,9 +90,9 @@ class Execution:
         """Load what was uploaded: lead its lane, or leave it to whoever does."""
         me = self.context.execution_context.durable_execution_arn
         admitted = self.step(admission.admit, me, event)
-        state: State = admitted.state
-        if admitted.lane is not None and admitted.claim is not None:
-            state = self.lead(Lease(admitted.lane, me, admitted.since), admitted.claim)
+        if admitted.lane is None or admitted.claim is None:
+            return {"state": admitted.state, "uploads": msgspec.to_builtins(admitted.uploads)}
+        state = self.lead(Lease(admitted.lane, me, admitted.since), admitted.claim)
         uploads = self.step(admission.show_uploads, admitted.recorded) if admitted.recorded else ()
         return {"state": state, "uploads": msgspec.to_builtins(uploads)}
 

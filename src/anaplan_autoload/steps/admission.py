@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
-import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from anaplan_autoload import protocol
 from anaplan_autoload.events import Drain, Load, Upload
@@ -18,18 +18,30 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
 
     from anaplan_autoload.events import Uploads
+    from anaplan_autoload.ledger import UploadRecord
     from anaplan_autoload.services import Services
 
 SHOWN_UPLOADS = 50
 """How many of the event's uploads an execution's result lists."""
 
 
+class Shown(Struct, frozen=True):
+    """An upload in an execution's result."""
+
+    bucket: str
+    key: str
+    state: str
+    run_id: str | None
+
+
 class Admission(Struct, frozen=True):
     """Whether this execution leads, and what it found to do."""
 
     state: State
+    uploads: tuple[Shown, ...] = ()
+    """The event's uploads as they are now, the first fifty."""
     recorded: tuple[tuple[str, str], ...] = ()
-    """Lane and id of the event's uploads, the first fifty."""
+    """Their lanes and ids."""
     lane: str | None = None
     since: int = 0
     """Epoch ms."""
@@ -43,10 +55,11 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     """
     now = services.clock()
     if isinstance(event, Drain):
-        return _lead(services, event.lane, me, now, ())
+        return _lead(services, Admission("left", lane=event.lane, since=now), me)
     uploads = (_requested(services, event),) if isinstance(event, Load) else event.uploads
     lanes: dict[str, None] = {}
     recorded: list[tuple[str, str]] = []
+    shown: list[Shown] = []
     unrouted = 0
     for upload in uploads:
         if services.routes.is_staged(upload.bucket, upload.key):
@@ -55,6 +68,9 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
             new = services.ledger.record(upload, route, now)
             lanes[route.lane_id] = None
             recorded.append((route.lane_id, upload.id))
+            if len(shown) < SHOWN_UPLOADS:
+                known = None if new else services.ledger.upload(route.lane_id, upload.id)
+                shown.append(_shown(known) if known else Shown(upload.bucket, upload.key, "waiting", None))
             step.logger.info(
                 "Recorded an upload" if new else "Known already",
                 extra={"bucket": upload.bucket, "key": upload.key, "route": route.name, "upload_id": upload.id},
@@ -73,15 +89,17 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     first, *others = lanes
     for lane in others:
         services.send({"drain": lane})
-    return _lead(services, first, me, now, tuple(recorded[:SHOWN_UPLOADS]))
+    admitted = Admission("left", tuple(shown), tuple(recorded[:SHOWN_UPLOADS]), first, now)
+    return _lead(services, admitted, me)
 
 
-def _lead(services: Services, lane: str, me: str, now: int, recorded: tuple[tuple[str, str], ...]) -> Admission:
+def _lead(services: Services, admitted: Admission, me: str) -> Admission:
+    lane, now = admitted.lane or "", admitted.since
     taken = services.ledger.acquire(lane, me, now)
     if isinstance(taken, NotTaken):
-        return Admission("held" if taken.reason == "held" else "left", recorded, lane)
-    lease = Lease(lane, me, now)
-    return Admission("led", recorded, lane, now, _look_for_work(services, lease, taken.lane, now))
+        return replace(admitted, state="held" if taken.reason == "held" else "left")
+    work = _look_for_work(services, Lease(lane, me, now), taken.lane, now)
+    return replace(admitted, state="led", claim=work)
 
 
 def _requested(services: Services, load: Load) -> Upload:
@@ -157,22 +175,17 @@ def _look_for_work(services: Services, lease: Lease, lane: Lane, now: int) -> Cl
 def _resume(services: Services, lease: Lease, lane: Lane, batch: Batch, now: int) -> Claim:
     """Go on with a batch that a leader left open; a leader that died over it, and not we, counts as an attempt."""
     if lane.holder not in (None, lease.holder):
-        batch = msgspec.structs.replace(batch, attempts=batch.attempts + 1)
+        batch = replace(batch, attempts=batch.attempts + 1)
         if services.ledger.renew(lease, now, batch) is None:
             return Stop("left", LOST)
     return Take(batch)
 
 
-class Shown(Struct, frozen=True):
-    """An upload in an execution's result."""
-
-    bucket: str
-    key: str
-    state: str
-    run_id: str | None
-
-
 def show_uploads(_step: StepContext, services: Services, recorded: tuple[tuple[str, str], ...]) -> tuple[Shown, ...]:
     """What has become of the event's uploads, given by lane and id."""
     found = (services.ledger.upload(lane, upload_id) for lane, upload_id in recorded)
-    return tuple(Shown(each.upload.bucket, each.upload.key, each.state, each.run_id) for each in found if each)
+    return tuple(_shown(each) for each in found if each)
+
+
+def _shown(known: UploadRecord) -> Shown:
+    return Shown(known.upload.bucket, known.upload.key, known.state, known.run_id)
