@@ -322,7 +322,7 @@ def _broken_routes(deployed: Deployed) -> None:
         (_wrong_password, "log-in", "failed", "FAILURE_BAD_CREDENTIAL"),
         (_no_role, "roles", "failed", "sees no integration"),
         (_unconfirmed, "topic", "warning", "nobody is subscribed"),
-        (_dead_letter, "dead letters", "failed", "1 events wait"),
+        (_dead_letter, "dead letters", "failed", "about 1 event whose"),
         (_no_dead_letters_kept, "dead letters", "failed", "are lost"),
         (_not_durable, "function", "failed", "not durable"),
         (_other_table, "function", "warning", "LEDGER_TABLE old"),

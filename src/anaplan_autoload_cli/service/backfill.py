@@ -10,6 +10,7 @@ import typer
 from anaplan_autoload.events import Upload
 from anaplan_autoload.ledger import UPLOAD_DAYS
 from anaplan_autoload.protocol import iso
+from anaplan_autoload.services import wall_clock
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.history import moment
 from anaplan_autoload_cli.output import Column, CommandFailed
@@ -20,9 +21,9 @@ from anaplan_autoload_cli.service.places import (
     read_routes,
     the_function,
     the_ledger,
-    wall_clock,
 )
 from anaplan_autoload_cli.service.sending import chosen, reload, send
+from anaplan_autoload_cli.service.times import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -78,12 +79,12 @@ def backfill(
         ]
         known = [record.upload for record in ledger.uploads_in(found.lane_id)]
         unknown = chosen(without_known(lying, known), found)
-    cli.out.hint(f"{len(lying)} uploads lie there since {iso(oldest)}; {len(unknown)} are to be loaded.")
+    cli.out.hint(f"Since {iso(oldest)}: {count(len(lying), 'upload')} there, {len(unknown)} to be loaded.")
     if dry_run:
         cli.out.rows([_record(upload) for upload in unknown], _COLUMNS, nothing="Nothing is to be loaded.")
         return
     if len(unknown) > 1:
-        cli.out.confirm(f"Load {len(unknown)} files by route {found.name}?")
+        cli.out.confirm(f"Load {count(len(unknown), 'file')} by route {found.name}?")
     send(cli.out, ledger, the_function(cli), [reload(each, found, request_of(each)) for each in unknown])
 
 

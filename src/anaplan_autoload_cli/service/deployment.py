@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, warning
+from anaplan_autoload_cli.service.times import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -61,7 +62,7 @@ def notifications(site: Site) -> Iterator[Finding]:
     if not creations and "EventBridgeConfiguration" in told and _rules(site, inbox):
         yield ok("inbox", f"{inbox} tells EventBridge of uploads, and a rule of it the function")
     elif not creations:
-        yield failed("inbox", f"{inbox} does not tell {site.alias.arn} of uploads", REDEPLOY)
+        yield failed("inbox", f"{inbox} does not tell the function's alias of uploads", REDEPLOY)
     elif missed := _filtered_out(site, creations):
         yield failed(
             "inbox",
@@ -99,7 +100,7 @@ def permission(site: Site) -> Iterator[Finding]:
     ):
         yield ok("permission", f"S3 may invoke the function for {inbox}")
     else:
-        yield failed("permission", f"S3 may not invoke {site.alias.arn} for {inbox}", REDEPLOY)
+        yield failed("permission", f"S3 may not invoke the function's alias for {inbox}", REDEPLOY)
 
 
 def _policy(site: Site) -> list[Any]:
@@ -233,13 +234,13 @@ def topic(site: Site) -> Iterator[Finding]:
     if pending:
         yield warning(
             "topic",
-            f"{len(pending)} of {len(found)} subscriptions are not confirmed",
+            f"{len(pending)} of {count(len(found), 'subscription')} not confirmed",
             "Whoever they belong to must follow the link in the e-mail that SNS sent; look among the junk.",
         )
     if not found:
         yield warning("topic", "nobody is subscribed: nobody hears of a failed load", f"Subscribe somebody to {arn}.")
     elif len(pending) < len(found):
-        yield ok("topic", f"{len(found) - len(pending)} subscriptions are confirmed")
+        yield ok("topic", f"{count(len(found) - len(pending), 'confirmed subscription')}")
 
 
 def reports(site: Site) -> Iterator[Finding]:
@@ -259,13 +260,13 @@ def dead_letters(site: Site) -> Iterator[Finding]:
     queue = site.need("queue")
     asked: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "QueueArn"]
     found: Any = site.cli.aws.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=asked)["Attributes"]
-    count = int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesNotVisible"])
+    waiting = int(found["ApproximateNumberOfMessages"]) + int(found["ApproximateNumberOfMessagesNotVisible"])
     if site.alias.dead_letters != found["QueueArn"]:
         yield failed("dead letters", "events of failed executions do not go to this queue and are lost", REDEPLOY)
-    if count:
+    if waiting:
         yield failed(
             "dead letters",
-            f"about {count} events wait whose executions failed",
+            f"about {count(waiting, 'event')} whose executions failed",
             "See why and send them again: anaplan-autoload redrive.",
         )
     elif site.alias.dead_letters == found["QueueArn"]:

@@ -11,17 +11,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from anaplan_autoload.cloudworks import NOTHING_VISIBLE, CloudWorksError
 from anaplan_autoload.credentials import LoginRefused, SecretInvalid, decode_secret
 from anaplan_autoload.runs import epoch_ms
+from anaplan_autoload.services import wall_clock
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service import deployment
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, skipped, warning
 from anaplan_autoload_cli.service.lanes import known_lanes
 from anaplan_autoload_cli.service.online import check_exports, check_route
-from anaplan_autoload_cli.service.places import RoutesFile, routes_path, wall_clock
+from anaplan_autoload_cli.service.places import RoutesFile, routes_path
 from anaplan_autoload_cli.service.routes import offline, reports_of
 from anaplan_autoload_cli.service.site import Site
 from anaplan_autoload_cli.service.status import lane_status
-from anaplan_autoload_cli.service.times import length
+from anaplan_autoload_cli.service.times import count, length
 
 if TYPE_CHECKING:
     from anaplan_autoload_cli.service.status import LaneStatus
@@ -108,7 +109,9 @@ def log_in(site: Site) -> Iterator[Finding]:
         return
     yield ok("log-in", "Anaplan takes it")
     if integrations:
-        yield ok("roles", f"the user sees {len(integrations)} integrations and {len(connections)} connections")
+        yield ok(
+            "roles", f"the user sees {count(len(integrations), 'integration')}, {count(len(connections), 'connection')}"
+        )
     else:
         yield failed("roles", "the user sees no integration", NOTHING_VISIBLE)
 
@@ -144,7 +147,7 @@ def lanes(site: Site) -> Iterator[Finding]:
 
 def _troubles(lane: LaneStatus, now: int) -> Iterator[Finding]:
     about = f"lane of {', '.join(lane.routes) or lane.lane}"
-    waiting = f"{lane.waiting} uploads wait"
+    waiting = f"{count(lane.waiting, 'upload')} waiting"
     age = (now - epoch_ms(lane.oldest_waiting)) / 1000 if lane.oldest_waiting else 0
     if lane.held:
         yield failed(
@@ -156,7 +159,7 @@ def _troubles(lane: LaneStatus, now: int) -> Iterator[Finding]:
     elif lane.state == "unled" and age > OLD_SECONDS:
         yield failed(
             about,
-            f"{waiting}, the oldest for {length(age)}, and nobody loads them",
+            f"{waiting}, the oldest for {length(age)}, with nobody to load them",
             "See that the sweep runs, and the function's log.",
         )
     elif age > OLD_SECONDS:

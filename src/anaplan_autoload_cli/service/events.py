@@ -13,10 +13,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from anaplan_autoload.events import Upload
 from anaplan_autoload.protocol import iso
+from anaplan_autoload.services import wall_clock
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.objects import head
-from anaplan_autoload_cli.service.places import place_of, wall_clock
+from anaplan_autoload_cli.service.places import place_of
 
 if TYPE_CHECKING:
     from anaplan_autoload_cli.context import Cli

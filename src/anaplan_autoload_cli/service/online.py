@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from anaplan_autoload.cloudworks import NotFound, Refused
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, skipped, warning
+from anaplan_autoload_cli.service.times import count
 from anaplan_autoload_cli.workspace import S3
 
 if TYPE_CHECKING:
@@ -94,10 +95,10 @@ def check_exports(routes: Routes, tenant: Tenant) -> Iterator[Finding]:
     """Whether any export lands under a route: each would trigger a load, which may export again."""
     about = "exports"
     found = False
-    count = 0
+    seen = 0
     for integration in map(tenant.integration, tenant.all_ids()):
         for folder, bucket in _targets(integration, tenant):
-            count += 1
+            seen += 1
             for route in routes:
                 if _lands_under(route, folder, bucket):
                     found = True
@@ -108,7 +109,7 @@ def check_exports(routes: Routes, tenant: Tenant) -> Iterator[Finding]:
                         "Export to a folder outside every route's prefix.",
                     )
     if not found:
-        yield ok(about, f"none of {count} exports that this user sees lands under a route")
+        yield ok(about, f"{count(seen, 'export')} can be seen, none under a route")
 
 
 def _check_connections(about: str, integration: Integration, tenant: Tenant) -> Iterator[Finding]:

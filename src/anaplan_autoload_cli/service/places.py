@@ -12,7 +12,6 @@ from msgspec import Struct
 
 from anaplan_autoload import routes
 from anaplan_autoload.ledger import Ledger
-from anaplan_autoload.services import wall_clock
 from anaplan_autoload_cli.login import LEASE_MS
 from anaplan_autoload_cli.output import CommandFailed
 
@@ -29,9 +28,6 @@ RoutesFile = Annotated[
     str | None, typer.Option("--file", help="The routes; default: src/routes.toml, else routes.toml.")
 ]
 RouteName = Annotated[str, typer.Argument(metavar="ROUTE", help="The route's name.", show_default=False)]
-
-__all__ = ["Function", "Place", "RouteName", "RoutesFile", "named", "place_of", "read_routes", "routes_path"]
-__all__ += ["the_function", "the_ledger", "wall_clock"]
 
 
 class Place(Struct, frozen=True):

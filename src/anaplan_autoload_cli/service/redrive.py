@@ -10,12 +10,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct, json
 
 from anaplan_autoload import events
-from anaplan_autoload.events import Drain, Load, Sweep, UnknownEvent, Uploads
+from anaplan_autoload.events import Drain, Load, Sweep, Uploads
 from anaplan_autoload.protocol import iso
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.places import the_function
 from anaplan_autoload_cli.service.sending import bar
+from anaplan_autoload_cli.service.times import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,7 +80,7 @@ def redrive(
             return
         if not cli.out.as_json:
             cli.out.rows(_records(letters, states), _COLUMNS)
-        cli.out.confirm(f"Send {len(sendable)} events to the function again?")
+        cli.out.confirm(f"Send {count(len(sendable), 'event')} to the function again?")
         with cli.out.progress("Sending") as progress:
             for number, each in enumerate(sendable, start=1):
                 if _is_taken(cli.out, function, each):
@@ -95,7 +96,7 @@ def redrive(
             f"{refused} of {len(sendable)} events were not taken; they are in the queue still.",
             remedy="Mend the cause, then redrive again.",
         )
-    cli.out.done(f"{len(sendable)} events were sent. See how they end: anaplan-autoload status")
+    cli.out.done(f"Sent: {count(len(sendable), 'event')}. See how they end: anaplan-autoload status")
 
 
 @contextmanager
@@ -167,10 +168,8 @@ def _is_known(letter: DeadLetter) -> bool:
 def _in_words(letter: DeadLetter) -> str:
     try:
         event = events.parse(json.decode(letter.body))
-    except UnknownEvent as error:
-        return str(error)
     except ValueError:
-        return "no JSON"
+        return "not understood"
     match event:
         case Uploads(uploads):
             places = [f"s3://{upload.bucket}/{upload.key}" for upload in uploads]

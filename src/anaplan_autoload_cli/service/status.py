@@ -13,11 +13,12 @@ from msgspec import Struct
 
 from anaplan_autoload.protocol import Outcome, iso
 from anaplan_autoload.runs import epoch_ms
+from anaplan_autoload.services import wall_clock
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.lanes import find_lane, known_lanes
-from anaplan_autoload_cli.service.places import RoutesFile, read_routes, the_ledger, wall_clock
-from anaplan_autoload_cli.service.times import length
+from anaplan_autoload_cli.service.places import RoutesFile, read_routes, the_ledger
+from anaplan_autoload_cli.service.times import count, length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -238,7 +239,7 @@ def _batch_for_people(batch: OpenBatch) -> str:
     run = f"run {batch.run_id}" if batch.run_id else "no run yet"
     attempts = f", attempt {batch.attempts}" if batch.attempts > 1 else ""
     retries = f", retry {batch.retries}" if batch.retries else ""
-    return f"{batch.uploads} uploads by route {batch.route} since {batch.since}, {run}{attempts}{retries}"
+    return f"{count(batch.uploads, 'upload')} by route {batch.route} since {batch.since}, {run}{attempts}{retries}"
 
 
 def _age(time: str, now: int) -> str:

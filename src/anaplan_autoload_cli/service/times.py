@@ -1,4 +1,4 @@
-"""Times as people read them."""
+"""Lengths of time and numbers of things, as people read them."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def length(seconds: float) -> str:
             rest = whole % unit // part
             return f"{whole // unit}{letter} {rest}{part_letter}" if rest else f"{whole // unit}{letter}"
     return f"{whole}s"
+
+
+def count(number: int, what: str) -> str:
+    """So many of something: `1 upload`, `2 uploads`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
