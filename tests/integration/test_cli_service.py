@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import boto3
 import pytest
+from moto.s3.models import s3_backends
 
 from local.cloudworks import Fault, Pace
 from tests.autoload import BUCKET, Autoload
@@ -43,6 +45,12 @@ def refuse_a_run(autoload: Autoload) -> None:
             content_type="application/json",
         )
     )
+
+
+def backdate(key: str, hours: int) -> None:
+    """Let S3 have had an object for longer."""
+    found = s3_backends["123456789012"]["aws"].buckets[BUCKET].keys[key]
+    found.last_modified -= timedelta(hours=hours)
 
 
 # pause, resume, status
@@ -324,14 +332,17 @@ def test_a_backfill_loads_what_the_ledger_does_not_know_and_nothing_twice(autolo
 
 def test_a_backfill_of_each_loads_every_version_oldest_first(autoload: Autoload, command: Command) -> None:
     each(autoload)
-    events = [autoload.upload(f"incoming/{name}.csv", f"Code,Name\n{name},x\n") for name in "cab"]
-    etags = [event["Records"][0]["s3"]["object"]["eTag"] for event in events]
+    etags: dict[str, str] = {}
+    for age, name in enumerate("bca", start=1):
+        event = autoload.upload(f"incoming/{name}.csv", f"Code,Name\n{name},x\n")
+        etags[name] = event["Records"][0]["s3"]["object"]["eTag"]
+        backdate(f"incoming/{name}.csv", hours=age)
 
     with handling(autoload):
         asked = command.data("backfill", "accounts", "--since", "1d", "--yes")
 
-    assert len(asked) == 3 and all(each["version_id"] for each in asked)
-    assert sorted(run.source_etag or "" for run in autoload.simulator.runs) == sorted(etags)
+    assert [each["key"] for each in asked] == ["incoming/a.csv", "incoming/c.csv", "incoming/b.csv"]
+    assert [run.source_etag for run in autoload.simulator.runs] == [etags[name] for name in "acb"]
 
 
 def test_a_backfill_asks_before_it_loads(autoload: Autoload, command: Command) -> None:
