@@ -36,7 +36,7 @@ class Mutation(Struct, frozen=True):
     edits: tuple[tuple[str, str, str], ...]
     """File, the text that stands there, and the text that takes its place."""
     hunt: str = "stormy"
-    """In which histories, or the test that sees what the model cannot."""
+    """In which histories, at which crossing, or the test that sees what the model cannot."""
     harmless: str = ""
     """Why it cannot break the promise, where it cannot."""
 
@@ -80,6 +80,7 @@ MUTATIONS = (
                 "        return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=None))\n",
             ),
         ),
+        "a foreign run",
     ),
     Mutation(
         "any run is adopted, whoever started it",
@@ -94,6 +95,7 @@ MUTATIONS = (
     Mutation(
         "a run that the ledger knows is adopted",
         (("steps/starting.py", "[run for run in runs if not is_known(run, known)]", "runs"),),
+        "a run just before a lost request",
     ),
     Mutation(
         "posted_at before staging, with unknown authors",
@@ -139,6 +141,7 @@ MUTATIONS = (
     Mutation(
         "the lease is shorter than the timeout",
         (("settings.py", "lease: int = 180", "lease: int = 20"),),
+        "a stall in the midst of staging",
     ),
     Mutation(
         "the request for a run is repeated after a crash",
@@ -149,6 +152,7 @@ MUTATIONS = (
                 "self.step(starting.post, lease, batch)",
             ),
         ),
+        "a crash right after the request",
     ),
     Mutation(
         "a lost request is not looked for",
@@ -159,6 +163,7 @@ MUTATIONS = (
                 "        answer_lost = False\n",
             ),
         ),
+        "a death right after the request",
     ),
     Mutation(
         "what waits is read before it is consistent",
@@ -182,6 +187,7 @@ MUTATIONS = (
                 '        return "loaded" if self.success else "failed"\n',
             ),
         ),
+        "rows that are lost",
     ),
     Mutation(
         "finishing does not renew the lease",
@@ -189,6 +195,7 @@ MUTATIONS = (
             ("steps/finishing.py", "@leading\ndef announce(", "def announce("),
             ("steps/finishing.py", "@leading\ndef finish_uploads(", "def finish_uploads("),
         ),
+        harmless="what announcing and finishing write is conditional or idempotent, and close_batch asks for the lease",
     ),
     Mutation(
         "staging does not look at what was loaded",

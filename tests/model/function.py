@@ -113,7 +113,7 @@ class Post(Struct, frozen=True):
 class Function:
     """The deployed function, its AWS, its Anaplan and its users."""
 
-    def __init__(self, directory: Path, *, world_seed: int = 0, versioned: bool = True) -> None:
+    def __init__(self, directory: Path, *, world_seed: int = 0, versioned: bool = True, sweeping: bool = True) -> None:
         self.world = World(world_seed)
         self.bucket, self.secrets = Bucket(versioned), Secrets()
         self.topic = Topic(lambda: self.world.now)
@@ -139,13 +139,13 @@ class Function:
         self._shared: set[str] = set()
         self.breaches: list[str] = []
         """What was seen that must not be."""
-        self.sweeping = True
         self.right_password = True
         self.world.watch, self.world.error = self._watch, aws_error
         self.service = DurableService(self.world, make_handler(self._services), lambda: Sandbox(self))
         self.ledger: Ledger = Ledger(cast("DynamoDBClient", self.table), TABLE, self.settings.lease * 1000)
         self.secrets.put(_secret(PASSWORD))
-        self._schedule_sweep()
+        if sweeping:
+            self._sweep_later()
 
     def close(self) -> None:
         """Let nothing go on."""
@@ -170,7 +170,7 @@ class Function:
 
     def backlog(self, sent: Sent, count: int) -> None:
         """Let an upload have been made that many times more, and recorded, while nobody led its lane."""
-        self.world.latencies_ms = (1,)  # thousands of calls
+        self.world.latencies_ms, self.world.most_effects = (1,), 10 * count  # one call for each upload
         self.world.watch = lambda _: None
         for number in range(count):
             upload = replace(sent.upload, version_id=f"backlog {number}", sequencer=f"{number:016X}")
@@ -245,13 +245,12 @@ class Function:
         assert isinstance(services, Services)
         return services
 
-    def _schedule_sweep(self) -> None:
-        if self.sweeping:
-            self.world.in_seconds(SWEEP_SECONDS, self._sweep)
+    def _sweep_later(self) -> None:
+        self.world.in_seconds(SWEEP_SECONDS, self._sweep)
 
     def _sweep(self) -> None:
         self.sweep()
-        self._schedule_sweep()
+        self._sweep_later()
 
     def answer(self, request: Request) -> HTTPResponse:
         """Anaplan's answer; raises urllib3's error where it is lost."""
