@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 ALIAS = "arn:aws:lambda:eu-west-1:123456789012:function:autoload:live"
 
+GATHER_SECONDS = 0.3
+
 
 class Command:
     """`anaplan-autoload`, with the settings of the function's surroundings."""
@@ -58,11 +60,11 @@ class Command:
 
 @contextmanager
 def handling(autoload: Autoload) -> Iterator[None]:
-    """Let the function handle whatever it is sent meanwhile, as Lambda would; ends when all is handled."""
+    """Let the function handle whatever it is sent meanwhile, the last first, as Lambda may, to the end of it."""
     ended = Event()
 
     def handle() -> None:
-        while not ended.wait(0.05):
+        while not ended.wait(GATHER_SECONDS):
             _handle(autoload)
         _handle(autoload)
 
@@ -77,7 +79,7 @@ def handling(autoload: Autoload) -> Iterator[None]:
 
 def _handle(autoload: Autoload) -> None:
     while events := autoload.sent.take():
-        for event in events:
+        for event in reversed(events):
             with suppress(ExecutionFailed):
                 autoload.invoke(event)
 
