@@ -276,7 +276,8 @@ class Autoload:
     def _services(self) -> Services:
         if not hasattr(self, "services"):
             self.services = Services(self.settings(), clock=self.now)
-            self.services.s3.meta.events.register("before-parameter-build.s3.CopyObject", self._check_etag)
+            for copy in ("CopyObject", "UploadPartCopy"):
+                self.services.s3.meta.events.register(f"before-parameter-build.s3.{copy}", self._check_etag)
         return self.services
 
     def change(self, **settings: Any) -> None:

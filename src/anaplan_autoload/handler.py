@@ -9,6 +9,7 @@ The body is replayed from the start after every wait: outside a step there is no
 
 from __future__ import annotations
 
+import logging
 import os
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -334,6 +335,7 @@ def make_handler(services: Callable[[], Services]) -> Callable[[Any, LambdaConte
 
 @cache
 def _logger(level: str) -> Logger:
+    logging.getLogger("botocore").setLevel(logging.INFO)  # at DEBUG it logs what Secrets Manager answers
     return Logger(service="anaplan-autoload", level=level, location=None)
 
 

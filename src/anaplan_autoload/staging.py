@@ -29,7 +29,7 @@ PARTS_PER_STEP = 64
 PARALLEL = 8
 MAX_PARTS = 10_000
 
-GONE = frozenset({"NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"})
+GONE = frozenset({"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"})
 """S3 answers 405 where the version is a delete marker."""
 
 
@@ -104,6 +104,11 @@ def copy_parts(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) ->
             return replace(copy, next=last + 1)
         _complete(s3, upload, stage_to, copy)
     return None
+
+
+def abandon(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> None:
+    """Drop the parts of a copy that will not be completed: they would be paid for until someone does."""
+    s3.abort_multipart_upload(Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id)
 
 
 def _complete(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> None:

@@ -38,6 +38,23 @@ def test_a_large_object_is_staged_by_parts_and_arrives_byte_for_byte(
     assert "Uploads" not in autoload.s3.list_multipart_uploads(Bucket=BUCKET)
 
 
+def test_a_large_object_that_was_overwritten_leaves_no_parts_behind(
+    autoload: Autoload, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each(autoload)
+    monkeypatch.setattr(staging, "SINGLE_COPY_BYTES", 10)
+    autoload.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Suspended"})
+    event = autoload.upload(KEY, ACCOUNTS)
+    event["Records"][0]["s3"]["object"].pop("versionId", None)
+    autoload.upload(KEY, ACCOUNTS + "newer")
+
+    result = autoload.invoke(event)
+
+    assert result["uploads"][0]["state"] == "superseded"
+    assert autoload.runs_asked_for() == 0
+    assert "Uploads" not in autoload.s3.list_multipart_uploads(Bucket=BUCKET)
+
+
 @pytest.mark.timeout(300)
 def test_a_backlog_of_thousands_is_covered_by_one_run_in_small_checkpoints(autoload: Autoload) -> None:
     latest(autoload)

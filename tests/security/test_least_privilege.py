@@ -81,6 +81,11 @@ def copy_versions_and_objects_without(autoload: Autoload) -> None:
     event = autoload.upload("sales/b.csv", ROWS)
     event["Records"][0]["s3"]["object"].pop("versionId", None)
     autoload.invoke(event)
+    autoload.upload("sales/b.csv", ROWS + "A2,Receivables\n")
+    event["Records"][0]["s3"]["object"]["sequencer"] = "FF"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(staging, "SINGLE_COPY_BYTES", len(ROWS) - 1)
+        autoload.invoke(event)  # overwritten: its parts are dropped
 
 
 def refuse_the_log_in_and_sweep(autoload: Autoload) -> None:

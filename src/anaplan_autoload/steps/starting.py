@@ -66,7 +66,10 @@ def stage(_step: StepContext, services: Services, lease: Lease, batch: Batch) ->
 def stage_parts(_step: StepContext, services: Services, lease: Lease, batch: Batch, copy: PartedCopy) -> Staging:
     """Copy the next parts of a large upload."""
     upload, stage_to = _staged(batch)
-    return _copied(lambda: staging.copy_parts(services.s3, upload, stage_to, copy))
+    found = _copied(lambda: staging.copy_parts(services.s3, upload, stage_to, copy))
+    if isinstance(found, Superseded | NotStaged):
+        staging.abandon(services.s3, upload, stage_to, copy)
+    return found
 
 
 def _copied(copy: Callable[[], PartedCopy | None]) -> Staging:
