@@ -72,7 +72,7 @@ def backfill(
             f"The ledger remembers uploads for {UPLOAD_DAYS} days; what is older would be loaded again.",
             remedy="Begin later, or load older files one by one: anaplan-autoload load s3://….",
         )
-    place = found.bucket or bucket or cli.settings.require("inbox")
+    place = bucket or found.bucket or cli.settings.require("inbox")
     with cli.out.progress(f"Listing s3://{place}/{found.prefix}"):
         lying = [
             each for each in listed(cli.aws.client("s3"), place, found, iso(oldest)) if _is_its(routes, found, each)
