@@ -287,7 +287,7 @@ class Stack:
 
 
 def _moto(port: int) -> tuple[str, ...]:
-    return (sys.executable, "-m", "moto.server", "-H", HOST, "-p", str(port))
+    return (sys.executable, "-m", "local.moto_server", "-H", HOST, "-p", str(port))
 
 
 def _durable(port: int, lambda_url: str) -> tuple[str, ...]:
