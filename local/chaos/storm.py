@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from hashlib import md5
 from pathlib import Path
@@ -87,7 +88,7 @@ class Storm:
         self._made: list[Made] = []
         self._kills: list[float] = []
         self._until = time.time()
-        self._stops = 0
+        self._stopped: set[str] = set()
         self._events = 0
         self._late = 0
         self._redriven = 0
@@ -136,14 +137,14 @@ class Storm:
 
     def _stop(self, stop: Blow) -> None:
         """Stop an execution that leads a lane, for good: its lease has to run out."""
-        leaders = [holder for lane in sorted(set(self._lanes.values())) if (holder := self._ledger.lane(lane).holder)]
+        holders = [self._ledger.lane(lane).holder for lane in sorted(set(self._lanes.values()))]
+        leaders = [holder for holder in holders if holder is not None and holder not in self._stopped]
         if not leaders:
             return
-        try:
-            self._stack.aws.functions.stop_durable_execution(DurableExecutionArn=_picked(leaders, stop))
-        except ClientError:
-            return  # it has just ended by itself
-        self._stops += 1
+        leader = _picked(leaders, stop)
+        with suppress(ClientError):  # it has just ended by itself
+            self._stack.aws.functions.stop_durable_execution(DurableExecutionArn=leader)
+            self._stopped.add(leader)
 
     # The calm after it.
 
@@ -196,7 +197,9 @@ class Storm:
             requests=tuple(simulator.requests),
             messages=tuple(_announced(message.document) for message in self._stack.messages()),
             known=tuple(map(self._known, self._made)),
-            trouble=Trouble(self._until, tuple(self._kills), self._stops, self._events, self._late, self._redriven),
+            trouble=Trouble(
+                self._until, tuple(self._kills), len(self._stopped), self._events, self._late, self._redriven
+            ),
             executions=dict(Counter(execution.status for execution in self._stack.executions.all())),
             seconds=seconds,
         )
