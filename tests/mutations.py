@@ -222,6 +222,7 @@ MUTATIONS = (
     Mutation(
         "a refused secret is sent again",
         (("credentials.py", "            self._reject(secret.version)\n", ""),),
+        "a secret that is refused",
     ),
     Mutation(
         "a batch is started again for ever",

@@ -30,7 +30,7 @@ from local.cloudworks.times import http_date
 from local.cloudworks.web import Request
 from tests.autoload import s3_event
 from tests.model.aws import BUCKET, TABLE, Bucket, DynamoDB, EffectClient, Secrets, Topic, aws_error
-from tests.model.executions import DurableService
+from tests.model.executions import FUNCTION_TIMEOUT_MS, DurableService
 from tests.model.world import World
 
 if TYPE_CHECKING:
@@ -137,6 +137,7 @@ class Function:
         self.posts: list[Post] = []
         self.sent: list[Sent] = []
         self._shared: set[str] = set()
+        self._refused: dict[str, int] = {}
         self.breaches: list[str] = []
         """What was seen that must not be."""
         self.right_password = True
@@ -259,6 +260,8 @@ class Function:
         started = list(self.simulator._engine.runs)[before:]
         if request.method == "POST" and request.path.endswith("/run") and started:
             self._keep_post(started[0], reply.answer)
+        if request.path.endswith("/authenticate") and reply.answer is not None and reply.answer.status == 401:
+            self._watch_refusals()
         if reply.answer is None:
             raise ProtocolError("the connection was closed")
         headers = {
@@ -268,6 +271,13 @@ class Function:
         }
         body = BytesIO(reply.answer.body)
         return HTTPResponse(body, headers=headers, status=reply.answer.status, preload_content=False)
+
+    def _watch_refusals(self) -> None:
+        """Unless something went wrong in between, a secret that was refused is not sent again."""
+        version = self.secrets.get_secret_value(SecretId="anaplan")["VersionId"]
+        first = self._refused.setdefault(version, self.world.now)
+        if self.world.now - first > FUNCTION_TIMEOUT_MS and not self.world.met:
+            self.breaches.append(f"the secret was sent again after it was refused: {version}")
 
     def _keep_post(self, run_id: str, answer: Any) -> None:
         assert self.world.current is not None

@@ -140,6 +140,8 @@ class World:
         self.most_effects = MOST_EFFECTS
         self.effects: list[str] = []
         """The names of all effects so far, in order."""
+        self.met = 0
+        """How many troubles were met."""
         self.watch: Callable[[str], None] = lambda _: None
         """Is told of every effect right after it."""
         self.next_change: Callable[[], float | None] = lambda: None
@@ -227,6 +229,7 @@ class World:
             self.at(self.now, act)
 
     def _meet(self, task: Task, trouble: Trouble) -> None:
+        self.met += 1
         match trouble.kind:
             case "crash":
                 task.killed, task.for_good, task.back_in = True, trouble.for_good, trouble.seconds

@@ -264,6 +264,8 @@ def _a_request_that_is_lost_right_after_a_run(function: Function) -> None:
 
 def _an_upload_during_a_foreign_run(function: Function) -> None:
     function.simulator.settings.pace = Pace(0, 30)
+    function.upload("accounts", "a.csv")
+    function.world.pass_time(90)
     function.foreign_run("accounts")
     function.world.pass_time(2)
     function.upload("accounts", "a.csv")
@@ -296,7 +298,9 @@ def _two_integrations_that_share_a_lane(function: Function) -> None:
 
 def _a_secret_that_is_refused(function: Function) -> None:
     function.rotate_password(right=False)
-    function.upload("accounts", "a.csv")
+    for route in ("accounts", "orders", "hierarchy"):
+        function.upload(route, "a.csv")
+        function.world.pass_time(100)
 
 
 HISTORIES = [
@@ -313,13 +317,14 @@ HISTORIES = [
     _a_secret_that_is_refused,
 ]
 History = Callable[[Function], None]
-NOTHING = Trouble("stall", "after")
+NOTHING = Trouble("crash", "before", effect="nothing is called so")
 CROSSINGS: dict[str, tuple[History, Trouble]] = {
     "a crash right after the request": (_two_uploads_of_one_key, Trouble("crash", "after", "/run$", 1)),
     "a death right after the request": (_two_uploads_of_one_key, Trouble("crash", "after", "/run$", 1, for_good=True)),
     "a stall in the midst of staging": (_uploads_while_the_first_is_slow, Trouble("stall", "before", "s3", seconds=42)),
     "rows that are lost": (_a_run_that_loses_rows, NOTHING),
     "a run just before a lost request": (_a_request_that_is_lost_right_after_a_run, NOTHING),
+    "a secret that is refused": (_a_secret_that_is_refused, NOTHING),
     "a foreign run": (_an_upload_during_a_foreign_run, NOTHING),
 }
 """Where chance needs thousands of histories to find what these show at once."""
