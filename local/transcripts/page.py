@@ -6,22 +6,23 @@ In a fenced block of kind `console`, these lines mean something:
     < answer           what somebody types when the command before asks
     = 3                the exit code that it must end with, where that is not 0
     ~ words            words that must stand in what it prints
+    ! name             the stage does something before the next command
 
-A comment `<!-- do: name -->` on a line of its own makes the stage do something; what that returns takes its place.
-In commands and what belongs to them, `{name}` stands for what the stage knows under that name.
+In all of them, `{name}` stands for what the stage knows under that name. Between blocks, a comment `<!-- do: name -->`
+on a line of its own makes the stage do something too; what that returns takes its place.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
 OPENS, CLOSES = "```console", "```"
 _DIRECTION = re.compile(r"<!-- do: (\w+) -->")
-_NAME = re.compile(r"\{([a-z_]+)\}")
+NAME = re.compile(r"\{([a-z_]+)\}")
 
 
 class PageFailed(Exception):
@@ -35,6 +36,15 @@ class Command(Struct, frozen=True):
     answers: tuple[str, ...] = ()
     exit_code: int = 0
     expected: tuple[str, ...] = ()
+
+
+class Direction(Struct, frozen=True):
+    """What the stage does between two commands."""
+
+    name: str
+
+
+Happening: TypeAlias = Command | Direction
 
 
 class Ended(Struct, frozen=True):
@@ -55,44 +65,61 @@ class Stage(Protocol):
         """Run a command."""
 
     def do(self, name: str) -> str | None:
-        """Do what a comment asks for; returns what is to be read in its place, if anything."""
+        """Do what a direction asks for; returns what is to be read in its place, if anything."""
 
 
 def played(text: str, stage: Stage) -> str:
     """The page with what its commands print.
 
-    Raises `PageFailed` for a command that ends or prints otherwise than the page says.
+    Raises `PageFailed` for a command that ends or prints otherwise than the page says, and ValueError for a line in a
+    block that means nothing.
     """
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(_played(iter(text.splitlines()), stage))) + "\n"
+    return "\n".join(_played(iter(text.splitlines()), stage)) + "\n"
 
 
-def commands(block: list[str]) -> list[Command]:
-    """The commands of a block; raises ValueError for a line that is none of those above."""
-    found: list[Command] = []
+def happenings(block: list[str]) -> list[Happening]:
+    """What a block asks for, in order; raises ValueError for a line that means nothing."""
+    found: list[Happening] = []
     for line in block:
         kind, _, rest = line.partition(" ")
-        if kind == "$":
-            found.append(Command(rest))
-            continue
-        if not found or kind not in ("<", "=", "~"):
-            raise ValueError(f"{line!r} is neither a command nor about one")
-        before = found.pop()
-        answers = (*before.answers, rest) if kind == "<" else before.answers
-        expected = (*before.expected, rest) if kind == "~" else before.expected
-        found.append(Command(before.line, answers, int(rest) if kind == "=" else before.exit_code, expected))
+        match kind, found[-1:]:
+            case "$", _:
+                found.append(Command(rest))
+            case "!", _:
+                found.append(Direction(rest))
+            case "<", [Command(before, answers, exit_code, expected)]:
+                found[-1] = Command(before, (*answers, rest), exit_code, expected)
+            case "=", [Command(before, answers, _, expected)]:
+                found[-1] = Command(before, answers, int(rest), expected)
+            case "~", [Command(before, answers, exit_code, expected)]:
+                found[-1] = Command(before, answers, exit_code, (*expected, rest))
+            case _:
+                raise ValueError(f"{line!r} is neither a command nor about one")
     return found
 
 
 def _played(lines: Iterator[str], stage: Stage) -> Iterator[str]:
+    blank = False
     for line in lines:
         if direction := _DIRECTION.fullmatch(line):
-            if (told := stage.do(direction[1])) is not None:
-                yield told
+            told = stage.do(direction[1])
+            shown = [] if told is None else [told]
         elif line == OPENS:
-            block = list(iter(lambda: next(lines), CLOSES))
-            yield "\n".join([OPENS, *(_shown(command, stage) for command in commands(block)), CLOSES])
+            block = happenings(list(iter(lambda: next(lines), CLOSES)))
+            shown = [OPENS, *_happened(block, stage), CLOSES]
         else:
-            yield line
+            shown = [] if blank and not line else [line]  # a direction that shows nothing leaves no gap
+        yield from shown
+        blank = not shown[-1] if shown else blank
+
+
+def _happened(block: list[Happening], stage: Stage) -> Iterator[str]:
+    for happening in block:
+        match happening:
+            case Direction(name):
+                stage.do(name)
+            case Command():
+                yield _shown(happening, stage)
 
 
 def _shown(command: Command, stage: Stage) -> str:
@@ -112,4 +139,4 @@ def _named(text: str, stage: Stage) -> str:
             raise PageFailed(f"{text}: nothing is known under the name {match[1]}")
         return value
 
-    return _NAME.sub(known, text)
+    return NAME.sub(known, text)

@@ -58,6 +58,13 @@ load        = "each"
 stage_to    = "{stage_to}"
 """
 STAGE_TO, LOOPING = "source/Actuals.csv", "incoming/actuals/Actuals.csv"
+MENDED = {
+    "1510,Depreciation of Equipment,Balance Sheet,1000,EUR\n": "",
+    "4020,Subscriptions (renewals),Profit and Loss,4000,EUR\n": "",
+    "\n,Provisions,": "\n2600,Provisions,",
+    "\n,Insurance,": "\n6350,Insurance,",
+}
+"""What is to be replaced in `accounts_with_mistakes.csv`, and by what."""
 ACTUALS = {
     "actuals-2026-09.csv": "Code,Account,Amount\n2026-09-1010,1010,4180.00\n2026-09-4010,4010,-9120.50\n",
     "actuals-2026-10.csv": "Code,Account,Amount\n2026-10-1010,1010,3977.25\n2026-10-4010,4010,-8870.00\n",
@@ -154,6 +161,7 @@ class LaptopStage:
             self._write(name, content)
         for file in DATA.glob("*.csv"):
             shutil.copy(file, self._directory)
+        self._write("accounts_mended.csv", _mended((DATA / "accounts_with_mistakes.csv").read_text(encoding="utf-8")))
 
     def _write(self, name: str, content: str) -> Path:
         path = self._directory / name
@@ -229,3 +237,9 @@ class LaptopStage:
     def _deliver_events(self) -> None:
         self._idle()
         self._stack.notifications.travel = straight
+
+
+def _mended(content: str) -> str:
+    for mistake, correction in MENDED.items():
+        content = content.replace(mistake, correction)
+    return content

@@ -1,19 +1,25 @@
-"""The documentation says what is so: the help of the commands, the files and the anchors that it points to."""
+"""The documentation says what is so: commands, their help and their output, and where its links lead."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from anaplan_autoload_cli.app import COMMANDS
 from docs.generate import COLUMNS, PAGE, page
+from local.transcripts.page import NAME, Ended, PageFailed, played
+from local.transcripts.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+OPERATIONS, ITS_SOURCE = ROOT / "docs/operations.md", ROOT / "local/transcripts/operations.md"
 FENCED = re.compile(r"^```.*?^```", re.M | re.S)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.M)
+TYPED = re.compile(r"(?:\$ |`)anaplan-autoload ([a-z][a-z-]*)((?: [^`\n#|]*)?)")
 
 
 @pytest.fixture
@@ -53,5 +59,97 @@ def leads_somewhere(page: Path, file: str, anchor: str | None) -> bool:
 
 def anchors(text: str) -> set[str]:
     """The names that headings get: small letters, dashes for blanks, no punctuation."""
-    headings = re.findall(r"^#+ (.+)$", FENCED.sub("", text), re.M)
+    headings = HEADING.findall(FENCED.sub("", text))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_commands_that_the_docs_mention_are_there_with_their_options(path: Path) -> None:
+    sections = help_by_command()
+    assert list(unknown(path.read_text(encoding="utf-8"), sections)) == []
+
+
+def help_by_command() -> dict[str, str]:
+    """The help page's sections, by the command's words; under `` what all commands share."""
+    parts = re.split(r"^#+ (.+)$", PAGE.read_text(encoding="utf-8"), flags=re.M)
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
+def unknown(text: str, sections: dict[str, str]) -> Iterator[str]:
+    """The commands in a text that the help does not have, or not with those options."""
+    for typed in TYPED.finditer(text):
+        first, rest = typed[1], typed[2].split()
+        command = next((words for words in (f"{first} {rest[0]}" if rest else first, first) if words in sections), None)
+        known = sections.get(command or "", "") + sections["`anaplan-autoload`"]
+        if command is None or any(option not in known for option in rest if option.startswith("--")):
+            yield typed[0]
+
+
+def test_the_operations_page_was_written_from_its_source() -> None:
+    written = iter(OPERATIONS.read_text(encoding="utf-8").splitlines())
+    source = list(shown_lines(ITS_SOURCE.read_text(encoding="utf-8")))
+    missing = [line for line in source if not any(re.fullmatch(line, found) for found in written)]
+    assert missing[:1] == [], "write docs/operations.md anew with: .venv/bin/python -m local.transcripts"
+
+
+def shown_lines(source: str) -> Iterator[str]:
+    """Patterns of the lines that a source has in common with its page, in order: prose and commands."""
+    in_block = False
+    for line in source.splitlines():
+        if line.startswith("```"):
+            in_block = line == "```console"
+        if line and not line.startswith("<!-- do: ") and not (in_block and line[0] in "<=~!"):
+            yield r"\S+".join(re.escape(part) for part in NAME.split(line)[::2])
+
+
+def test_the_operations_page_says_nothing_of_the_machine_that_it_was_written_on() -> None:
+    assert re.findall(r"/(?:home|root|tmp|work|Users)/\S*", OPERATIONS.read_text(encoding="utf-8")) == []
+
+
+class Room:
+    """A stage with a shell in an empty directory, on which a bell can be rung."""
+
+    def __init__(self, directory: Path) -> None:
+        self.names = {"file": "names.txt"}
+        self._directory = directory
+        self._terminal = Terminal(directory, {"PATH": "/usr/bin:/bin"})
+
+    def run(self, line: str, answers: tuple[str, ...]) -> Ended:
+        return self._terminal.run(line, answers)
+
+    def do(self, name: str) -> str | None:
+        (self._directory / "bells.txt").write_text(f"{name}\n")
+        return "A bell rings." if name == "loud" else None
+
+
+def test_a_page_shows_its_commands_with_what_they_print(tmp_path: Path) -> None:
+    source = (
+        "# Title\n\n<!-- do: loud -->\n\nProse.\n\n<!-- do: quiet -->\n\n"
+        "```console\n$ cat bells.txt\n~ quiet\n! later\n$ cat bells.txt\n"
+        '$ read -p "Name: " name && echo $name | tee {file}\n< Ada\n$ cat nowhere\n= 1\n```\nEnd.\n'
+    )
+    assert played(source, Room(tmp_path)) == (
+        "# Title\n\nA bell rings.\n\nProse.\n\n```console\n$ cat bells.txt\nquiet\n$ cat bells.txt\nlater\n"
+        '$ read -p "Name: " name && echo $name | tee names.txt\nName: Ada\nAda\n'
+        "$ cat nowhere\ncat: nowhere: No such file or directory\n```\nEnd.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("block", "reason"),
+    [
+        ("$ exit 3", "exit code 3, not 0"),
+        ("$ echo loaded\n~ failed", "'failed' is not in what it printed"),
+        ("$ cat {nothing}", "nothing is known under the name nothing"),
+        ("$ echo done\n< y", "it did not ask for"),
+    ],
+    ids=["exit code", "output", "name", "answer"],
+)
+def test_a_page_that_its_commands_belie_is_not_written(tmp_path: Path, block: str, reason: str) -> None:
+    with pytest.raises(PageFailed, match=reason):
+        played(f"```console\n{block}\n```\n", Room(tmp_path))
+
+
+def test_a_line_that_means_nothing_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'echo loaded' is neither a command nor about one"):
+        played("```console\necho loaded\n```\n", Room(tmp_path))
