@@ -48,6 +48,10 @@ audit: .venv-audit/.ready ## Ask the registry for known weaknesses of what the f
 build: .venv/.ready .venv-sam/.ready ## Build the function's package in .aws-sam/build, as `sam deploy` sends it
 	PYTHON="$(abspath $(BIN)/python)" .venv-sam/bin/sam build
 
+.PHONY: chaos
+chaos: .venv/.ready $(RIE) ## Let everything go wrong at once on this machine, and judge what came of it: CHAOS="--uploads 200"
+	$(BIN)/python -m local.chaos $(CHAOS)
+
 .PHONY: bench
 bench: .venv/.ready ## Print the figures that docs/benchmarks.md quotes (some minutes)
 	@for name in notice cold_start cli_start load_cost; do $(BIN)/python -m bench.$$name; done

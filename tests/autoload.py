@@ -129,6 +129,10 @@ class Autoload:
         self._routes.write_text(text)
         self.change()
 
+    def services_now(self) -> Services:
+        """What the function works with."""
+        return self._services()
+
     def cloudworks(self) -> CloudWorks:
         """The function's own client."""
         return self._services().cloudworks
@@ -167,6 +171,11 @@ class Autoload:
         if (result.error is not None) != failed:
             raise ExecutionFailed(result.error.type if result.error else "none", result.error and result.error.message)
         return json.loads(result.result) if result.result else None
+
+    def outcome(self, event: object) -> str:
+        """Run one execution to its end, however it ends; returns its state, or `failed`."""
+        result = self.runner.wait_for_result(self.start(event), timeout=300)
+        return str(json.loads(result.result)["state"]) if result.result else "failed"
 
     def drain(self) -> None:
         """Run what the function sent itself, and what these send in turn."""
@@ -277,7 +286,7 @@ class Autoload:
         if not hasattr(self, "services"):
             self.services = Services(self.settings(), clock=self.now)
             for copy in ("CopyObject", "UploadPartCopy"):
-                self.services.s3.meta.events.register(f"before-parameter-build.s3.{copy}", self._check_etag)
+                self.services.s3.meta.events.register(f"before-parameter-build.s3.{copy}", self._check_copy)
         return self.services
 
     def change(self, **settings: Any) -> None:
@@ -299,8 +308,10 @@ class Autoload:
         }
         return Settings(**{**base, **self._changes})
 
-    def _check_etag(self, params: dict[str, Any], **_: object) -> None:
-        """S3 copies only what matches `CopySourceIfMatch`; moto does not look at it."""
+    def _check_copy(self, params: dict[str, Any], **_: object) -> None:
+        """S3 copies only what matches `CopySourceIfMatch`, into uploads that are under way; moto looks at neither."""
+        if "UploadId" in params:
+            self.services.s3.list_parts(Bucket=params["Bucket"], Key=params["Key"], UploadId=params["UploadId"])
         if expected := params.get("CopySourceIfMatch"):
             bucket, _slash, key = unquote(params["CopySource"]).partition("/")
             found = self.s3.head_object(Bucket=bucket, Key=key)["ETag"].strip('"')

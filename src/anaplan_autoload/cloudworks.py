@@ -186,15 +186,13 @@ class CloudWorks:
         return self._ask(path, lambda answer: runs.decode_history(answer.body, answer.date_ms))
 
     def flow(self, flow_id: str) -> Flow:
-        """The flow with the latest run of it and of each of its steps."""
-        return self._ask(f"/integrationflows/{_id(flow_id)}", lambda answer: runs.decode_flow(answer.body))
+        """The flow with the latest run of it and of each of its steps.
 
-    def flow_run(self, flow_id: str, since_ms: int) -> Run | None:
-        """The flow's latest run, if it started at `since_ms` (epoch ms) or later; see `Flow.run_since`.
-
-        Whether a flow's run id can be asked for like an integration's is not documented, so the flow itself is asked.
+        Whether a flow's run id can be asked for like an integration's is not documented; `Flow.run_since` tells of it.
         """
-        return self.flow(flow_id).run_since(since_ms)
+        return self._ask(
+            f"/integrationflows/{_id(flow_id)}", lambda answer: runs.decode_flow(answer.body, answer.date_ms)
+        )
 
     def errors(self, run_id: str) -> tuple[RunError, ...]:
         """What the run's actions reported; empty for a clean run."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import msgspec
 from aws_durable_execution_sdk_python.config import Duration, JitterStrategy, StepConfig, StepSemantics
-from aws_durable_execution_sdk_python.retries import RetryStrategyConfig, create_retry_strategy
+from aws_durable_execution_sdk_python.retries import RetryDecision, RetryStrategyConfig, create_retry_strategy
 from aws_durable_execution_sdk_python.serdes import SerDes
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _returned(step: Callable[..., Any]) -> Any:
     return get_type_hints(alone)["value"]
 
 
-_TRIED_AGAIN = create_retry_strategy(
+_WITH_PAUSES = create_retry_strategy(
     RetryStrategyConfig(
         max_attempts=5,
         initial_delay=Duration.from_seconds(2),
@@ -52,13 +52,19 @@ _TRIED_AGAIN = create_retry_strategy(
 )
 """For what may heal within a minute, such as a throttled table: no delay outlasts a lease."""
 
+
+def _tried_again(error: Exception, attempts: int) -> RetryDecision:
+    """Time does not heal a value that is wrong."""
+    return RetryDecision.no_retry() if isinstance(error, ValueError) else _WITH_PAUSES(error, attempts)
+
+
 _NEVER_AGAIN = create_retry_strategy(RetryStrategyConfig(max_attempts=1))
 
 
 @cache
 def repeatable(step: Callable[..., Any]) -> StepConfig:
     """For a step that finds what it has already done: runs again after a crash, and after an error up to five times."""
-    return StepConfig(retry_strategy=_TRIED_AGAIN, serdes=Json(_returned(step)))
+    return StepConfig(retry_strategy=_tried_again, serdes=Json(_returned(step)))
 
 
 @cache

@@ -52,7 +52,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-LOST_ANSWER = "the answer to a request for a run was lost, and the run history does not show that one began"
+LOST_ANSWER = "the answer to the request for it was lost, and the run history does not prove that it began"
 DEAD_LEADERS = "executions that loaded it died; the function's log and its dead-letter queue tell why"
 
 
@@ -225,12 +225,14 @@ class Execution:
                     return msgspec.structs.replace(batch, posted_at=None, lost_since=None)
                 case StartAgain():
                     return batch
-                case LookAgain() if not sighting.trouble:
+                case LookAgain(counts=True):
                     looks += 1
-                    delay = max(1, self.services.settings.poll_max // (protocol.LOOKS - 1))
+                    delay = max(1, self.services.settings.lease // 9)
                 case LookAgain() | WaitFor():
                     delay = self.next_delay(waited)
-            self.wait(delay)
+            if sighting.overdue:
+                batch = self.tell_overdue(lease, batch, LOST_ANSWER)
+            batch = self.wait_with_lease(lease, batch, delay, LOST_ANSWER)
             waited += delay
 
     def wait_for_vacancy(self, lease: Lease, batch: Batch, waited: int) -> tuple[Batch, int]:

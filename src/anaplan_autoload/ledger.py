@@ -7,10 +7,11 @@ One item collection a lane (`pk` = `lane#<lane id>`):
 | `lane` | `Lane`: who leads, until when, what is open |
 | `batch#<batch id>#<n>` | the ids of the batch's uploads, at most 1,000 an item |
 | `upload#<upload id>` | the object, its route as it was when recorded, its state |
-| `key#<sha256 of bucket and key>` | the newest data of a key that was loaded (`load = "each"`) |
 | `run#<ended at>#<run id>` | the load history |
 
-and one item a secret (`pk` = `secret#<id>`): the version that Anaplan refused.
+and, in no lane, the newest data of a key that was loaded with `load = "each"` (`pk` = `key#<sha256 of bucket and key>`,
+`sk` = the integration's or flow's id: a route may change its lane), and the version of a secret that Anaplan refused
+(`pk` = `secret#<id>`).
 
 What is to be done carries the attribute `waiting` and so stands in the sparse local index of that name: waiting uploads
 under their order, and the lane's own item while a batch is open. Local, because only local indexes can be read
@@ -219,17 +220,17 @@ class Ledger:
             )
         return changed
 
-    def newest_loaded(self, lane: str, upload: Upload) -> Upload | None:
-        """The newest data of this upload's key that was loaded in this lane; None where there is none."""
-        item = self._get(lane, _loaded_key(upload))
+    def newest_loaded(self, target: str, upload: Upload) -> Upload | None:
+        """The newest data of this upload's key that this integration or flow loaded; None where there is none."""
+        item = self._get_key(_loaded_key(target, upload))
         return msgspec.convert(item, Upload, strict=False) if item else None
 
-    def remember_loaded(self, lane: str, upload: Upload, now: int) -> None:
+    def remember_loaded(self, target: str, upload: Upload, now: int) -> None:
         """Note that this upload's data is in Anaplan, unless newer data of its key is. For the lane's leader alone."""
-        loaded = self.newest_loaded(lane, upload)
+        loaded = self.newest_loaded(target, upload)
         if loaded is not None and upload.is_older_than(loaded):
             return
-        item = {**_key(lane, _loaded_key(upload)), **msgspec.to_builtins(upload), "ttl": _ttl(now, UPLOAD_DAYS)}
+        item = {**_loaded_key(target, upload), **msgspec.to_builtins(upload), "ttl": _ttl(now, UPLOAD_DAYS)}
         self._client.put_item(TableName=self._table, Item=_encode(item))
 
     # Lanes and leases.
@@ -504,8 +505,8 @@ def _key(lane: str, sk: str) -> Item:
     return {"pk": f"lane#{lane}", "sk": sk}
 
 
-def _loaded_key(upload: Upload) -> str:
-    return "key#" + sha256(f"{upload.bucket}\0{upload.key}".encode()).hexdigest()
+def _loaded_key(target: str, upload: Upload) -> Item:
+    return {"pk": "key#" + sha256(f"{upload.bucket}\0{upload.key}".encode()).hexdigest(), "sk": target}
 
 
 def _ttl(now: int, days: int) -> int:

@@ -27,7 +27,9 @@ MAX_SETTLING = 10
 LOOKS = 4
 """How often the history is searched for a lost run before it is started again: at once, and three times in a minute."""
 START_TOLERANCE_MS = 5_000
-"""Start times are whole seconds, and so is the `Date` header that tells Anaplan's clock."""
+"""Runs that began this long before they were asked for may still be ours: clocks and whole seconds are not exact."""
+PROOF_TOLERANCE_MS = 1_000
+"""Start times are whole seconds, rounded down. A run that began earlier than this began before it was asked for."""
 
 State = Literal["led", "left", "ignored", "held", "handed_over"]
 Outcome = Literal["loaded", "partial", "failed"]
@@ -218,6 +220,9 @@ class WaitFor(Struct, frozen=True, tag="wait_for"):
 class LookAgain(Struct, frozen=True, tag="look_again"):
     """No trace so far; runs queue and histories lag."""
 
+    counts: bool = True
+    """False where the history could not be read."""
+
 
 class StartAgain(Struct, frozen=True, tag="start_again"):
     """No run of ours began, or none that can be proved. A repeated load is harmless, a missing one is not."""
@@ -239,7 +244,7 @@ def reconcile(history: Iterable[Run], *, since: int, author: str | None, looks: 
     match candidates:
         case []:
             return LookAgain() if looks < LOOKS else StartAgain(resolved=False)
-        case [only] if author is not None and only.author == author:
+        case [only] if author is not None and only.author == author and _began_since(only, since - PROOF_TOLERANCE_MS):
             return Adopt(only.id)
     running = tuple(run.id for run in candidates if not run.ended)
     return WaitFor(running) if running else StartAgain(resolved=True)

@@ -114,6 +114,8 @@ class Flow(Struct, frozen=True):
     name: str
     run: Run | None = None
     steps: tuple[Step, ...] = ()
+    date_ms: int | None = None
+    """Anaplan's clock when it answered, epoch ms; None where the answer does not tell."""
 
     def run_since(self, since_ms: int) -> Run | None:
         """The flow's latest run as one run, when it started at `since_ms` (epoch ms, Anaplan's clock) or later.
@@ -185,8 +187,8 @@ def decode_history(body: bytes, date_ms: int | None = None) -> History:
     return History(runs, next(total for total in totals if total is not None), date_ms)
 
 
-def decode_flow(body: bytes) -> Flow:
-    """`GET /integrationflows/{integrationFlowId}`."""
+def decode_flow(body: bytes, date_ms: int | None = None) -> Flow:
+    """`GET /integrationflows/{integrationFlowId}`; `date_ms` is what the answer's `Date` header said."""
     flow = msgspec.json.decode(body, type=_FlowDetail).integration_flow
     steps = tuple(
         Step(step.name or step.referrer or "unnamed", step.referrer, _latest(step.latest_run, step.referrer))
@@ -195,7 +197,7 @@ def decode_flow(body: bytes) -> Flow:
     run = _latest(flow.latest_run)
     if run is not None and not run.id:
         run = msgspec.structs.replace(run, id=f"{flow.id}-{epoch_ms(run.started_at) if run.started_at else 'queued'}")
-    return Flow(flow.id, flow.name or "", run, steps)
+    return Flow(flow.id, flow.name or "", run, steps, date_ms)
 
 
 def decode_errors(body: bytes) -> tuple[RunError, ...]:
@@ -327,7 +329,11 @@ def _listed(value: list[_T] | _T | None) -> list[_T]:
 
 
 def _code(value: int | str | None) -> int | None:
-    return int(value) if value not in (None, "") else None
+    """None where there is none; -1 for a code that is no number, so that it is not taken for success."""
+    try:
+        return int(value) if value not in (None, "") else None
+    except ValueError:
+        return -1
 
 
 def _latest(run: _WireRun | None, integration_id: str | None = None) -> Run | None:

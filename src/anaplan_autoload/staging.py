@@ -62,7 +62,7 @@ class PartedCopy(Struct, frozen=True, tag="parted"):
         return -(-self.size // self.part)
 
 
-def copy(s3: S3Client, upload: Upload, stage_to: str) -> PartedCopy | None:
+def begin(s3: S3Client, upload: Upload, stage_to: str) -> PartedCopy | None:
     """Copy the upload to `stage_to` in its bucket; a large object's copy is only begun, and returned.
 
     Raises `Overwritten`, `Gone` or `Denied`.
@@ -98,11 +98,14 @@ def copy_parts(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) ->
         )
 
     last = min(copy.next + PARTS_PER_STEP - 1, copy.parts)
-    with _explained(upload), ThreadPoolExecutor(PARALLEL) as pool:
-        list(pool.map(copy_part, range(copy.next, last + 1)))
-        if last < copy.parts:
-            return replace(copy, next=last + 1)
-        _complete(s3, upload, stage_to, copy)
+    try:
+        with _explained(upload), ThreadPoolExecutor(PARALLEL) as pool:
+            list(pool.map(copy_part, range(copy.next, last + 1)))
+            if last < copy.parts:
+                return replace(copy, next=last + 1)
+            _complete(s3, upload, stage_to, copy)
+    except s3.exceptions.NoSuchUpload:
+        return begin(s3, upload, stage_to)  # completed by an attempt that died before it could tell
     return None
 
 

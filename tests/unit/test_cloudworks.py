@@ -435,10 +435,10 @@ def test_a_flows_run_is_judged_by_the_flow(client: CloudWorks, script: Script) -
     latest = {"startDate": "2026-11-24T21:05:00.000Z", "endDate": "2026-11-24T21:06:00.000Z", "success": True}
     detail = {"integrationFlow": {"id": "f1", "name": "Nightly", "steps": [], "latestRun": latest}}
     script.answer(200, detail).answer(200, detail)
-    run = client.flow_run("f1", DATE_MS)
+    run = client.flow("f1").run_since(DATE_MS)
     assert run is not None
     assert run.outcome == "loaded"
-    assert client.flow_run("f1", DATE_MS + 1_000) is None
+    assert client.flow("f1").run_since(DATE_MS + 1_000) is None
     assert script.asked()[0] == "GET /2/0/integrationflows/f1"
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload import protocol
-from anaplan_autoload.events import Drain, Load, Upload
+from anaplan_autoload.events import Drain, Load, UnknownEvent, Upload
 from anaplan_autoload.ledger import NotTaken
 from anaplan_autoload.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take, iso
+from anaplan_autoload.staging import GONE
 from anaplan_autoload.steps.leading import LOST, OLD
 
 if TYPE_CHECKING:
@@ -103,9 +105,14 @@ def _lead(services: Services, admitted: Admission, me: str) -> Admission:
 
 
 def _requested(services: Services, load: Load) -> Upload:
-    """The object of a requested reload, as it is in S3; raises the S3 error where there is none."""
+    """The object of a requested reload, as it is in S3; raises `UnknownEvent` where there is none."""
     version: Any = {"VersionId": load.version_id} if load.version_id else {}
-    head = services.s3.head_object(Bucket=load.bucket, Key=load.key, **version)
+    try:
+        head = services.s3.head_object(Bucket=load.bucket, Key=load.key, **version)
+    except ClientError as error:
+        if error.response["Error"]["Code"] not in GONE:
+            raise
+        raise UnknownEvent(f"load: s3://{load.bucket}/{load.key} does not exist; name an object that does") from error
     version_id = head.get("VersionId")
     return Upload(
         bucket=load.bucket,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
+from msgspec.structs import replace
 
 from anaplan_autoload import protocol
 from anaplan_autoload.cloudworks import CloudWorksError
@@ -16,7 +17,7 @@ from anaplan_autoload.protocol import Batch, Failure, Stop, iso
 from anaplan_autoload.steps.leading import LOST, leading
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from aws_durable_execution_sdk_python.types import StepContext
 
@@ -32,8 +33,15 @@ MESSAGE_UPLOADS = 1_000
 """More would not fit a message."""
 KEPT_ERRORS = 20
 """Errors that the history keeps; all of them are in S3."""
-DUMP_BYTES = 100 * 1024**2
+KEPT_VALUES = 5
+KEPT_CHARACTERS = 300
+"""Of each text, so that a line of the history stays far below DynamoDB's 400 KB."""
+DUMP_BYTES = 50 * 1024**2
+DUMP_SECONDS = 20
+"""A dump is cut where it stands after this long: the step has to end within the function's timeout."""
 DETAIL_ATTEMPTS = 4
+DETAIL_LEADERS = 3
+"""Leaders that may die over a run's details before it is recorded without them."""
 
 
 class Recorded(Struct, frozen=True, tag="recorded"):
@@ -70,7 +78,7 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
             author=run.author,
             batch_id=batch.id,
             uploads_total=batch.total,
-            errors=errors[:KEPT_ERRORS],
+            errors=tuple(map(_kept, errors[:KEPT_ERRORS])),
             errors_total=len(errors),
             report_url=report_url,
             retried=retry,
@@ -82,9 +90,7 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
     if not record.retried:
         return Recorded(record.sk, record.outcome, run.id, batch)
     _tell_of_retry(step, record, batch)
-    again = msgspec.structs.replace(
-        batch, run_id=None, posted_at=None, lost_since=None, retries=batch.retries + 1, opened_at=now
-    )
+    again = replace(batch, run_id=None, posted_at=None, lost_since=None, retries=batch.retries + 1, opened_at=now)
     wait = protocol.retry_delay(batch.retries)
     if services.ledger.renew(lease, services.clock(), again, not_before=now + wait * 1000) is None:
         return Stop("left", LOST)
@@ -105,7 +111,7 @@ def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> t
 
     Anaplan keeps dumps for about two days, so they are worth a few tries; after these the history stands without them.
     """
-    if run.outcome == "loaded" or batch.route.flow:
+    if run.outcome == "loaded" or batch.route.flow or batch.attempts > DETAIL_LEADERS:
         return (), None  # a flow's message names the steps that went wrong; its own id has no errors and no dump
     from anaplan_autoload import rejected
 
@@ -117,9 +123,10 @@ def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> t
         prefix = rejected.report_prefix(batch.route.name, run.ended_at, run.id)
         url = rejected.save_errors(services.s3, bucket, prefix, map(_reported, errors)) if errors else None
         for name, chunks in _dumps(services, run.id, errors):
-            url = rejected.save_rejected_rows(services.s3, bucket, prefix, name, chunks)
-            if chunks.truncated:
-                step.logger.warning("The rejected rows were cut", extra={"run_id": run.id, "bytes": DUMP_BYTES})
+            timely = _Timely(chunks, services.clock)
+            url = rejected.save_rejected_rows(services.s3, bucket, prefix, name, timely)
+            if chunks.truncated or timely.cut:
+                step.logger.warning("The rejected rows were cut", extra={"run_id": run.id, "action": name})
     except LoginRefused:
         return (), None
     except (CloudWorksError, BotoCoreError, ClientError) as error:
@@ -128,6 +135,29 @@ def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> t
         step.logger.warning("The run's errors could not be fetched", extra={"run_id": run.id, "reason": str(error)})
         return (), None
     return errors, url
+
+
+class _Timely:
+    """A dump's chunks, for as long as there is time."""
+
+    def __init__(self, chunks: Dump, clock: Callable[[], int]) -> None:
+        self._chunks = chunks
+        self._clock = clock
+        self.cut = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        until = self._clock() + DUMP_SECONDS * 1000
+        for chunk in self._chunks:
+            yield chunk
+            if self._clock() > until:
+                self.cut = True
+                return
+
+
+def _kept(error: RunError) -> RunError:
+    """What the history keeps of an error; all of it is in S3."""
+    values = tuple(value[:KEPT_CHARACTERS] for value in error.values[:KEPT_VALUES])
+    return replace(error, action=error.action[:KEPT_CHARACTERS], message=error.message[:KEPT_CHARACTERS], values=values)
 
 
 def _dumps(services: Services, run_id: str, errors: Sequence[RunError]) -> Iterator[tuple[str, Dump]]:
@@ -145,7 +175,7 @@ def _dumps(services: Services, run_id: str, errors: Sequence[RunError]) -> Itera
 def record_failure(_step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str) -> Recorded | Stop:
     """Enter a batch that failed without a run in the load history; whoever resumes it finds that it failed."""
     now = services.clock()
-    failed = msgspec.structs.replace(batch, failure=batch.failure or Failure(reason, now))
+    failed = replace(batch, failure=batch.failure or Failure(reason, now))
     if services.ledger.renew(lease, now, failed) is None:
         return Stop("left", LOST)
     failure = failed.failure or Failure(reason, now)
@@ -171,21 +201,27 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
 def announce(step: StepContext, services: Services, lease: Lease, recorded: Recorded) -> Stop | None:
     """Tell everyone how the batch ended, at least once and under one id; before its uploads are final."""
     record = services.ledger.run(lease.lane, recorded.sk)
-    if record is None or record.announced:
+    if record is None:
+        step.logger.error("The history has lost this run; nobody is told of it", extra={"history_item": recorded.sk})
+        return None
+    if record.announced:
         return None
     from anaplan_autoload import report
 
     batch = recorded.batch
     described = _described(record, _uploads(services, lease.lane, batch))
+    told = True
     try:
         report.publish(services.sns, services.settings.topic_arn, described)
-        services.ledger.mark_announced(record)
     except (BotoCoreError, ClientError):
         if batch.attempts < protocol.MAX_ATTEMPTS:
             raise
+        told = False
         step.logger.exception("Nobody could be told of this run; the lane goes on", extra={"report_id": record.id})
     report.log_run(step.logger, described)
     report.write_metrics(described, oldest=batch.oldest)
+    if told:
+        services.ledger.mark_announced(record)
     return None
 
 
@@ -233,7 +269,7 @@ class Told(Struct, frozen=True, tag="told"):
 def announce_overdue(step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str) -> Told | Stop:
     """Tell everyone, once, that a batch takes longer than its route allows; it is followed further."""
     tell(step, services, lease, batch, "overdue", reason)
-    told = msgspec.structs.replace(batch, overdue=True)
+    told = replace(batch, overdue=True)
     return Told(told) if services.ledger.renew(lease, services.clock(), told) else Stop("left", LOST)
 
 
@@ -273,7 +309,7 @@ def finish_uploads(
     """Give the batch's uploads from number `start` on, 500 of them, their final state."""
     now = services.clock()
     if batch.upload is not None and state in ("loaded", "partial"):
-        services.ledger.remember_loaded(lease.lane, batch.upload, now)
+        services.ledger.remember_loaded(batch.route.target, batch.upload, now)
     ids = services.ledger.batch_ids(lease.lane, batch, start, start + FINISHED_PER_STEP)
     services.ledger.finish_uploads(lease.lane, ids, state, batch, run_id, now)
     if state == "superseded":

@@ -71,6 +71,8 @@ def look(
         return Following("stopped", looks=looks, stop=held(refused))
     except (CloudWorksError, BotoCoreError, ClientError) as error:
         step.logger.warning("The run could not be looked at; it is looked at again", extra={"reason": str(error)})
+        if batch.is_overdue(services.clock()):
+            return Following("overdue", looks=looks, unknown_since=seen.unknown_since)
         delay = min(2 * max(seen.delay, services.settings.poll_min), services.settings.poll_max)
         return Following("running", delay, looks, unknown_since=seen.unknown_since)
 
@@ -81,13 +83,7 @@ def _run(
     """The run when it has ended, else since when CloudWorks has not known it."""
     run_id = batch.run_id or ""
     try:
-        if batch.route.flow:
-            since = (batch.posted_at or batch.opened_at) - protocol.START_TOLERANCE_MS
-            run = services.cloudworks.flow_run(batch.route.flow, since)
-            if run is not None and is_known(run, islice(services.ledger.runs(lane), KNOWN_RUNS)):
-                run = None  # the flow still shows the run before ours
-        else:
-            run = services.cloudworks.run(run_id)
+        run = _flow_run(services, lane, batch) if batch.route.flow else services.cloudworks.run(run_id)
     except NotFound as error:
         unknown_since = unknown_since or now
         if now - unknown_since < GIVEN_UP_MS:
@@ -97,3 +93,13 @@ def _run(
     if run is None or not run.ended:
         return None, None
     return msgspec.structs.replace(run, id=run_id or run.id, message=run.message[:MESSAGE_LENGTH]), None
+
+
+def _flow_run(services: Services, lane: str, batch: Batch) -> Run | None:
+    """Our run of the flow; None while the flow still shows the run before ours."""
+    flow = services.cloudworks.flow(batch.route.target)
+    ahead = flow.date_ms - services.clock() if flow.date_ms is not None else 0
+    run = flow.run_since((batch.posted_at or batch.opened_at) + ahead - protocol.START_TOLERANCE_MS)
+    latest = islice(services.ledger.runs(lane, at_a_time=KNOWN_RUNS), KNOWN_RUNS)
+    others = [record for record in latest if record.id != batch.run_id]
+    return None if run is None or is_known(run, others) else run

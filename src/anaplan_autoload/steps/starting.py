@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 HISTORY_PAGE = 25
 """Runs a page, as CloudWorks itself gives."""
+GONE_MODEL = re.compile("invalid (workspace|model)", re.IGNORECASE)
+"""A 503 that may pass, as in maintenance; still there when the batch is overdue, it is believed."""
 KNOWN_MS = 10 * 60_000
 """How far back the ledger's runs are compared with the history: clocks differ, and sort keys are end times."""
 
@@ -56,10 +60,10 @@ Staging = Staged | PartedCopy | Superseded | NotStaged | Stop
 def stage(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Staging:
     """Copy the batch's upload to where its integration reads; a large one is only begun."""
     upload, stage_to = _staged(batch)
-    loaded = services.ledger.newest_loaded(lease.lane, upload)
+    loaded = services.ledger.newest_loaded(batch.route.target, upload)
     if loaded is not None and upload.is_older_than(loaded):
         return Superseded(f"newer data of s3://{upload.bucket}/{upload.key} was loaded already")
-    return _copied(lambda: staging.copy(services.s3, upload, stage_to))
+    return _copied(lambda: staging.begin(services.s3, upload, stage_to))
 
 
 @leading
@@ -147,6 +151,8 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> A
     except Busy:
         return Occupied(batch)
     except TryLater as error:
+        if batch.overdue and GONE_MODEL.search(str(error)):
+            return TurnedDown(str(error))
         return _not_now(services, lease, batch, error)
     except Refused as error:
         return TurnedDown(str(error))
@@ -162,9 +168,13 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> A
 
 
 def _not_now(services: Services, lease: Lease, batch: Batch, error: CloudWorksError) -> NotNow | Stop:
-    """Nothing began: take the request back, and bind the next leader to the wait as well."""
+    """Nothing began: take the request back, and bind the next leader to the wait as well.
+
+    `Retry-After: 0` is not taken at its word, lest a service in trouble be asked every second.
+    """
+    longest = services.settings.poll_max
     asked = error.retry_after if isinstance(error, TryLater) else None
-    seconds = round(asked if asked is not None else services.settings.poll_max / 2) or 1
+    seconds = math.ceil(longest / 2 if asked is None else max(asked, longest / 4))
     now = services.clock()
     if services.ledger.renew(lease, now, batch, not_before=now + seconds * 1000) is None:
         return Stop("left", LOST)
@@ -176,8 +186,8 @@ class Sighting(Struct, frozen=True, tag="sighting"):
 
     batch: Batch
     verdict: Verdict
-    trouble: str = ""
-    """Why the history could not be read, where it could not."""
+    overdue: bool = False
+    """The batch has taken longer than its route allows, and nobody was told."""
 
 
 def search(_step: StepContext, services: Services, lease: Lease, batch: Batch, looks: int) -> Sighting | Stop:
@@ -197,21 +207,25 @@ def search(_step: StepContext, services: Services, lease: Lease, batch: Batch, l
         runs, ahead = _history(services, batch, since)
     except LoginRefused as refused:
         return held(refused)
-    except CloudWorksError as error:
-        return Sighting(batch, protocol.LookAgain(), str(error))
+    except Refused:
+        runs, ahead = [], 0  # for good: the request for the run will tell why
+    except CloudWorksError:
+        return Sighting(batch, protocol.LookAgain(counts=False), batch.is_overdue(now))
     known = list(services.ledger.runs(lease.lane, iso(since + ahead - KNOWN_MS)))
     verdict = protocol.reconcile(
         [run for run in runs if not is_known(run, known)], since=since + ahead, author=lane.author, looks=looks
     )
-    return Sighting(batch, verdict)
+    return Sighting(batch, verdict, batch.is_overdue(now))
 
 
 def _history(services: Services, batch: Batch, since: int) -> tuple[list[Run], int]:
     """The target's runs that may have begun at `since` or later, and how far Anaplan's clock is ahead of ours (ms)."""
     route = batch.route
     if route.flow:
-        run = services.cloudworks.flow_run(route.flow, since - protocol.START_TOLERANCE_MS)
-        return ([run] if run else []), 0
+        flow = services.cloudworks.flow(route.flow)
+        ahead = flow.date_ms - services.clock() if flow.date_ms is not None else 0
+        run = flow.run_since(since + ahead - protocol.START_TOLERANCE_MS)
+        return ([run] if run else []), ahead
     runs: list[Run] = []
     ahead = 0
     while True:
@@ -241,13 +255,20 @@ def check_vacancy(_step: StepContext, services: Services, lease: Lease, batch: B
     if lease.is_old(now, services.settings.age_limit):
         return Stop("handed_over", OLD)
     try:
-        runs, _ahead = _history(services, batch, now)
-        free = all(run.ended for run in runs)
+        free = not _is_running(services, batch)
     except LoginRefused as refused:
         return held(refused)
     except CloudWorksError:
         free = False
     return Vacancy(free, batch.is_overdue(now))
+
+
+def _is_running(services: Services, batch: Batch) -> bool:
+    if batch.route.flow:
+        run = services.cloudworks.flow(batch.route.flow).run
+        return run is not None and not run.ended
+    latest = services.cloudworks.history(batch.route.target, offset=0, limit=HISTORY_PAGE)
+    return any(not run.ended for run in latest.runs)
 
 
 @leading

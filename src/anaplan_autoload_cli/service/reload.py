@@ -96,7 +96,7 @@ def refuse_older(ledger: Ledger, route: Route, upload: Upload) -> None:
     """Raise `CommandFailed` where newer data of the upload's key was loaded: the function would only supersede it."""
     if route.load != "each":
         return
-    newest = ledger.newest_loaded(route.lane_id, upload)
+    newest = ledger.newest_loaded(route.target, upload)
     if newest is not None and upload.is_older_than(newest):
         version = f", version {newest.version_id}" if newest.version_id else ""
         raise CommandFailed(
