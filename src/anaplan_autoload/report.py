@@ -36,7 +36,7 @@ SUBJECT_LIMIT = 99
 """Characters: SNS asks for less than 100, without line breaks or control characters."""
 UPLOADS_SHOWN = 10
 ERRORS_SHOWN = 5
-TEXT_SHOWN = 500
+TEXT_SHOWN = 800
 
 
 class ReportedUpload(Struct, frozen=True):
@@ -113,11 +113,8 @@ class Report(Struct, frozen=True, kw_only=True):
 
 
 def held_message(secret_id: str, reason: str) -> str:
-    """The message of a `held` report: names the secret, never its content. `reason` is Anaplan's."""
-    return (
-        f"Anaplan refused the log-in: {reason.rstrip('.')}. "
-        f"Put credentials that work into the secret {secret_id}; until then nobody tries again, as accounts get locked."
-    )
+    """The message of a `held` report: why, with the remedy, and which secret it is about, never what that holds."""
+    return f"{reason} The secret is {secret_id}."
 
 
 # The log line
@@ -399,7 +396,8 @@ def _advice(report: Report) -> str:
             return "correct what the reason names, then upload the file again. No run of this batch came to an end."
         case "failed":
             return (
-                "correct what Anaplan names, then upload the file again: loading twice does no harm. "
+                "correct what Anaplan names, then upload the file again: loading twice does no harm. If the file was not "
+                f"at fault, have it loaded again: anaplan-autoload retry {report.run_id}. "
                 f"Until then Anaplan may hold none of the rows, or some. {_where(report)}"
             )
         case "held":

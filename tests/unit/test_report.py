@@ -265,9 +265,7 @@ def test_a_partial_load_without_saved_rows_points_to_cloudworks() -> None:
 def test_a_held_lane_names_the_secret_to_change() -> None:
     reason = report.held_message("anaplan/autoload", "Invalid credentials.")
 
-    assert (
-        "refused the log-in: Invalid credentials. Put credentials that work into the secret anaplan/autoload" in reason
-    )
+    assert reason == "Invalid credentials. The secret is anaplan/autoload."
     assert reason in report.email_text(replace(OUTCOMES["held"], message=reason))
 
 
