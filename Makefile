@@ -48,6 +48,16 @@ audit: .venv-audit/.ready ## Ask the registry for known weaknesses of what the f
 build: .venv/.ready .venv-sam/.ready ## Build the function's package in .aws-sam/build, as `sam deploy` sends it
 	PYTHON="$(abspath $(BIN)/python)" .venv-sam/bin/sam build
 
+.PHONY: docs
+docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md and docs/operations.md anew, by running what they show
+	$(BIN)/python -m docs.generate
+	$(BIN)/python -m local.transcripts
+	$(BIN)/python -m local.demo > docs/demo.txt
+
+.PHONY: mutations
+mutations: .venv/.ready ## Break the protocol on purpose, one fault at a time, and see whether the model notices
+	$(BIN)/python -m tests.mutations
+
 .PHONY: chaos
 chaos: .venv/.ready $(RIE) ## Let everything go wrong at once on this machine, and judge what came of it: CHAOS="--uploads 200"
 	$(BIN)/python -m local.chaos $(CHAOS)

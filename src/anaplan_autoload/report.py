@@ -396,8 +396,8 @@ def _advice(report: Report) -> str:
             return "correct what the reason names, then upload the file again. No run of this batch came to an end."
         case "failed":
             return (
-                "correct what Anaplan names, then upload the file again: loading twice does no harm. If the file was not "
-                f"at fault, have it loaded again: anaplan-autoload retry {report.run_id}. "
+                "correct what Anaplan names, then upload the file again: loading twice does no harm. If the file is "
+                f"not to blame, have it loaded again: anaplan-autoload retry {report.run_id}. "
                 f"Until then Anaplan may hold none of the rows, or some. {_where(report)}"
             )
         case "held":
