@@ -87,8 +87,8 @@ MUTATIONS = (
         (
             (
                 "protocol.py",
-                "case [only] if author is not None and only.author == author:",
-                "case [only]:",
+                "if author is not None and only.author == author and",
+                "if",
             ),
         ),
     ),
@@ -102,8 +102,8 @@ MUTATIONS = (
         (
             (
                 "protocol.py",
-                "case [only] if author is not None and only.author == author:",
-                "case [only] if author in (None, only.author):",
+                "if author is not None and only.author == author and",
+                "if author in (None, only.author) and",
             ),
             (
                 "steps/starting.py",
@@ -206,6 +206,7 @@ MUTATIONS = (
                 "    if loaded is None and upload.is_older_than(upload):\n",
             ),
         ),
+        "an event that comes late",
     ),
     Mutation(
         "a duplicate is recorded anew",

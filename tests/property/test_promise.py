@@ -283,6 +283,12 @@ def _uploads_while_the_first_is_slow(function: Function) -> None:
         function.world.pass_time(seconds)
 
 
+def _an_event_that_comes_late(function: Function) -> None:
+    function.upload("orders", "a.csv", delay=60)
+    function.world.pass_time(1)
+    function.upload("orders", "a.csv")
+
+
 def _a_run_that_fails_and_is_retried(function: Function) -> None:
     function.end_run("accounts", ENDS[0])
     function.upload("accounts", "a.csv")
@@ -316,6 +322,7 @@ HISTORIES = [
     _a_request_that_is_lost_right_after_a_run,
     _an_upload_during_a_foreign_run,
     _uploads_while_the_first_is_slow,
+    _an_event_that_comes_late,
     _a_run_that_fails_and_is_retried,
     _a_run_that_loses_rows,
     _two_integrations_that_share_a_lane,
@@ -327,6 +334,7 @@ CROSSINGS: dict[str, tuple[History, Trouble]] = {
     "a crash right after the request": (_two_uploads_of_one_key, Trouble("crash", "after", "/run$", 1)),
     "a death right after the request": (_two_uploads_of_one_key, Trouble("crash", "after", "/run$", 1, for_good=True)),
     "a stall in the midst of staging": (_uploads_while_the_first_is_slow, Trouble("stall", "before", "s3", seconds=42)),
+    "an event that comes late": (_an_event_that_comes_late, NOTHING),
     "rows that are lost": (_a_run_that_loses_rows, NOTHING),
     "a run just before a lost request": (_a_request_that_is_lost_right_after_a_run, NOTHING),
     "a secret that is refused": (_a_secret_that_is_refused, NOTHING),
