@@ -54,6 +54,10 @@ docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md and docs/operation
 	$(BIN)/python -m local.transcripts
 	$(BIN)/python -m local.demo > docs/demo.txt
 
+.PHONY: nightly
+nightly: .venv/.ready ## Hold the promise against thousands of histories (half an hour)
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/property/test_promise.py
+
 .PHONY: mutations
 mutations: .venv/.ready ## Break the protocol on purpose, one fault at a time, and see whether the model notices
 	$(BIN)/python -m tests.mutations
