@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 CONFIG = Path(".autoload.toml")
 
 
+class NoSuchStack(CommandFailed):
+    """CloudFormation knows no stack of that name, in that region of that account."""
+
+    def __init__(self, stack: str, region: str | None) -> None:
+        super().__init__(
+            f"There is no stack {stack!r} in {region}.",
+            remedy="Name it with --stack, its region with --region, its account with --profile; these there are: "
+            "aws cloudformation describe-stacks --query Stacks[].StackName",
+        )
+
+
 class Setting(NamedTuple):
     """One thing that commands must know, and where it may be said; earlier places win."""
 
@@ -96,7 +107,7 @@ class Settings:
             or self._flags.get(name)
             or self._environment.get(setting.variable, "").strip()
             or self._file.get(name)
-            or (self._outputs.get(setting.output) if setting.output else None)
+            or (self.outputs.get(setting.output) if setting.output else None)
             or setting.default
         )
 
@@ -143,11 +154,21 @@ class Settings:
         return document
 
     @cached_property
-    def _outputs(self) -> dict[str, str]:
+    def outputs(self) -> dict[str, str]:
+        """The stack's outputs, none where no stack is named; raises `NoSuchStack`, and what boto3 does."""
+        from botocore.exceptions import ClientError
+
         stack = self.get("stack")
         if not stack:
             return {}
-        described = self.session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        try:
+            described = self.session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
+        except ClientError as error:
+            refusal = error.response.get("Error", {})
+            # CloudFormation has no code of its own for it.
+            if refusal.get("Code") == "ValidationError" and "does not exist" in refusal.get("Message", ""):
+                raise NoSuchStack(stack, self.session.region_name) from None
+            raise
         return {
             output["OutputKey"]: output["OutputValue"]
             for output in described[0].get("Outputs", [])

@@ -414,3 +414,36 @@ def _empty_archive() -> bytes:
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("handler.py", "")
     return content.getvalue()
+
+
+def test_a_stack_that_is_not_there_is_one_failure_and_the_rest_is_skipped_because_of_it(deployed: Deployed) -> None:
+    said = deployed.tenant.run("doctor", "--stack", "nowhere", "--json", **deployed.environment())
+
+    assert said.code == 1
+    [failed] = [each for each in said.json if each["status"] == "failed"]
+    assert failed["what"] == "There is no stack 'nowhere' in eu-west-1" and "--stack" in failed["remedy"]
+    assert {each["what"] for each in said.json if each["status"] == "skipped"} == {"because of that: see stack"}
+
+
+def test_without_credentials_for_aws_it_is_said_once_how_to_give_them(deployed: Deployed) -> None:
+    none: dict[str, str | None] = {
+        "AWS_ACCESS_KEY_ID": None,
+        "AWS_SECRET_ACCESS_KEY": None,
+        "AWS_SESSION_TOKEN": None,
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "AWS_SHARED_CREDENTIALS_FILE": "none",
+        "AWS_CONFIG_FILE": "none",
+    }
+
+    said = deployed.tenant.run("doctor", "--json", **deployed.environment() | none)
+
+    assert said.code == 1
+    [failed] = [each for each in said.json if each["status"] == "failed"]
+    assert failed["what"] == "No AWS credentials were found" and "--profile" in failed["remedy"]
+    assert {each["what"] for each in said.json if each["status"] == "skipped"} == {"because of that: see AWS"}
+
+
+def test_a_check_of_nothing_essential_fails(deployed: Deployed) -> None:
+    said = deployed.tenant.run("doctor", "--json", **dict.fromkeys(deployed.environment()))
+
+    assert said.code == 1 and "Nothing essential could be checked" in said.err and "--stack" in said.err

@@ -12,7 +12,8 @@ from anaplan_autoload.cloudworks import NOTHING_VISIBLE, CloudWorksError
 from anaplan_autoload.credentials import LoginRefused, SecretInvalid, decode_secret
 from anaplan_autoload.runs import epoch_ms
 from anaplan_autoload.services import wall_clock
-from anaplan_autoload_cli.context import cli_of
+from anaplan_autoload_cli.context import NoSuchStack, cli_of
+from anaplan_autoload_cli.failures import in_words
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service import deployment
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, skipped, warning
@@ -37,7 +38,8 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
     """Check everything between an upload and Anaplan: one line each, and what to do about what is not well.
 
     Logs in with the function's secret, once; a version of it that Anaplan has refused is not sent again. What cannot be
-    looked at is skipped, with the reason, never called well. Exit code 1 if any check failed.
+    looked at is skipped, with the reason, never called well. Exit code 1 if any check failed, or none of those that
+    matter most could be made.
 
     Keys with --json: status (ok, warning, failed or skipped), about, what, remedy.
 
@@ -51,8 +53,19 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
     with cli.out.progress("Checking") as progress:
         for about, check in CHECKS.items():
             progress.update(f"Checking: {about}")
-            findings += guarded(about, check, site)
+            findings += _because_of(findings, about) or guarded(about, check, site)
     show(cli.out, findings)
+    if all(finding.status == "skipped" for finding in findings if finding.about in ESSENTIAL):
+        raise CommandFailed(
+            f"Nothing essential could be checked: {', '.join(ESSENTIAL)}.",
+            remedy="Name the stack with --stack, and look as a user who may read its parts.",
+        )
+
+
+def _because_of(findings: list[Finding], about: str) -> list[Finding]:
+    """What to say instead of looking, where something failed without which nothing can be seen."""
+    barrier = next((each.about for each in findings if each.about in BARRIERS and each.status == "failed"), None)
+    return [skipped(about, f"because of that: see {barrier}")] if barrier else []
 
 
 def guarded(about: str, check: Check, site: Site) -> list[Finding]:
@@ -74,9 +87,30 @@ def guarded(about: str, check: Check, site: Site) -> list[Finding]:
 
 
 def account(site: Site) -> Iterator[Finding]:
-    """Who looks, and where."""
-    found = site.cli.aws.client("sts").get_caller_identity()
+    """Who looks, and where: anybody with credentials may ask that."""
+    try:
+        found = site.cli.aws.client("sts").get_caller_identity()
+    except ClientError as error:
+        refusal = error.response.get("Error", {})
+        yield failed(
+            "AWS",
+            f"it does not take these credentials ({refusal.get('Code', 'no code')}: {refusal.get('Message', '')})",
+            "Log in to AWS again, or give other credentials with --profile.",
+        )
+        return
+    except BotoCoreError as error:
+        failure = in_words(error, site.cli) or CommandFailed(str(error))
+        yield failed("AWS", failure.message.rstrip("."), failure.remedy or "Check --profile, --region and the network.")
+        return
     yield ok("AWS", f"account {found['Account']}, {site.cli.aws.region_name}, as {found['Arn'].rpartition(':')[2]}")
+
+
+def stack(site: Site) -> Iterator[Finding]:
+    """The stack that is named is there; nothing is said where it is."""
+    try:
+        _ = site.cli.settings.outputs  # asks for it
+    except NoSuchStack as error:
+        yield failed("stack", error.message.rstrip("."), error.remedy or "")
 
 
 def secret(site: Site) -> Iterator[Finding]:
@@ -172,6 +206,7 @@ def _troubles(lane: LaneStatus, now: int) -> Iterator[Finding]:
 
 CHECKS: dict[str, Check] = {
     "AWS": account,
+    "stack": stack,
     "function": deployment.function,
     "inbox": deployment.notifications,
     "permission": deployment.permission,
@@ -190,3 +225,9 @@ CHECKS: dict[str, Check] = {
     "lanes": lanes,
 }
 """Along an upload's way."""
+
+BARRIERS = ("AWS", "stack")
+"""Where one of these fails, nothing else can be looked at."""
+
+ESSENTIAL = ("function", "inbox", "ledger", "secret", "log-in")
+"""Where none of these could be looked at, nothing is known of the service."""

@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from anaplan_autoload import routes as function_routes
 from anaplan_autoload.routes import Routes, RoutesInvalid
-from anaplan_autoload_cli.context import cli_of
+from anaplan_autoload_cli.context import NoSuchStack, cli_of
 from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show
@@ -105,7 +105,7 @@ def offline(path: Path, reports: tuple[str, str] | None) -> tuple[list[Finding],
 
 def reports_of(cli: Cli) -> tuple[str, str] | None:
     """Where the function saves rejected rows; None where that cannot be told, as without a stack or without AWS."""
-    with suppress(ClientError, BotoCoreError):
+    with suppress(ClientError, BotoCoreError, NoSuchStack):
         if bucket := cli.settings.get("reports"):
             return bucket, REPORTS_PREFIX
     return None
@@ -113,7 +113,7 @@ def reports_of(cli: Cli) -> tuple[str, str] | None:
 
 def upload_buckets(cli: Cli) -> list[str]:
     """The buckets that uploads come from, as far as that can be told."""
-    with suppress(ClientError, BotoCoreError):
+    with suppress(ClientError, BotoCoreError, NoSuchStack):
         arns = (cli.settings.get("existing_buckets") or "").split(",")
         buckets = [cli.settings.get("inbox"), *(arn.strip().rpartition(":")[2] for arn in arns)]
         return [bucket for bucket in buckets if bucket]
