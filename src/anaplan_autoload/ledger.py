@@ -240,7 +240,10 @@ class Ledger:
         return _lane(self._get(lane, "lane") or {})
 
     def acquire(self, lane: str, holder: str, now: int) -> Taken | NotTaken:
-        """Take the lane when it is free, ours already, or its leader's lease has run out."""
+        """Take the lane when it is free, ours already, or its leader's lease has run out.
+
+        A paused lane can be taken while a batch is open: a run that goes on is followed to its end.
+        """
         try:
             answer = self._client.update_item(
                 TableName=self._table,
@@ -248,8 +251,9 @@ class Ledger:
                 UpdateExpression="SET holder = :me, lease_until = :until",
                 ConditionExpression=(
                     "(attribute_not_exists(holder) OR holder = :me OR lease_until < :now)"
-                    " AND attribute_not_exists(paused) AND attribute_not_exists(held)"
+                    " AND (attribute_not_exists(paused) OR attribute_exists(#open)) AND attribute_not_exists(held)"
                 ),
+                ExpressionAttributeNames={"#open": "open"},
                 ExpressionAttributeValues=_encode({":me": holder, ":until": now + self._lease_ms, ":now": now}),
                 ReturnValues="ALL_OLD",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",

@@ -89,6 +89,11 @@ class Batch(Struct, frozen=True, omit_defaults=True):
         """Epoch ms of the earliest request for a run that may have begun unknown to us; None when there is none."""
         return None if self.run_id else (self.lost_since or self.posted_at)
 
+    @property
+    def asked(self) -> bool:
+        """Whether its run was asked for, so that it may go on."""
+        return self.run_id is not None or self.unresolved_since is not None
+
     def is_overdue(self, now: int) -> bool:
         """Whether it takes longer than its route allows, and nobody was told so; `now` is epoch ms."""
         began = self.posted_at if self.run_id and self.posted_at else self.opened_at
@@ -244,10 +249,16 @@ def reconcile(history: Iterable[Run], *, since: int, author: str | None, looks: 
     match candidates:
         case []:
             return LookAgain() if looks < LOOKS else StartAgain(resolved=False)
-        case [only] if author is not None and only.author == author and _began_since(only, since - PROOF_TOLERANCE_MS):
+        case [only] if _is_proven(only, since, author):
             return Adopt(only.id)
     running = tuple(run.id for run in candidates if not run.ended)
     return WaitFor(running) if running else StartAgain(resolved=True)
+
+
+def _is_proven(run: Run, since: int, author: str | None) -> bool:
+    """Whether a run is ours: by our earlier runs' author, of the kind that a request makes, and not begun before it."""
+    ours = author is not None and run.author == author and run.trigger in (None, "manual", "manual_inf")
+    return ours and _began_since(run, since - PROOF_TOLERANCE_MS)
 
 
 def _began_since(run: Run, since: int) -> bool:

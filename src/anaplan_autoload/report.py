@@ -1,8 +1,8 @@
 """What became of a batch, told to everyone: a log line, metrics and an SNS message.
 
 A `Report` is the one description; everything else here is a rendering of it. Call these functions inside durable steps:
-outside, a replay would repeat them. Each may be repeated without harm: keys in S3 and the message's `id` are the same
-every time, so subscribers can drop what they have seen.
+outside, a replay would repeat them. Each may be repeated without harm: a message has the same `id` and `outcome` every
+time, so subscribers can drop what they have seen.
 """
 
 from __future__ import annotations
@@ -294,9 +294,9 @@ def subject(report: Report) -> str:
         case "failed":
             text = f"Failed: {report.route} ({files})" + (f": {report.message}" if report.message else "")
         case "held":
-            text = f"On hold: {report.route}: Anaplan refused the log-in"
+            text = f"On hold: {report.route}: the log-in to Anaplan does not work"
         case "overdue":
-            text = f"Still running: {report.route} ({files})"
+            text = f"{'Still running' if report.run_id else 'Still waiting'}: {report.route} ({files})"
     return _cut(_ascii(_plain(text)), SUBJECT_LIMIT, mark="...")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -283,6 +284,17 @@ def test_an_object_is_loaded_now_whether_or_not_it_was_before(autoload: Autoload
 
     assert result.exit_code == 0, result.stderr
     assert len(autoload.simulator.runs) == 2
+
+
+def test_a_command_in_a_hint_can_be_pasted_whatever_the_key_is(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    key = "incoming/accounts/it's all in.csv"
+    autoload.upload(key, ACCOUNTS)
+
+    hint = command("load", f"s3://{BUCKET}/{key}").stderr
+
+    pasted = shlex.split(hint[hint.index("anaplan-autoload") :].splitlines()[0])
+    assert pasted == ["anaplan-autoload", "loads", "--key", f"s3://{BUCKET}/{key}"]
 
 
 @pytest.mark.parametrize(

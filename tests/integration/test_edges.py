@@ -321,3 +321,53 @@ def test_an_integration_whose_model_is_gone_frees_its_lane_once_it_is_overdue(au
 
     assert autoload.invoke(autoload.upload(KEY, ACCOUNTS))["state"] == "led"
     assert outcomes(autoload) == ["overdue", "failed"]
+
+
+def test_a_foreign_run_ends_the_wait_although_the_history_is_refused(autoload: Autoload) -> None:
+    latest(autoload)
+    known_author(autoload)
+    autoload.simulator.settings.pace = Pace(run_seconds=100)
+    autoload.simulator.add_fault(Fault(kind="lose_after", method="POST", path=RUN))
+    autoload.simulator.add_fault(Fault(kind="status", method="GET", path=HISTORY, status=403, count=None))
+
+    assert autoload.invoke(autoload.upload(KEY, ACCOUNTS))["state"] == "led"
+    assert outcomes(autoload) == ["loaded"]
+
+
+def test_a_scheduled_run_is_never_adopted_whoever_made_the_schedule(autoload: Autoload) -> None:
+    integration = latest(autoload)
+    known_author(autoload)
+    author = autoload.ledger.lane(autoload.lane()).author
+    assert author is not None
+    autoload.simulator.settings.pace = Pace(run_seconds=60)
+    autoload.simulator.start_foreign_run(integration, author, "scheduled")
+    autoload.simulator.add_fault(Fault(kind="lose_after", method="POST", path=RUN))
+
+    autoload.invoke(autoload.upload(KEY, "Code,Name\nNEW,New\n"))
+
+    assert "NEW" in autoload.simulator.models[autoload.models["accounts"]]
+
+
+def test_a_run_that_goes_on_in_a_paused_lane_is_followed_to_its_end(autoload: Autoload) -> None:
+    latest(autoload)
+    autoload.change(age_limit=60)
+    autoload.simulator.settings.pace = Pace(run_seconds=150)
+    autoload.when("GET", STATUS, lambda: autoload.ledger.pause(autoload.lane()), skip=2)
+
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    autoload.drain()
+    left = autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert outcomes(autoload) == ["loaded"]
+    assert left["state"] == "left"
+
+
+def test_uploads_behind_a_long_foreign_run_are_not_failed_because_sns_is_down(autoload: Autoload) -> None:
+    integration = latest(autoload, 'overdue = "5m"')
+    autoload.simulator.settings.pace = Pace(run_seconds=600)
+    autoload.simulator.start_foreign_run(integration)
+    sns_fails(autoload, 4)
+
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert outcomes(autoload) == ["loaded"]

@@ -163,7 +163,7 @@ def test_an_uploads_etag_and_sequencer_are_nobodys_business() -> None:
         (a_partial_report(errors_total=40), "Partly loaded: accounts (1 file), rows rejected: at least 17"),
         (OUTCOMES["failed"], "Failed: accounts (1 file): Process failed"),
         (a_report("failed", message=""), "Failed: accounts (1 file)"),
-        (OUTCOMES["held"], "On hold: accounts: Anaplan refused the log-in"),
+        (OUTCOMES["held"], "On hold: accounts: the log-in to Anaplan does not work"),
         (OUTCOMES["overdue"], "Still running: accounts (1 file)"),
     ],
 )

@@ -131,9 +131,6 @@ def claim(_step: StepContext, services: Services, lease: Lease) -> Claim:
     lane = services.ledger.renew(lease, now)
     if lane is None:
         return Stop("left", LOST)
-    if lane.paused:
-        services.ledger.release(lease)
-        return Stop("left", "the lane is paused")
     return _look_for_work(services, lease, lane, now)
 
 
@@ -151,6 +148,9 @@ def release(_step: StepContext, services: Services, lease: Lease) -> Claim:
 
 def _look_for_work(services: Services, lease: Lease, lane: Lane, now: int) -> Claim:
     """What to do in a lane that is ours. `lane` is as it was found, with the holder before us."""
+    if lane.paused and not (lane.open is not None and lane.open.asked):
+        services.ledger.release(lease)
+        return Stop("left", "the lane is paused")
     longest = services.settings.poll_max
     not_yet = Later(min(-(-(lane.not_before - now) // 1000), longest)) if lane.not_before > now else None
     if lane.open is not None:

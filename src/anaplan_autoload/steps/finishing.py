@@ -38,8 +38,9 @@ KEPT_CHARACTERS = 300
 """Of each text, so that a line of the history stays far below DynamoDB's 400 KB."""
 DUMP_BYTES = 50 * 1024**2
 DUMP_SECONDS = 20
-"""A dump is cut where it stands after this long: the step has to end within the function's timeout."""
+"""All of a run's dumps are cut where they stand after this long: the step has to end within the function's timeout."""
 DETAIL_ATTEMPTS = 4
+TELL_ATTEMPTS = 4
 DETAIL_LEADERS = 3
 """Leaders that may die over a run's details before it is recorded without them."""
 
@@ -122,8 +123,9 @@ def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> t
             return errors, None
         prefix = rejected.report_prefix(batch.route.name, run.ended_at, run.id)
         url = rejected.save_errors(services.s3, bucket, prefix, map(_reported, errors)) if errors else None
+        until = services.clock() + DUMP_SECONDS * 1000
         for name, chunks in _dumps(services, run.id, errors):
-            timely = _Timely(chunks, services.clock)
+            timely = _Timely(chunks, services.clock, until)
             url = rejected.save_rejected_rows(services.s3, bucket, prefix, name, timely)
             if chunks.truncated or timely.cut:
                 step.logger.warning("The rejected rows were cut", extra={"run_id": run.id, "action": name})
@@ -140,16 +142,16 @@ def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> t
 class _Timely:
     """A dump's chunks, for as long as there is time."""
 
-    def __init__(self, chunks: Dump, clock: Callable[[], int]) -> None:
+    def __init__(self, chunks: Dump, clock: Callable[[], int], until: int) -> None:
         self._chunks = chunks
         self._clock = clock
+        self._until = until
         self.cut = False
 
     def __iter__(self) -> Iterator[bytes]:
-        until = self._clock() + DUMP_SECONDS * 1000
         for chunk in self._chunks:
             yield chunk
-            if self._clock() > until:
+            if self._clock() > self._until:
                 self.cut = True
                 return
 
@@ -276,7 +278,10 @@ def announce_overdue(step: StepContext, services: Services, lease: Lease, batch:
 def tell(
     step: StepContext, services: Services, lease: Lease, batch: Batch, outcome: Literal["overdue", "held"], reason: str
 ) -> None:
-    """Tell everyone of something other than an end: the batch takes long, or is held back."""
+    """Tell everyone of something other than an end: the batch takes long, or is held back.
+
+    After a few tries the batch goes on untold: no attempt at it is used up because SNS is out of order.
+    """
     from anaplan_autoload import report
 
     described = report.Report(
@@ -292,8 +297,13 @@ def tell(
         uploads=tuple(report.ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch)),
         uploads_total=batch.total,
     )
+    try:
+        report.publish(services.sns, services.settings.topic_arn, described)
+    except (BotoCoreError, ClientError):
+        if step.attempt < TELL_ATTEMPTS:
+            raise
+        step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": outcome})
     report.log_run(step.logger, described)
-    report.publish(services.sns, services.settings.topic_arn, described)
 
 
 @leading

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from anaplan_autoload.steps.finishing import tell
 
 if TYPE_CHECKING:
@@ -13,9 +11,6 @@ if TYPE_CHECKING:
 
     from anaplan_autoload.protocol import Lease, Stop
     from anaplan_autoload.services import Services
-
-TELL_ATTEMPTS = 4
-"""The lane is held all the same after these: uploads wait, and no attempt at them is used up."""
 
 
 def hold(step: StepContext, services: Services, lease: Lease, stop: Stop) -> None:
@@ -26,12 +21,7 @@ def hold(step: StepContext, services: Services, lease: Lease, stop: Stop) -> Non
     if lane is None:
         return
     if lane.open is not None:
-        try:
-            tell(step, services, lease, lane.open, "held", held_message(services.settings.secret_id, stop.reason))
-        except (BotoCoreError, ClientError):
-            if step.attempt < TELL_ATTEMPTS:
-                raise
-            step.logger.exception("Nobody could be told that the lane is held", extra={"lane": lease.lane})
+        tell(step, services, lease, lane.open, "held", held_message(services.settings.secret_id, stop.reason))
     services.ledger.hold(lease, lane.open, stop.secret_version or "")
 
 

@@ -258,6 +258,8 @@ def check_vacancy(_step: StepContext, services: Services, lease: Lease, batch: B
         free = not _is_running(services, batch)
     except LoginRefused as refused:
         return held(refused)
+    except Refused:
+        free = True  # for good: the request for the run will tell why
     except CloudWorksError:
         free = False
     return Vacancy(free, batch.is_overdue(now))

@@ -43,7 +43,8 @@ def sweep(step: StepContext, services: Services) -> Swept:
             if secret_version in (lane.held, None):
                 continue
             services.ledger.unhold(found.lane, lane.held)
-        if lane.paused or (lane.holder is not None and lane.lease_until >= now):
+        idle = lane.paused and not (lane.open is not None and lane.open.asked)
+        if idle or (lane.holder is not None and lane.lease_until >= now):
             continue
         step.logger.info("Draining a lane that nobody leads", extra={"lane": found.lane, "died": lane.holder})
         services.send({"drain": found.lane})
