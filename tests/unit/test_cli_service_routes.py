@@ -12,6 +12,7 @@ from local.cloudworks.shapes import Step
 from local.cloudworks.tenant import Flow
 from tests.cli_tenant import BUCKET, Tenant, empty_tenant
 
+ROOT = Path(__file__).parents[2]
 ACCOUNTS = """
 [[route]]
 name = "accounts"
@@ -47,6 +48,15 @@ def test_a_sound_file_is_called_so_without_asking_anybody(tenant: Tenant) -> Non
 
     assert said.code == 0 and [each["status"] for each in said.json] == ["ok"]
     assert len(tenant.simulator.requests) == asked
+
+
+def test_the_samples_integration_is_no_mistake_but_is_told_of(tenant: Tenant) -> None:
+    Path("routes.toml").write_text((ROOT / "src/routes.toml").read_text(encoding="utf-8"))
+
+    said = tenant.run("routes", "check", "--json")
+
+    assert said.code == 0 and [each["status"] for each in said.json] == ["ok", "warning"]
+    assert "the sample's id" in said.json[1]["what"] and "integrations list" in said.json[1]["remedy"]
 
 
 def test_every_mistake_is_listed_with_its_remedy(tenant: Tenant) -> None:

@@ -13,7 +13,7 @@ from anaplan_autoload.routes import Routes, RoutesInvalid
 from anaplan_autoload_cli.context import NoSuchStack, cli_of
 from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column
-from anaplan_autoload_cli.service.findings import Finding, failed, ok, show
+from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, warning
 from anaplan_autoload_cli.service.online import Tenant, check_routes
 from anaplan_autoload_cli.service.places import RoutesFile, place_of, read_routes, routes_path
 from anaplan_autoload_cli.workspace import Workspace
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 app = group("Check routes.toml, and which route an upload takes.")
 
 REPORTS_PREFIX = "reports/"
+SAMPLE_INTEGRATION = "a2fb43a93bc84bcb9f37dd59a75eb940"
+"""The integration of the routes file that the project comes with: nobody has it."""
 
 _COLUMNS = (
     Column("object", "Object"),
@@ -100,7 +102,7 @@ def offline(path: Path, reports: tuple[str, str] | None) -> tuple[list[Finding],
     except RoutesInvalid as error:
         return [_refused(path, finding) for finding in error.findings], None
     names = ", ".join(route.name for route in found)
-    return [ok("routes file", f"{path} is sound: {names}")], found
+    return [ok("routes file", f"{path} is sound: {names}"), *_samples(path, found)], found
 
 
 def reports_of(cli: Cli) -> tuple[str, str] | None:
@@ -118,6 +120,19 @@ def upload_buckets(cli: Cli) -> list[str]:
         buckets = [cli.settings.get("inbox"), *(arn.strip().rpartition(":")[2] for arn in arns)]
         return [bucket for bucket in buckets if bucket]
     return []
+
+
+def _samples(path: Path, found: Routes) -> list[Finding]:
+    """The routes whose integration was never put in; to the function it is an id like any other."""
+    return [
+        warning(
+            f"route {route.name}",
+            f"{SAMPLE_INTEGRATION} is the sample's id: its runs would fail",
+            f"Put your integration's id into {path}: anaplan-autoload integrations list shows it.",
+        )
+        for route in found
+        if route.integration == SAMPLE_INTEGRATION
+    ]
 
 
 def _refused(path: Path, finding: str) -> Finding:
