@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -127,7 +128,7 @@ def create(
     )
     tenant = Workspace(cli.cloudworks)
     made = tenant.create_integration(_definition(tenant, wanted))
-    cli.out.done(f"Integration {name!r} was created. Run it: anaplan-autoload integrations run {name!r}")
+    cli.out.done(f"Integration {name!r} was created. Run it: anaplan-autoload integrations run {quote(name)}")
     cli.out.record({"id": made, "name": name}, (Column("id", "Id"),))
 
 

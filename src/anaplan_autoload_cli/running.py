@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, NoReturn, Protocol
 
 import msgspec
@@ -373,9 +374,9 @@ def _seconds(run: Run) -> int | None:
 
 def _history(target: Target) -> str:
     if target.kind == "flow":
-        return f"anaplan-autoload flows show {target.name!r}"
-    return f"anaplan-autoload history {target.name!r} --limit 3"
+        return f"anaplan-autoload flows show {quote(target.name)}"
+    return f"anaplan-autoload history {quote(target.name)} --limit 3"
 
 
 def _follow(target: Target) -> str:
-    return f"anaplan-autoload {target.kind}s run {target.name!r} --join"
+    return f"anaplan-autoload {target.kind}s run {quote(target.name)} --join"

@@ -92,7 +92,7 @@ def test_a_lost_answer_is_not_asked_for_again_but_explained(tenant: Tenant) -> N
     assert said.code == 1
     assert runs_asked_for(tenant) == 1
     assert "is not known" in said.err
-    assert "anaplan-autoload history 'Accounts'" in said.err
+    assert "anaplan-autoload history Accounts" in said.err
 
 
 @pytest.mark.usefixtures("accounts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import typer
@@ -188,7 +189,7 @@ def _troubles(lane: LaneStatus, now: int) -> Iterator[Finding]:
             about, f"held, as Anaplan refused the log-in; {waiting}", "Put working credentials into the secret."
         )
     elif lane.paused:
-        route = lane.routes[0] if lane.routes else lane.lane
+        route = quote(lane.routes[0] if lane.routes else lane.lane)
         yield warning(about, f"paused; {waiting}", f"When it may go on: anaplan-autoload resume {route}.")
     elif lane.state == "unled" and age > OLD_SECONDS:
         yield failed(

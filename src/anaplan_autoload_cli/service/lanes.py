@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
 import typer
@@ -36,7 +37,7 @@ def pause(context: typer.Context, route: RouteName, file: RoutesFile = None) -> 
     ledger.pause(lane)
     shared = route_names(routes, lane)
     cli.out.record({"lane": lane, "routes": shared, "paused": True}, _COLUMNS)
-    cli.out.done(f"Paused: {_all(shared, route)}. Go on with: anaplan-autoload resume {route}")
+    cli.out.done(f"Paused: {_all(shared, route)}. Go on with: anaplan-autoload resume {quote(route)}")
 
 
 def resume(context: typer.Context, route: RouteName, file: RoutesFile = None) -> None:

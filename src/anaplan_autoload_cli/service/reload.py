@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,7 +57,7 @@ def retry(
     for upload in uploads:
         refuse_older(ledger, route, upload)
     send(cli.out, ledger, the_function(cli), [reload(each, route) for each in chosen(uploads, route)])
-    cli.out.hint(f"See how it goes: anaplan-autoload status {route.name}")
+    cli.out.hint(f"See how it goes: anaplan-autoload status {quote(route.name)}")
 
 
 def load(
@@ -89,7 +90,7 @@ def load(
         refuse_older(ledger, route, found)
     asked = reload(found or _unseen(place, version), route)
     send(cli.out, ledger, the_function(cli), [asked])
-    cli.out.hint(f"See how it goes: anaplan-autoload loads --key {place.url}")
+    cli.out.hint(f"See how it goes: anaplan-autoload loads --key {quote(place.url)}")
 
 
 def refuse_older(ledger: Ledger, route: Route, upload: Upload) -> None:
@@ -132,7 +133,8 @@ def _of_file(ledger: Ledger, routes: Routes, place: Place) -> list[UploadRecord]
     found = find_uploads(ledger, routes, Wanted(place.bucket, place.key))
     if not found:
         raise CommandFailed(
-            f"The ledger knows of no upload to {place.url}.", remedy=f"To load it: anaplan-autoload load {place.url}."
+            f"The ledger knows of no upload to {place.url}.",
+            remedy=f"To load it: anaplan-autoload load {quote(place.url)}",
         )
     newest = found[0].record
     if newest.state == "waiting":
@@ -142,7 +144,7 @@ def _of_file(ledger: Ledger, routes: Routes, place: Place) -> list[UploadRecord]
     if newest.state == "loaded":
         raise CommandFailed(
             f"{place.url} was loaded by run {newest.run_id}.",
-            remedy=f"To load it once more: anaplan-autoload load {place.url}.",
+            remedy=f"To load it once more: anaplan-autoload load {quote(place.url)}",
         )
     return [newest]
 
