@@ -87,8 +87,8 @@ MUTATIONS = (
         (
             (
                 "protocol.py",
-                "if author is not None and only.author == author and",
-                "if",
+                "ours = author is not None and run.author == author and",
+                "ours =",
             ),
         ),
     ),
@@ -102,8 +102,8 @@ MUTATIONS = (
         (
             (
                 "protocol.py",
-                "if author is not None and only.author == author and",
-                "if author in (None, only.author) and",
+                "ours = author is not None and run.author == author and",
+                "ours = author in (None, run.author) and",
             ),
             (
                 "steps/starting.py",
