@@ -106,14 +106,24 @@ def test_status_tells_of_the_run_that_goes_on(autoload: Autoload, command: Comma
     assert isinstance(lane["lease_seconds"], int) and lane["lease_seconds"] > 60
 
 
-def test_status_tells_of_a_lane_that_is_held(autoload: Autoload, command: Command) -> None:
+def test_whoever_looks_at_a_lane_that_is_held_is_told_the_remedy(autoload: Autoload, command: Command) -> None:
     latest(autoload)
     autoload.set_secret(password="wrong")
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
-    result = command("status", "accounts")
+    for asked in (("status",), ("status", "accounts"), ("loads",), ("loads", "--key", KEY), ("resume", "accounts")):
+        result = command(*asked)
+        assert "accounts: held" in result.stderr and "new version of the secret" in result.stderr
+    assert "held" in command("status", "accounts").stdout
 
-    assert "held" in result.stdout
+
+def test_to_resume_what_is_not_paused_or_held_is_called_that(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+
+    result = command("resume", "accounts")
+
+    assert result.exit_code == 0 and result.stderr.startswith("Not paused: accounts.")
+    assert "held" not in result.stderr
 
 
 def test_a_watch_in_a_pipe_prints_again_only_what_changed(

@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
     from anaplan_autoload.ledger import Ledger, Pending
     from anaplan_autoload.routes import Routes
+    from anaplan_autoload_cli.output import Output
+
+HELD = (
+    "held: Anaplan refused the log-in. Store one that works as a new version of the secret; the sweep resumes the lane "
+    "within five minutes of it."
+)
 
 _COLUMNS = (Column("lane", "Lane"), Column("routes", "Routes"), Column("paused", "Paused"))
 
@@ -41,21 +47,29 @@ def pause(context: typer.Context, route: RouteName, file: RoutesFile = None) -> 
 
 
 def resume(context: typer.Context, route: RouteName, file: RoutesFile = None) -> None:
-    """Go on loading by a route: what waits is loaded now.
+    """Go on loading by a route: what waits is loaded now. It ends a pause; a held lane needs a new log-in.
 
     Keys with --json: lane, routes, paused.
     """
     cli = cli_of(context)
     routes, ledger, function = read_routes(cli, file), the_ledger(cli), the_function(cli)
     lane = find_lane(routes, ledger, route)
+    found = ledger.lane(lane)
     let_go(ledger, function.send, lane)
     shared = route_names(routes, lane)
     cli.out.record({"lane": lane, "routes": shared, "paused": False}, _COLUMNS)
-    cli.out.done(f"Resumed: {_all(shared, route)}.")
-    if ledger.lane(lane).held is not None:
-        cli.out.warning(
-            "The lane is held: Anaplan refused the log-in. It goes on within minutes of a new version of the secret."
-        )
+    if found.paused:
+        cli.out.done(f"Resumed: {_all(shared, route)}.")
+    else:
+        cli.out.hint(f"Not paused: {_all(shared, route)}.")
+    if found.held is not None:
+        tell_held(cli.out, shared or [lane])
+
+
+def tell_held(out: Output, names: Iterable[str]) -> None:
+    """Say what to do about lanes that are held, named by their routes."""
+    if shown := ", ".join(names):
+        out.warning(f"{shown}: {HELD}")
 
 
 def let_go(ledger: Ledger, send: Callable[[object], None], lane: str) -> None:

@@ -15,11 +15,11 @@ from anaplan_autoload.runs import epoch_ms
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.history import moment
 from anaplan_autoload_cli.output import Column, CommandFailed
-from anaplan_autoload_cli.service.lanes import known_lanes
+from anaplan_autoload_cli.service.lanes import known_lanes, tell_held
 from anaplan_autoload_cli.service.places import RoutesFile, named, place_of, read_routes, the_ledger
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from anaplan_autoload.ledger import Ledger, RunRecord, UploadRecord
     from anaplan_autoload.routes import Routes
@@ -104,11 +104,14 @@ def loads(
             uploads = find_uploads(ledger, routes, wanted, [lane] if lane else None)
             records = list(islice(_of_a_key(ledger, uploads, route, oldest, failed=failed), limit))
         cli.out.rows(records, _OF_A_KEY, nothing=_unknown(routes, wanted))
+        tell_held(cli.out, _held(ledger, {found.lane: [found.record.route.name] for found in uploads}))
         return
-    lanes = [lane] if lane else list(known_lanes(routes, ledger.pending()))
+    known = known_lanes(routes, ledger.pending())
+    lanes = {lane: known.get(lane, [])} if lane else known
     runs = (run for run in history(ledger, lanes, iso(oldest), limit) if route in (None, run.route))
     found = islice((run for run in runs if not failed or run.outcome != "loaded"), limit)
     cli.out.rows([_run_record(run) for run in found], _COLUMNS, nothing="No such load is in the ledger.")
+    tell_held(cli.out, _held(ledger, lanes))
 
 
 def history(ledger: Ledger, lanes: Iterable[str], since: str = "", at_a_time: int = 100) -> Iterator[RunRecord]:
@@ -140,6 +143,11 @@ def find_run(ledger: Ledger, lanes: Iterable[str], run_id: str) -> RunRecord:
         f"The ledger knows no run {run_id}.",
         remedy="See anaplan-autoload loads; runs that the service did not start are in anaplan-autoload history.",
     )
+
+
+def _held(ledger: Ledger, lanes: Mapping[str, Sequence[str]]) -> list[str]:
+    """The routes of those lanes that are held; a lane without routes stands for itself."""
+    return [name for lane, names in lanes.items() if ledger.lane(lane).held is not None for name in names or (lane,)]
 
 
 def _admits(one: str | None, other: str | None) -> bool:

@@ -16,7 +16,7 @@ from anaplan_autoload.runs import epoch_ms
 from anaplan_autoload.services import wall_clock
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
-from anaplan_autoload_cli.service.lanes import find_lane, known_lanes
+from anaplan_autoload_cli.service.lanes import find_lane, known_lanes, tell_held
 from anaplan_autoload_cli.service.places import RoutesFile, read_routes, the_ledger
 from anaplan_autoload_cli.service.times import count, length
 
@@ -222,6 +222,7 @@ def _show(out: Output, lanes: Sequence[LaneStatus], *, detailed: bool) -> None:
         out.record(records[0], _DETAILS)
     else:
         out.rows(records, _COLUMNS)
+    tell_held(out, [name for lane in lanes if lane.held for name in lane.routes or (lane.lane,)])
 
 
 def _for_people(lane: LaneStatus, now: int) -> dict[str, object]:
