@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import re
+import sys
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -79,6 +80,11 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
     request_queue_size = 128
     backends: Backends | None = None
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Show what went wrong, unless it is that a client hung up."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -200,3 +200,12 @@ def test_examples_in_help_are_shown_as_they_are_written(tenant: Tenant) -> None:
     shown = tenant.run("integrations", "apply", "--help", COLUMNS="120").out
     assert "[[integration]]" in shown
     assert 'import = { file = "Accounts.csv"' in shown
+
+
+def test_an_interruption_while_the_command_line_is_imported_ends_it_without_a_traceback(tmp_path: Path) -> None:
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    start = f"import sys; sys.path[:0] = [{str(tmp_path)!r}]; from anaplan_autoload_cli.__main__ import main; main()"
+
+    ended = python("-c", start)
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
