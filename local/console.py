@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 import msgspec
 
 from local.cloudworks import Pace, Settings
 from local.journal import function_lines, metrics
-from local.stack import ROOT, Message, Options, Stack
+from local.stack import ROOT, STACK_NAME, Message, Options, Stack
 
 LOOK_SECONDS = 0.5
 ROUTES = """\
@@ -40,10 +43,17 @@ In another terminal:
   printf 'code,name\\nA1,Cash\\nA2,Bank\\n' > accounts.csv
 Upload it with any S3 client:
   aws s3 cp accounts.csv s3://{inbox}/incoming/accounts/accounts.csv
-  python -c "import boto3; boto3.client('s3').upload_file('accounts.csv', '{inbox}', 'incoming/accounts/accounts.csv')"
+  {python} -c \\
+    "import boto3; boto3.client('s3').upload_file('accounts.csv', '{inbox}', 'incoming/accounts/accounts.csv')"
 Under incoming/sales/ every upload gets a run of its own, oldest first; a repeated code is a rejected row.
+Look after it with the command line, which that file leads here too (stack {stack}, and these routes):
+  anaplan-autoload status --watch
+  anaplan-autoload loads
+  anaplan-autoload routes check --online
 The routes are in {routes}. Ctrl-C ends everything.
 """
+BOTOCORES = re.compile(r"\[INFO\]\s+\S+Z\s.*Found (credentials|endpoint) ")
+"""What the SDK tells of itself in every invocation: true, and of no use here."""
 QUIET = frozenset(
     {"level", "message", "timestamp", "service", "executionArn", "operationId", "operationName", "attempt", "location"}
 )
@@ -60,15 +70,21 @@ def main() -> None:
         with Stack(Options(runtimes=options.runtimes, anaplan=anaplan, logs=logs)) as stack:
             stack.deploy(ROUTES.format(**stack.seed(INTEGRATIONS)))
             print(_guide(stack), flush=True)
-            for line in _happenings(stack):
-                print(line, flush=True)
+            try:
+                for line in _happenings(stack):
+                    print(line, flush=True)
+            finally:
+                print("Stopping …", flush=True)
     except KeyboardInterrupt:
         print("Everything has ended.")
 
 
 def environment_script(stack: Stack) -> str:
-    """Shell commands that lead any SDK and the command line to this stack."""
-    return "".join(f"export {name}={value}\n" for name, value in stack.aws.environment.items())
+    """Shell commands that lead any SDK and the command line to this stack, and bring the command line itself."""
+    settings = stack.aws.environment | {"AUTOLOAD_STACK": STACK_NAME, "ROUTES_FILE": str(stack.routes)}
+    exports = "".join(f"export {name}={quote(value)}\n" for name, value in settings.items())
+    command = f"PYTHONPATH={quote(str(ROOT / 'src'))} {quote(sys.executable)} -m anaplan_autoload_cli"
+    return f'{exports}anaplan-autoload() {{ {command} "$@"; }}\n'
 
 
 def readable(line: str) -> str:
@@ -97,7 +113,14 @@ def _options() -> argparse.Namespace:
 def _guide(stack: Stack) -> str:
     script = stack.logs / "environment.sh"
     script.write_text(environment_script(stack))
-    return GUIDE.format(logs=stack.logs, environment=script, inbox=stack.inbox, routes=stack.routes)
+    return GUIDE.format(
+        logs=stack.logs,
+        environment=script,
+        inbox=stack.inbox,
+        routes=stack.routes,
+        stack=STACK_NAME,
+        python=quote(sys.executable),
+    )
 
 
 def _happenings(stack: Stack) -> Iterator[str]:
@@ -107,7 +130,7 @@ def _happenings(stack: Stack) -> Iterator[str]:
     while True:
         for path in sorted(stack.logs.glob("runtime-*.log")):
             lines = function_lines(path)
-            yield from (readable(line) for line in lines[shown.get(path, 0) :])
+            yield from (readable(line) for line in lines[shown.get(path, 0) :] if not BOTOCORES.match(line))
             shown[path] = len(lines)
         messages = stack.messages()
         yield from (_told(message) for message in messages[told:])
