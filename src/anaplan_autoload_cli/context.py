@@ -33,7 +33,7 @@ class NoSuchStack(CommandFailed):
         super().__init__(
             f"There is no stack {stack!r} in {region}.",
             remedy="Name it with --stack, its region with --region, its account with --profile; these there are: "
-            "aws cloudformation describe-stacks --query Stacks[].StackName",
+            "aws cloudformation describe-stacks --query 'Stacks[].StackName'",
         )
 
 
