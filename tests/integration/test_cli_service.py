@@ -117,6 +117,22 @@ def test_whoever_looks_at_a_lane_that_is_held_is_told_the_remedy(autoload: Autol
     assert "held" in command("status", "accounts").stdout
 
 
+def test_a_routes_file_that_is_not_the_deployed_one_is_told_by_what_the_ledger_has(
+    autoload: Autoload, command: Command, tmp_path: Path
+) -> None:
+    latest(autoload)
+    command("pause", "accounts")
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    assert "--file" not in command("status").stderr
+    stale = tmp_path / "stale.toml"
+    stale.write_text(LATEST.format(accounts="b" * 32))
+
+    for asked in (("status",), ("pause", "accounts"), ("resume", "accounts")):
+        told = " ".join(command(*asked, "--file", str(stale)).stderr.split())
+        assert "work in lanes that it does not name (accounts)" in told and "name that with --file" in told
+        assert "nothing was ever uploaded in the lane of accounts" in told
+
+
 def test_to_resume_what_is_not_paused_or_held_is_called_that(autoload: Autoload, command: Command) -> None:
     latest(autoload)
 

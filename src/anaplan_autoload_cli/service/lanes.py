@@ -6,16 +6,26 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 import typer
+from msgspec.structs import replace
 
+from anaplan_autoload.protocol import Lane
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
-from anaplan_autoload_cli.service.places import RouteName, RoutesFile, read_routes, the_function, the_ledger
+from anaplan_autoload_cli.service.places import (
+    RouteName,
+    RoutesFile,
+    read_routes,
+    routes_path,
+    the_function,
+    the_ledger,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from anaplan_autoload.ledger import Ledger, Pending
     from anaplan_autoload.routes import Routes
+    from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.output import Output
 
 HELD = (
@@ -40,10 +50,12 @@ def pause(context: typer.Context, route: RouteName, file: RoutesFile = None) -> 
     cli = cli_of(context)
     routes, ledger = read_routes(cli, file), the_ledger(cli)
     lane = find_lane(routes, ledger, route)
+    strangers = differences(routes, ledger, [lane])
     ledger.pause(lane)
     shared = route_names(routes, lane)
     cli.out.record({"lane": lane, "routes": shared, "paused": True}, _COLUMNS)
     cli.out.done(f"Paused: {_all(shared, route)}. Go on with: anaplan-autoload resume {quote(route)}")
+    tell_strangers(cli, file, strangers)
 
 
 def resume(context: typer.Context, route: RouteName, file: RoutesFile = None) -> None:
@@ -54,7 +66,7 @@ def resume(context: typer.Context, route: RouteName, file: RoutesFile = None) ->
     cli = cli_of(context)
     routes, ledger, function = read_routes(cli, file), the_ledger(cli), the_function(cli)
     lane = find_lane(routes, ledger, route)
-    found = ledger.lane(lane)
+    found, strangers = ledger.lane(lane), differences(routes, ledger, [lane])
     let_go(ledger, function.send, lane)
     shared = route_names(routes, lane)
     cli.out.record({"lane": lane, "routes": shared, "paused": False}, _COLUMNS)
@@ -64,12 +76,43 @@ def resume(context: typer.Context, route: RouteName, file: RoutesFile = None) ->
         cli.out.hint(f"Not paused: {_all(shared, route)}.")
     if found.held is not None:
         tell_held(cli.out, shared or [lane])
+    tell_strangers(cli, file, strangers)
 
 
 def tell_held(out: Output, names: Iterable[str]) -> None:
     """Say what to do about lanes that are held, named by their routes."""
     if shown := ", ".join(names):
         out.warning(f"{shown}: {HELD}")
+
+
+def differences(routes: Routes, ledger: Ledger, lanes: Iterable[str]) -> list[str]:
+    """In which ways the ledger looks as if the function had other routes than these; of `lanes`, which it never saw."""
+    pending = {found.lane: found for found in ledger.pending()}
+    unknown = [", ".join(found.oldest) or lane for lane, found in pending.items() if lane not in routes.lanes]
+    unseen = [
+        name
+        for lane in lanes
+        if lane not in pending and _is_untouched(ledger, lane)
+        for name in route_names(routes, lane)
+    ]
+    return [
+        *([f"the ledger has work in lanes that it does not name ({', '.join(unknown)})"] if unknown else []),
+        *([f"nothing was ever uploaded in the lane of {', '.join(unseen)}"] if unseen else []),
+    ]
+
+
+def tell_strangers(cli: Cli, file: str | None, found: Sequence[str]) -> None:
+    """Say that the routes file may not be the deployed one, where `differences` found any."""
+    if found:
+        cli.out.hint(
+            f"By {routes_path(cli, file)}, {'; '.join(found)}. If it is not the file that is deployed, name that "
+            "with --file."
+        )
+
+
+def _is_untouched(ledger: Ledger, lane: str) -> bool:
+    """Whether nothing but a pause is known of the lane."""
+    return replace(ledger.lane(lane), paused=False) == Lane() and next(ledger.runs(lane, at_a_time=1), None) is None
 
 
 def let_go(ledger: Ledger, send: Callable[[object], None], lane: str) -> None:

@@ -16,7 +16,7 @@ from anaplan_autoload.runs import epoch_ms
 from anaplan_autoload.services import wall_clock
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
-from anaplan_autoload_cli.service.lanes import find_lane, known_lanes, tell_held
+from anaplan_autoload_cli.service.lanes import differences, find_lane, known_lanes, tell_held, tell_strangers
 from anaplan_autoload_cli.service.places import RoutesFile, read_routes, the_ledger
 from anaplan_autoload_cli.service.times import count, length
 
@@ -131,6 +131,7 @@ def status(
     cli = cli_of(context)
     routes, ledger = read_routes(cli, file), the_ledger(cli)
     only = find_lane(routes, ledger, route) if route else None
+    strangers = differences(routes, ledger, [only] if only else routes.lanes)
 
     def look() -> list[LaneStatus]:
         lanes = known_lanes(routes, ledger.pending())
@@ -139,6 +140,7 @@ def status(
 
     def show(lanes: Sequence[LaneStatus]) -> None:
         _show(cli.out, lanes, detailed=only is not None)
+        tell_strangers(cli, file, strangers)
 
     if watch:
         _watch(look, show)
