@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 RIE := .local/bin/aws-lambda-rie
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --no-deps
-PYTEST_ARGS ?= -n 2 --dist loadgroup
+PYTEST_ARGS ?= -n 3 --dist loadgroup
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help
