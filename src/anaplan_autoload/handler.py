@@ -227,7 +227,7 @@ class Execution:
                     return batch
                 case LookAgain(counts=True):
                     looks += 1
-                    delay = max(1, self.services.settings.lease // 9)
+                    delay = self.services.settings.search_pause
                 case LookAgain() | WaitFor():
                     delay = self.next_delay(waited)
             if sighting.overdue:

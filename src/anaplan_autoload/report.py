@@ -405,6 +405,11 @@ def _advice(report: Report) -> str:
                 "put a user name and password, or a certificate, that Anaplan accepts into the secret. "
                 "Uploads are kept, and are loaded by themselves within minutes of the change."
             )
+        case "overdue" if report.run_id is None:
+            return (
+                "nothing; it is tried further, and another message follows when it ends. "
+                "CloudWorks shows what the integration is busy with, or whether Anaplan is out of service."
+            )
         case "overdue":
             return (
                 "nothing, if the load is known to be long; another message follows when it ends. "

@@ -43,6 +43,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Seconds; a leader this old hands over, so that no execution lives for weeks on an old version."""
 
     @property
+    def search_pause(self) -> int:
+        """Seconds between two searches for a run whose answer was lost: as deployed, four of them take a minute."""
+        return max(1, self.lease // 9)
+
+    @property
     def function(self) -> str:
         """How the function invokes itself: durable functions answer to a version or an alias only."""
         return f"{self.function_name}:{self.function_alias}"
