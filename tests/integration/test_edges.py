@@ -106,10 +106,10 @@ def test_a_history_that_is_refused_leads_to_another_request(autoload: Autoload) 
 
 
 def test_a_history_that_cannot_be_read_for_long_is_told(autoload: Autoload) -> None:
-    latest(autoload, 'overdue = "5m"')
+    latest(autoload, 'overdue = "1m"')
     known_author(autoload)
     autoload.simulator.add_fault(Fault(kind="lose_before", method="POST", path=RUN))
-    autoload.simulator.add_fault(Fault(kind="status", method="GET", path=HISTORY, status=500, count=160))
+    autoload.simulator.add_fault(Fault(kind="status", method="GET", path=HISTORY, status=500, count=60))
 
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
