@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
-from anaplan_autoload.cloudworks import RunError
+from anaplan_autoload.cloudworks import Outcome, RunError
 from anaplan_autoload.events import Upload
 from anaplan_autoload.protocol import Batch, Lane, Lease, Waiting
 from anaplan_autoload.routes import Route
@@ -70,7 +70,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     """The run's id, or `batch-<batch id>` where no run began."""
     lane: str
     route: str
-    outcome: Literal["loaded", "partial", "failed"]
+    outcome: Outcome
     ended_at: str
     """`2026-11-24T21:05:00.000Z`; runs' times are on Anaplan's clock."""
     started_at: str | None = None

@@ -32,7 +32,6 @@ PROOF_TOLERANCE_MS = 1_000
 """Start times are whole seconds, rounded down. A run that began earlier than this began before it was asked for."""
 
 State = Literal["led", "left", "ignored", "held", "handed_over"]
-Outcome = Literal["loaded", "partial", "failed"]
 UploadState = Literal["waiting", "loaded", "partial", "failed", "superseded"]
 
 

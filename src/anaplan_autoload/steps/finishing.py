@@ -10,7 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload import protocol
-from anaplan_autoload.cloudworks import CloudWorksError
+from anaplan_autoload.cloudworks import CloudWorksError, Outcome
 from anaplan_autoload.credentials import LoginRefused
 from anaplan_autoload.ledger import RunRecord
 from anaplan_autoload.protocol import Batch, Failure, Stop, iso
@@ -49,7 +49,7 @@ class Recorded(Struct, frozen=True, tag="recorded"):
     """A line of the load history: its sort key, and what it says."""
 
     sk: str
-    outcome: Literal["loaded", "partial", "failed"]
+    outcome: Outcome
     run_id: str | None
     batch: Batch
     retry_in: int | None = None

@@ -95,11 +95,16 @@ def _run(
     return msgspec.structs.replace(run, id=run_id or run.id, message=run.message[:MESSAGE_LENGTH]), None
 
 
+def flow_run_since(services: Services, flow_id: str, since: int) -> tuple[Run | None, int]:
+    """The flow's latest run if it may have begun at `since` (epoch ms), and how far Anaplan's clock is ahead (ms)."""
+    flow = services.cloudworks.flow(flow_id)
+    ahead = flow.date_ms - services.clock() if flow.date_ms is not None else 0
+    return flow.run_since(since + ahead - protocol.START_TOLERANCE_MS), ahead
+
+
 def _flow_run(services: Services, lane: str, batch: Batch) -> Run | None:
     """Our run of the flow; None while the flow still shows the run before ours."""
-    flow = services.cloudworks.flow(batch.route.target)
-    ahead = flow.date_ms - services.clock() if flow.date_ms is not None else 0
-    run = flow.run_since((batch.posted_at or batch.opened_at) + ahead - protocol.START_TOLERANCE_MS)
+    run, _ahead = flow_run_since(services, batch.route.target, batch.posted_at or batch.opened_at)
     latest = islice(services.ledger.runs(lane, at_a_time=KNOWN_RUNS), KNOWN_RUNS)
     others = [record for record in latest if record.id != batch.run_id]
     return None if run is None or is_known(run, others) else run

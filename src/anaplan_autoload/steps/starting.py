@@ -17,6 +17,7 @@ from anaplan_autoload.ledger import is_known
 from anaplan_autoload.protocol import Batch, Stop, Verdict, iso
 from anaplan_autoload.runs import epoch_ms
 from anaplan_autoload.staging import PartedCopy
+from anaplan_autoload.steps.following import flow_run_since
 from anaplan_autoload.steps.leading import LOST, OLD, held, leading
 
 if TYPE_CHECKING:
@@ -222,9 +223,7 @@ def _history(services: Services, batch: Batch, since: int) -> tuple[list[Run], i
     """The target's runs that may have begun at `since` or later, and how far Anaplan's clock is ahead of ours (ms)."""
     route = batch.route
     if route.flow:
-        flow = services.cloudworks.flow(route.flow)
-        ahead = flow.date_ms - services.clock() if flow.date_ms is not None else 0
-        run = flow.run_since(since + ahead - protocol.START_TOLERANCE_MS)
+        run, ahead = flow_run_since(services, route.flow, since)
         return ([run] if run else []), ahead
     runs: list[Run] = []
     ahead = 0

@@ -11,8 +11,8 @@ import msgspec
 import typer
 from msgspec import Struct
 
-from anaplan_autoload.protocol import Outcome, iso
-from anaplan_autoload.runs import epoch_ms
+from anaplan_autoload.protocol import iso
+from anaplan_autoload.runs import Outcome, epoch_ms
 from anaplan_autoload.services import wall_clock
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
