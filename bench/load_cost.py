@@ -25,8 +25,9 @@ from typing import TYPE_CHECKING, Any
 from aws_durable_execution_sdk_python.lambda_service import DurableServiceClient, OperationAction, OperationType
 from msgspec import Struct
 
-from anaplan_autoload.events import Upload
-from anaplan_autoload.protocol import Lease, iso
+from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.protocol import Lease
+from anaplan_autoload.domain.times import iso
 from bench import prices
 from bench.capacity import Meter
 from bench.markdown import span, table

@@ -10,8 +10,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from itertools import pairwise
 
-from anaplan_autoload import settings
-from anaplan_autoload.protocol import next_delay
+from anaplan_autoload.aws import settings
+from anaplan_autoload.domain.protocol import next_delay
 from bench.markdown import span, table
 
 LENGTHS = (5, 15, 30, 60, 5 * 60, 10 * 60, 3600, 4 * 3600, 8 * 3600)

@@ -22,12 +22,12 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 from msgspec.structs import replace
 
-from anaplan_autoload.events import Uploads, parse
+from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.services import Services
+from anaplan_autoload.aws.settings import Settings
+from anaplan_autoload.domain.events import Uploads, parse
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload.handler import make_handler
-from anaplan_autoload.ledger import Ledger
-from anaplan_autoload.protocol import iso
-from anaplan_autoload.services import Services
-from anaplan_autoload.settings import Settings
 from local.cloudworks import PASSWORD, USERNAME, S3Buckets, Simulator, seed, serve
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from aws_durable_execution_sdk_python_testing import DurableFunctionTestResult
 
-    from anaplan_autoload.cloudworks import CloudWorks
+    from anaplan_autoload.anaplan.cloudworks import CloudWorks
     from local.cloudworks import Reply, Request
 
 BUCKET = "inbox"

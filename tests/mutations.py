@@ -86,7 +86,7 @@ MUTATIONS = (
         "any run is adopted, whoever started it",
         (
             (
-                "protocol.py",
+                "domain/protocol.py",
                 "ours = author is not None and run.author == author and",
                 "ours =",
             ),
@@ -101,7 +101,7 @@ MUTATIONS = (
         "posted_at before staging, with unknown authors",
         (
             (
-                "protocol.py",
+                "domain/protocol.py",
                 "ours = author is not None and run.author == author and",
                 "ours = author in (None, run.author) and",
             ),
@@ -140,7 +140,7 @@ MUTATIONS = (
     ),
     Mutation(
         "the lease is shorter than the timeout",
-        (("settings.py", "lease: int = 180", "lease: int = 20"),),
+        (("aws/settings.py", "lease: int = 180", "lease: int = 20"),),
         "a stall in the midst of staging",
     ),
     Mutation(
@@ -169,7 +169,7 @@ MUTATIONS = (
         "what waits is read before it is consistent",
         (
             (
-                "ledger.py",
+                "aws/ledger.py",
                 '            IndexName="waiting",\n            ConsistentRead=True,\n            KeyCondition',
                 '            IndexName="waiting",\n            KeyCondition',
             ),
@@ -180,7 +180,7 @@ MUTATIONS = (
         "the outcome is read from `success` alone",
         (
             (
-                "runs.py",
+                "domain/runs.py",
                 "        if self.error_code == PARTIAL or (self.success and rows_left_out(self.message)):\n"
                 '            return "partial"\n'
                 '        return "loaded" if self.success and not self.error_code else "failed"\n',
@@ -212,7 +212,7 @@ MUTATIONS = (
         "a duplicate is recorded anew",
         (
             (
-                "ledger.py",
+                "aws/ledger.py",
                 "            Item=_encode(item),\n"
                 '            ConditionExpression="attribute_not_exists(pk)",\n'
                 "        )\n\n    def upload(",
@@ -222,12 +222,12 @@ MUTATIONS = (
     ),
     Mutation(
         "a refused secret is sent again",
-        (("credentials.py", "            self._reject(secret.version)\n", ""),),
+        (("anaplan/credentials.py", "            self._reject(secret.version)\n", ""),),
         "a secret that is refused",
     ),
     Mutation(
         "a batch is started again for ever",
-        (("protocol.py", "MAX_ATTEMPTS = 5\n", "MAX_ATTEMPTS = 10**9\n"),),
+        (("domain/protocol.py", "MAX_ATTEMPTS = 5\n", "MAX_ATTEMPTS = 10**9\n"),),
         "tests/integration/test_trouble.py",
     ),
 )

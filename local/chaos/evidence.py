@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from anaplan_autoload.protocol import UploadState
+from anaplan_autoload.domain.protocol import UploadState
 from local.cloudworks import Run, Seen
 
 

@@ -13,15 +13,15 @@ from typing import Any, TypeVar
 
 from botocore.exceptions import ClientError
 
-from anaplan_autoload.events import Upload
-from anaplan_autoload.ledger import Ledger
+from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.domain.events import Upload
+from local.aws.notifications import Delivery, Record, straight
+from local.aws.resources import ALIAS
+from local.aws.stack import Options, Stack
 from local.chaos.evidence import Announced, Evidence, Known, Made, Trouble
 from local.chaos.plan import Blow, Plan, PlannedUpload
 from local.cloudworks import Pace
 from local.cloudworks import Settings as AnaplanSettings
-from local.notifications import Delivery, Record, straight
-from local.resources import ALIAS
-from local.stack import Options, Stack
 
 FAIL_RATE = 0.1
 """The share of answers that the simulator spoils."""

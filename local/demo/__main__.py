@@ -7,12 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+from local.aws.processes import StartFailed
+from local.aws.stack import ROOT, Stack
 from local.demo.screen import Screen
 from local.demo.story import Story, TookTooLong, options
 from local.demo.timeline import as_report
 from local.demo.verdict import Seen, judge
-from local.processes import StartFailed
-from local.stack import ROOT, Stack
 
 FAILED, INTERRUPTED = 1, 130
 

@@ -13,12 +13,13 @@ from rich.status import Status
 from rich.table import Table
 from rich.text import Text
 
-from anaplan_autoload import report
-from anaplan_autoload.ledger import RunRecord
+from anaplan_autoload.aws.ledger import RunRecord
+from anaplan_autoload.report.mail import email_text, subject
+from anaplan_autoload.report.report import Report
+from local.aws.journal import Metric
 from local.demo import story
 from local.demo.timeline import Happening, Kind, short
 from local.demo.verdict import Finding
-from local.journal import Metric
 
 PLAIN_WIDTH = 110
 INDENT = "  "
@@ -90,12 +91,12 @@ class Screen:
             )
         )
 
-    def mail(self, told: report.Report) -> None:
+    def mail(self, told: Report) -> None:
         """Show a received message as those get it who subscribed by mail: moto sends none, so it is written here."""
         self._head(f"The {told.outcome} message as mail, written from what was received: moto delivers to queues only")
-        self._block(f"Subject: {report.subject(told)}\n\n{report.email_text(told)}")
+        self._block(f"Subject: {subject(told)}\n\n{email_text(told)}")
 
-    def messages(self, reports: Sequence[report.Report]) -> None:
+    def messages(self, reports: Sequence[Report]) -> None:
         """Show what subscribers got."""
         self._head("Messages that a subscriber of the SNS topic got")
         rows = [

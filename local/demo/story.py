@@ -9,13 +9,13 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from anaplan_autoload.events import Upload
-from anaplan_autoload.ledger import Ledger
+from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.domain.events import Upload
+from local.aws.stack import Options, Stack
 from local.cloudworks import Pace
 from local.cloudworks import Settings as AnaplanSettings
 from local.demo.timeline import Happening, Timeline, as_report, short
 from local.demo.verdict import Act, Begun, Fate, Seen, Told
-from local.stack import Options, Stack
 
 DATA = Path(__file__).parent.parent / "data"
 PREFIX = "incoming/accounts/"

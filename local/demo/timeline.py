@@ -9,11 +9,12 @@ from typing import Literal
 import msgspec
 from msgspec import Struct
 
-from anaplan_autoload import report
-from anaplan_autoload.ledger import Ledger
+from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.report.mail import subject
+from anaplan_autoload.report.report import Report
+from local.aws.executions import Execution
+from local.aws.stack import Message, Stack
 from local.cloudworks import Run
-from local.executions import Execution
-from local.stack import Message, Stack
 
 Kind = Literal["upload", "function", "ledger", "anaplan", "message"]
 
@@ -101,16 +102,16 @@ class Timeline:
         messages = self._stack.messages()
         for message in messages[self._told :]:
             told = as_report(message)
-            yield Happening(at, "message", report.subject(told), told.outcome)
+            yield Happening(at, "message", subject(told), told.outcome)
         self._told = len(messages)
 
     def _named(self, arn: str | None) -> str:
         return f"execution {self._numbers[arn]}" if arn in self._numbers else "another execution"
 
 
-def as_report(message: Message) -> report.Report:
+def as_report(message: Message) -> Report:
     """A subscriber's message as the function's own type of it."""
-    return msgspec.convert(message.document, report.Report)
+    return msgspec.convert(message.document, Report)
 
 
 def short(identifier: str | None) -> str:

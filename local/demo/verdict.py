@@ -12,7 +12,7 @@ from io import StringIO
 
 from msgspec import Struct
 
-from anaplan_autoload.ledger import RunRecord
+from anaplan_autoload.aws.ledger import RunRecord
 
 Rows = dict[str, dict[str, str]]
 """Code to row, a row being column to cell."""

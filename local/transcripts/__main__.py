@@ -7,8 +7,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from local.processes import StartFailed
-from local.stack import ROOT, Stack
+from local.aws.processes import StartFailed
+from local.aws.stack import ROOT, Stack
 from local.transcripts.page import Ended, PageFailed, played
 from local.transcripts.stage import LaptopStage, options
 

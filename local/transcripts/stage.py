@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from anaplan_autoload import report
+from anaplan_autoload.report.mail import email_text, subject
+from local.aws.notifications import straight
+from local.aws.stack import ROOT, STACK_NAME, Options, Stack
 from local.cloudworks import PASSWORD, USERNAME, WORKSPACE_ID, Pace, Result, Settings, User
 from local.cloudworks.seeding import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from local.demo.timeline import as_report
-from local.notifications import straight
-from local.stack import ROOT, STACK_NAME, Options, Stack
 from local.transcripts.page import Ended, PageFailed
 from local.transcripts.terminal import Terminal
 
@@ -210,7 +210,7 @@ class LaptopStage:
         self._told += len(reports)
         if not reports:
             raise PageFailed("no mail came")
-        mails = [f"Subject: {report.subject(one)}\n\n{report.email_text(one)}".rstrip() for one in reports]
+        mails = [f"Subject: {subject(one)}\n\n{email_text(one)}".rstrip() for one in reports]
         return "\n\n".join(f"```text\n{mail}\n```" for mail in mails)
 
     def _break_model(self) -> None:

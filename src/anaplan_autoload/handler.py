@@ -20,13 +20,25 @@ from aws_durable_execution_sdk_python.config import Duration
 from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
 from aws_lambda_powertools import Logger
 
-from anaplan_autoload import events, protocol, settings
-from anaplan_autoload.durable import Json, at_most_once, repeatable
-from anaplan_autoload.events import Sweep, Uploads
-from anaplan_autoload.protocol import Adopt, Batch, Later, Lease, LookAgain, Nothing, StartAgain, Stop, Take, WaitFor
-from anaplan_autoload.services import Services
-from anaplan_autoload.staging import PartedCopy
+from anaplan_autoload.aws import settings
+from anaplan_autoload.aws.services import Services
+from anaplan_autoload.aws.staging import PartedCopy
+from anaplan_autoload.domain import events, protocol
+from anaplan_autoload.domain.events import Sweep, Uploads
+from anaplan_autoload.domain.protocol import (
+    Adopt,
+    Batch,
+    Later,
+    Lease,
+    LookAgain,
+    Nothing,
+    StartAgain,
+    Stop,
+    Take,
+    WaitFor,
+)
 from anaplan_autoload.steps import admission, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
 from anaplan_autoload.steps.finishing import Recorded
 from anaplan_autoload.steps.following import Following
 from anaplan_autoload.steps.starting import (
@@ -46,9 +58,9 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python import DurableContext, StepContext
     from aws_durable_execution_sdk_python.types import LambdaContext, WaitForConditionCheckContext
 
-    from anaplan_autoload.cloudworks import Run
-    from anaplan_autoload.events import Drain, Load
-    from anaplan_autoload.protocol import Claim, State
+    from anaplan_autoload.domain.events import Drain, Load
+    from anaplan_autoload.domain.protocol import Claim, State
+    from anaplan_autoload.domain.runs import Run
 
 T = TypeVar("T")
 

@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 NAME = "anaplan-autoload"
 _HERE = "anaplan_autoload_cli"
+_CLOUDWORKS = f"{_HERE}.cloudworks"
 
 COMMANDS = (
-    Entry("auth", f"{_HERE}.auth:app", "Log in to Anaplan: check it, or get a token.", WORKFLOW),
-    Entry("connections", f"{_HERE}.connections:app", "CloudWorks' connections to S3 buckets.", WORKFLOW),
-    Entry("integrations", f"{_HERE}.integrations:app", "Create, change, list and run integrations.", WORKFLOW),
-    Entry("flows", f"{_HERE}.flows:app", "List and run integration flows.", WORKFLOW),
-    Entry("history", f"{_HERE}.history:history", "The runs of an integration, newest first.", WORKFLOW),
-    Entry("errors", f"{_HERE}.history:errors", "What went wrong in a run.", WORKFLOW),
-    Entry("dump", f"{_HERE}.history:dump", "The rows that a run rejected, as CSV.", WORKFLOW),
+    Entry("auth", f"{_CLOUDWORKS}.auth:app", "Log in to Anaplan: check it, or get a token.", WORKFLOW),
+    Entry("connections", f"{_CLOUDWORKS}.connections:app", "CloudWorks' connections to S3 buckets.", WORKFLOW),
+    Entry("integrations", f"{_CLOUDWORKS}.integrations:app", "Create, change, list and run integrations.", WORKFLOW),
+    Entry("flows", f"{_CLOUDWORKS}.flows:app", "List and run integration flows.", WORKFLOW),
+    Entry("history", f"{_CLOUDWORKS}.history:history", "The runs of an integration, newest first.", WORKFLOW),
+    Entry("errors", f"{_CLOUDWORKS}.history:errors", "What went wrong in a run.", WORKFLOW),
+    Entry("dump", f"{_CLOUDWORKS}.history:dump", "The rows that a run rejected, as CSV.", WORKFLOW),
     Entry("routes", f"{_HERE}.service.routes:app", "Check routes.toml, and which route an upload takes.", SERVICE),
     Entry("doctor", f"{_HERE}.service.doctor:doctor", "Check everything between an upload and Anaplan.", SERVICE),
     Entry("status", f"{_HERE}.service.status:status", "What every lane is doing.", SERVICE),

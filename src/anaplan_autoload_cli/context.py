@@ -19,8 +19,8 @@ from anaplan_autoload_cli.output import CommandFailed, Output
 if TYPE_CHECKING:
     from boto3.session import Session
 
-    from anaplan_autoload.cloudworks import CloudWorks
-    from anaplan_autoload.credentials import Tokens
+    from anaplan_autoload.anaplan.cloudworks import CloudWorks
+    from anaplan_autoload.anaplan.credentials import Tokens
     from anaplan_autoload_cli.login import Way
 
 CONFIG = Path(".autoload.toml")
@@ -205,7 +205,8 @@ class Cli:
     @cached_property
     def cloudworks(self) -> CloudWorks:
         """CloudWorks, with our log-in: the function's own client."""
-        from anaplan_autoload.cloudworks import CloudWorks, http_pool
+        from anaplan_autoload.anaplan.cloudworks import CloudWorks
+        from anaplan_autoload.anaplan.http import http_pool
 
         return CloudWorks(http_pool(), self.settings.require("cloudworks_url"), self.tokens)
 

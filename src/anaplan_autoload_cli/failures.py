@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from anaplan_autoload.cloudworks import CloudWorksError
-from anaplan_autoload.credentials import LoginRefused
-from anaplan_autoload.routes import RoutesInvalid
-from anaplan_autoload.transport import AddressInvalid
+from anaplan_autoload.anaplan.credentials import LoginRefused
+from anaplan_autoload.anaplan.errors import AddressInvalid, CloudWorksError
+from anaplan_autoload.domain.routes import RoutesInvalid
 from anaplan_autoload_cli.login import refusal
 from anaplan_autoload_cli.output import CommandFailed
 

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import typer
 from msgspec import Struct
 
-from anaplan_autoload.cloudworks import http_pool
-from anaplan_autoload.credentials import LoginRefused, Secret, Tokens, secret_source
-from anaplan_autoload.ledger import Ledger
+from anaplan_autoload.anaplan.credentials import LoginRefused, Secret, Tokens, secret_source
+from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload_cli.context import environment
 from anaplan_autoload_cli.output import CommandFailed
 

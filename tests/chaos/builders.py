@@ -8,7 +8,7 @@ from typing import Literal
 
 from msgspec import UNSET, UnsetType
 
-from anaplan_autoload.protocol import UploadState
+from anaplan_autoload.domain.protocol import UploadState
 from local.chaos.evidence import Announced, Evidence, Known, Made, Trouble
 from local.cloudworks import Result, Run, Seen, Source
 

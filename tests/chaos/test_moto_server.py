@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from local.clients import CREDENTIALS, Aws
-from local.processes import HOST, Command, Guardian, bare_environment, start_server
-from local.stack import ROOT
+from local.aws.clients import CREDENTIALS, Aws
+from local.aws.processes import HOST, Command, Guardian, bare_environment, start_server
+from local.aws.stack import ROOT
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,7 +25,7 @@ ITEMS = 400
 @pytest.fixture(scope="module")
 def dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBClient]:
     def command(port: int) -> Command:
-        arguments = (sys.executable, "-m", "local.moto_server", "-H", HOST, "-p", str(port))
+        arguments = (sys.executable, "-m", "local.aws.moto_server", "-H", HOST, "-p", str(port))
         return Command("moto", arguments, bare_environment(CREDENTIALS), ROOT)
 
     with Guardian() as guardian:

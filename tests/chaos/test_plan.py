@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anaplan_autoload import routes
+from anaplan_autoload.domain import routes
 from local.chaos.plan import SHARED_LANE, draw
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from local.aws.stack import Options, Stack
 from local.cloudworks import Pace, Settings
-from local.stack import Options, Stack
 
 SHORT = {"POLL_MIN_SECONDS": "1", "POLL_MAX_SECONDS": "2", "LEASE_SECONDS": "15"}
 """Seconds; the lease outlasts the function's timeout plus the longest wait, as the template demands on AWS."""

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from anaplan_autoload.ledger import RunRecord
+from anaplan_autoload.aws.ledger import RunRecord
+from local.aws.stack import ROOT
 from local.demo.story import growing
 from local.demo.verdict import Act, Begun, Fate, Seen, Told, judge
-from local.stack import ROOT
 from tests.e2e.test_stack import processes
 from tests.e2e.waiting import until
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from local.notifications import Delivery, Record, straight
-from local.stack import Stack
+from local.aws.notifications import Delivery, Record, straight
+from local.aws.stack import Stack
 from tests.e2e.waiting import until
 
 ACCOUNTS = "incoming/accounts/accounts.csv"

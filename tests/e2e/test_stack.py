@@ -14,9 +14,9 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
-from local.notifications import Delivery, Record, straight
-from local.resources import TemplateUnusable
-from local.stack import ROOT, Options, Stack
+from local.aws.notifications import Delivery, Record, straight
+from local.aws.resources import TemplateUnusable
+from local.aws.stack import ROOT, Options, Stack
 from tests.e2e.waiting import until
 
 TIMEOUT_SECONDS = 3

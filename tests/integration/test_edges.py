@@ -9,7 +9,7 @@ import pytest
 from aws_durable_execution_sdk_python.exceptions import InvocationError
 from botocore.exceptions import ClientError
 
-from anaplan_autoload import staging
+from anaplan_autoload.aws import staging
 from local.cloudworks import Fault, Pace
 from tests.autoload import BUCKET, Autoload, ExecutionFailed
 from tests.integration.test_flows import a_flow

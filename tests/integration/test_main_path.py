@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anaplan_autoload.protocol import iso
+from anaplan_autoload.domain.times import iso
 from local.cloudworks import Pace, Result
 from tests.autoload import BUCKET, REPORTS, Autoload, ExecutionFailed
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
-from anaplan_autoload import staging
-from anaplan_autoload.ledger import IDS_PER_ITEM
+from anaplan_autoload.aws import staging
+from anaplan_autoload.aws.ledger import IDS_PER_ITEM
 from tests.autoload import BUCKET
 from tests.integration.test_main_path import ACCOUNTS, KEY, each, latest
 

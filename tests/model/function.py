@@ -15,15 +15,15 @@ from msgspec.structs import replace
 from urllib3 import HTTPResponse
 from urllib3.exceptions import ProtocolError
 
-from anaplan_autoload import routes
-from anaplan_autoload.cloudworks import CloudWorks
-from anaplan_autoload.credentials import secret_source
-from anaplan_autoload.events import Upload, Uploads, parse
+from anaplan_autoload.anaplan.cloudworks import CloudWorks
+from anaplan_autoload.anaplan.credentials import secret_source
+from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.services import Services
+from anaplan_autoload.aws.settings import Settings
+from anaplan_autoload.domain import routes
+from anaplan_autoload.domain.events import Upload, Uploads, parse
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload.handler import make_handler
-from anaplan_autoload.ledger import Ledger
-from anaplan_autoload.protocol import iso
-from anaplan_autoload.services import Services
-from anaplan_autoload.settings import Settings
 from local.cloudworks import PASSWORD, USERNAME, Simulator, seed
 from local.cloudworks.runs import Result
 from local.cloudworks.times import http_date
@@ -36,7 +36,7 @@ from tests.model.world import World
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from anaplan_autoload.routes import Route, Routes
+    from anaplan_autoload.domain.routes import Route, Routes
     from local.cloudworks.runs import Run
 
 SWEEP_SECONDS = 300

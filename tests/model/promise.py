@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_durable_execution_sdk_python.lambda_service import OperationAction
 from msgspec import Struct
 
-from anaplan_autoload.ledger import _decode
+from anaplan_autoload.aws.ledger import _decode
 
 if TYPE_CHECKING:
     from local.cloudworks.runs import Run

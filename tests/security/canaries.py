@@ -31,7 +31,7 @@ from local.cloudworks.seeding import PASSWORD, SECRET_ACCESS_KEY, USERNAME
 from tests.security.spellings import Canaries
 
 if TYPE_CHECKING:
-    from local.stack import Stack
+    from local.aws.stack import Stack
     from tests.autoload import Autoload
 
 SOURCE = str(Path(__file__).parents[2] / "src")
@@ -260,7 +260,7 @@ def _hear_objects(s3: Any, bucket: str) -> None:
 
 _CLOSING: dict[tuple[str, str], Callable[[Any], None]] = {
     ("tests.autoload", "Autoload"): _hear_autoload,
-    ("local.stack", "Stack"): _hear_stack,
+    ("local.aws.stack", "Stack"): _hear_stack,
 }
 
 

@@ -16,12 +16,12 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from anaplan_autoload import rejected
-from anaplan_autoload.credentials import Secret, Tokens
-from anaplan_autoload.report import ReportedError
+from anaplan_autoload.anaplan.credentials import Secret, Tokens
+from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload.aws import rejected_rows
+from anaplan_autoload.report.report import ReportedError
 from anaplan_autoload.steps import admission
 from anaplan_autoload.steps.admission import Shown
-from anaplan_autoload.transport import http_pool
 from local.cloudworks import PASSWORD, USERNAME
 from local.cloudworks.seeding import SECRET_ACCESS_KEY
 from tests.autoload import REPORTS, Autoload
@@ -141,8 +141,8 @@ def test_ledger(autoload: Autoload) -> None:
 
 def test_object(autoload: Autoload) -> None:
     error = ReportedError("Import", PASSWORD, 1)
-    rejected.save_errors(autoload.s3, REPORTS, "reports/a/", [error])
+    rejected_rows.save_errors(autoload.s3, REPORTS, "reports/a/", [error])
 
 
 def test_object_in_parts(autoload: Autoload) -> None:
-    rejected.save_rejected_rows(autoload.s3, REPORTS, "reports/a/", "rows", [b"Code\n", PASSWORD.encode()])
+    rejected_rows.save_rejected_rows(autoload.s3, REPORTS, "reports/a/", "rows", [b"Code\n", PASSWORD.encode()])

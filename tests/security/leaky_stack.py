@@ -7,8 +7,8 @@ from pathlib import Path
 
 from aws_durable_execution_sdk_python import DurableContext, StepContext, durable_execution, durable_step
 
+from local.aws.stack import Options, Stack
 from local.cloudworks import PASSWORD
-from local.stack import Options, Stack
 
 
 @durable_step

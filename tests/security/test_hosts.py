@@ -10,9 +10,9 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from anaplan_autoload.services import Services
-from anaplan_autoload.settings import from_environment
-from anaplan_autoload.transport import AddressInvalid, NotSent
+from anaplan_autoload.anaplan.errors import AddressInvalid, NotSent
+from anaplan_autoload.aws.services import Services
+from anaplan_autoload.aws.settings import from_environment
 from tests.unit.scripted import Script, scripted, self_signed
 
 SWITCHES = {

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from anaplan_autoload import staging
+from anaplan_autoload.aws import staging
+from local.aws.resources import expand
 from local.cloudworks import Fault
-from local.resources import expand
 from tests.autoload import BUCKET, Autoload
 from tests.security.policy import TEMPLATE, Json, Need, load_template, needs, statements
 from tests.security.privileges import HARNESS, PLACE, Used, allowed, used

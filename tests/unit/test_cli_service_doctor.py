@@ -15,7 +15,7 @@ import pytest
 from moto import mock_aws
 from msgspec.structs import replace
 
-from anaplan_autoload.ledger import Ledger
+from anaplan_autoload.aws.ledger import Ledger
 from local.cloudworks import PASSWORD, USERNAME
 from tests.cli_tenant import BUCKET, Tenant, empty_tenant
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from anaplan_autoload.events import Upload
-from anaplan_autoload.protocol import Batch, Lane, Waiting, iso
-from anaplan_autoload.routes import Route
+from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.protocol import Batch, Lane, Waiting
+from anaplan_autoload.domain.routes import Route
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.backfill import request_of, without_known
 from anaplan_autoload_cli.service.places import place_of

@@ -8,20 +8,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anaplan_autoload.cloudworks import (
+from anaplan_autoload.anaplan.cloudworks import CloudWorks
+from anaplan_autoload.anaplan.errors import (
     AddressInvalid,
     Busy,
-    CloudWorks,
     CloudWorksError,
-    Limits,
     NotFound,
     NotSent,
     Refused,
     TryLater,
     Unknown,
-    http_pool,
 )
-from anaplan_autoload.transport import Answer, Request, checked_url
+from anaplan_autoload.anaplan.http import Answer, Limits, Request, checked_url, http_pool
 from tests.unit.scripted import DATE_MS, Reply, Script, scripted, self_signed
 
 if TYPE_CHECKING:

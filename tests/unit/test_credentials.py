@@ -24,8 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from moto import mock_aws
 
-from anaplan_autoload.cloudworks import AddressInvalid, Limits, NotSent, Refused, TryLater, http_pool
-from anaplan_autoload.credentials import (
+from anaplan_autoload.anaplan.credentials import (
     NO_VERSION,
     BasicCredentials,
     CertificateCredentials,
@@ -36,12 +35,14 @@ from anaplan_autoload.credentials import (
     decode_secret,
     secret_source,
 )
+from anaplan_autoload.anaplan.errors import AddressInvalid, NotSent, Refused, TryLater
+from anaplan_autoload.anaplan.http import Limits, http_pool
 from tests.unit.scripted import Reply, Script, certificate_of, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anaplan_autoload.credentials import Credentials
+    from anaplan_autoload.anaplan.credentials import Credentials
 
 PASSWORD = "c4nary-p4ssword"
 TOKEN = "c4nary-token"
@@ -190,7 +191,7 @@ def test_credentials_and_secrets_do_not_show_what_they_hold() -> None:
 
 def test_importing_the_module_loads_neither_cryptography_nor_boto3() -> None:
     check = (
-        "import sys; import anaplan_autoload.credentials, anaplan_autoload.cloudworks; "
+        "import sys; import anaplan_autoload.anaplan.credentials, anaplan_autoload.anaplan.cloudworks; "
         "print({'cryptography', 'boto3', 'botocore'} & sys.modules.keys())"
     )
     source = str(Path(__file__).parents[2] / "src")

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from anaplan_autoload.events import Drain, Load, Sweep, UnknownEvent, Upload, Uploads, parse
+from anaplan_autoload.domain.events import Drain, Load, Sweep, UnknownEvent, Upload, Uploads, parse
 
 SAMPLES = Path(__file__).parents[2] / "events"
 

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
 
-from anaplan_autoload import rejected
-from anaplan_autoload.report import ReportedError
+from anaplan_autoload.aws import rejected_rows
+from anaplan_autoload.report.report import ReportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -51,7 +51,7 @@ PREFIX = f"reports/accounts/2026-11-24/{RUN}/"
 
 
 def test_the_prefix_is_made_of_route_day_and_run() -> None:
-    assert rejected.report_prefix("accounts", "2026-11-24T23:59:59.000Z", RUN) == PREFIX
+    assert rejected_rows.report_prefix("accounts", "2026-11-24T23:59:59.000Z", RUN) == PREFIX
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,13 @@ def test_the_prefix_is_made_of_route_day_and_run() -> None:
     [("../../etc", "_.._etc"), ("a/b c\n", "a_b_c_"), ("", "unnamed"), ("...", "unnamed"), ("数", "_")],
 )
 def test_no_name_escapes_from_its_folder(route: str, part: str) -> None:
-    assert rejected.report_prefix(route, "2026-11-24T00:00:00.000Z", RUN) == f"reports/{part}/2026-11-24/{RUN}/"
+    assert rejected_rows.report_prefix(route, "2026-11-24T00:00:00.000Z", RUN) == f"reports/{part}/2026-11-24/{RUN}/"
 
 
 def test_rejected_rows_are_stored_for_people_and_for_programs(s3: S3Client) -> None:
     rows = [b"Code,Name,Amount\r\nA1,=cmd|' /C calc'", b"!A0,-12.5\r\n"]
 
-    url = rejected.save_rejected_rows(s3, "reports", PREFIX, "import/112", rows)
+    url = rejected_rows.save_rejected_rows(s3, "reports", PREFIX, "import/112", rows)
 
     assert url == URL
     assert stored(s3) == {
@@ -76,8 +76,8 @@ def test_rejected_rows_are_stored_for_people_and_for_programs(s3: S3Client) -> N
 
 def test_saving_again_changes_nothing(s3: S3Client) -> None:
     for _ in range(2):
-        rejected.save_rejected_rows(s3, "reports", PREFIX, "112", [b"a,b\n"])
-        rejected.save_errors(s3, "reports", PREFIX, [BAD_DATE])
+        rejected_rows.save_rejected_rows(s3, "reports", PREFIX, "112", [b"a,b\n"])
+        rejected_rows.save_errors(s3, "reports", PREFIX, [BAD_DATE])
 
     names = ["112.csv", "112.csv.original", "errors.csv", "errors.json"]
     assert list(stored(s3)) == [PREFIX + name for name in names]
@@ -86,7 +86,7 @@ def test_saving_again_changes_nothing(s3: S3Client) -> None:
 def test_a_large_dump_arrives_whole(s3: S3Client) -> None:
     line = b"A1,=1+1,-5," + b"x" * 1000 + b"\n"
 
-    rejected.save_rejected_rows(s3, "reports", PREFIX, "112", (line * 1000 for _ in range(17)))
+    rejected_rows.save_rejected_rows(s3, "reports", PREFIX, "112", (line * 1000 for _ in range(17)))
 
     saved = stored(s3)
     assert saved[f"{PREFIX}112.csv.original"] == line * 17_000
@@ -99,7 +99,7 @@ def test_a_dump_that_breaks_off_leaves_nothing_behind(s3: S3Client) -> None:
         raise ConnectionResetError
 
     with pytest.raises(ConnectionResetError):
-        rejected.save_rejected_rows(s3, "reports", PREFIX, "112", broken())
+        rejected_rows.save_rejected_rows(s3, "reports", PREFIX, "112", broken())
 
     assert stored(s3) == {}
 
@@ -107,7 +107,7 @@ def test_a_dump_that_breaks_off_leaves_nothing_behind(s3: S3Client) -> None:
 def test_errors_are_stored_as_they_are_for_programs_and_harmless_for_people(s3: S3Client) -> None:
     error = ReportedError("=Import", "Größe, falsch", 3, ("-1", "\ud800@x"))
 
-    assert rejected.save_errors(s3, "reports", PREFIX, [error]) == URL
+    assert rejected_rows.save_errors(s3, "reports", PREFIX, [error]) == URL
 
     saved = stored(s3)
     assert json.loads(saved[f"{PREFIX}errors.json"]) == [
@@ -120,7 +120,7 @@ def test_errors_are_stored_as_they_are_for_programs_and_harmless_for_people(s3: 
 
 
 def harmless(*chunks: bytes) -> bytes:
-    return b"".join(rejected.without_formulas(chunks))
+    return b"".join(rejected_rows.without_formulas(chunks))
 
 
 @pytest.mark.parametrize(
@@ -199,7 +199,7 @@ def test_an_endless_line_does_not_fill_the_memory() -> None:
 
     tracemalloc.start()
     try:
-        passed = sum(map(len, rejected.without_formulas(endless())))
+        passed = sum(map(len, rejected_rows.without_formulas(endless())))
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

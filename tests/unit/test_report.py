@@ -15,9 +15,9 @@ from aws_lambda_powertools import Logger
 from moto import mock_aws
 from msgspec.structs import replace
 
-from anaplan_autoload import report
-from anaplan_autoload.events import Upload
-from anaplan_autoload.report import Report, ReportedError, ReportedUpload, ReportOutcome
+from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.report import log, mail, message, metrics, report
+from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, ReportOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -82,7 +82,7 @@ OUTCOMES: dict[ReportOutcome, Report] = {
 
 
 def test_the_document_has_exactly_the_documented_keys_with_explicit_nulls() -> None:
-    assert json.loads(report.document(a_failure_without_a_run())) == {
+    assert json.loads(message.document(a_failure_without_a_run())) == {
         "id": "batch-7",
         "outcome": "failed",
         "route": "accounts",
@@ -109,7 +109,7 @@ def test_the_document_has_exactly_the_documented_keys_with_explicit_nulls() -> N
 
 
 def test_the_document_of_a_flow_names_the_flow_and_no_integration() -> None:
-    document = json.loads(report.document(a_flow_report()))
+    document = json.loads(message.document(a_flow_report()))
 
     assert document["flow_id"] == FLOW
     assert "integration_id" not in document
@@ -130,7 +130,7 @@ def a_flow_report() -> Report:
 
 
 def test_errors_stand_in_the_document_with_action_message_occurrences_and_values() -> None:
-    assert json.loads(report.document(a_partial_report()))["errors"] == [
+    assert json.loads(message.document(a_partial_report()))["errors"] == [
         {"action": "Import Accounts", "message": "Invalid date", "occurrences": 17, "values": ["31.02.2026", "n/a"]}
     ]
 
@@ -139,7 +139,7 @@ def test_errors_stand_in_the_document_with_action_message_occurrences_and_values
     "key", ["naïve/éclair 数.csv", "tab\tand\nnewline.csv", "\uffff.csv", "\ud800.csv", 'q"\\.csv']
 )
 def test_any_key_reaches_machines_unchanged_and_in_ascii(key: str) -> None:
-    document = report.document(a_report(uploads=(an_upload(key=key),)))
+    document = message.document(a_report(uploads=(an_upload(key=key),)))
 
     assert document.isascii()
     assert json.loads(document)["uploads"][0]["key"] == key
@@ -168,13 +168,11 @@ def test_an_uploads_etag_and_sequencer_are_nobodys_business() -> None:
     ],
 )
 def test_the_subject_says_what_happened(described: Report, line: str) -> None:
-    assert report.subject(described) == line
+    assert mail.subject(described) == line
 
 
 def test_the_subject_is_short_ascii_without_line_breaks_whatever_anaplan_says() -> None:
-    line = report.subject(
-        a_report("failed", message="Modèle “Ventes” — échec\r\nBcc: x@example.com\x00 数 " + "x" * 200)
-    )
+    line = mail.subject(a_report("failed", message="Modèle “Ventes” — échec\r\nBcc: x@example.com\x00 数 " + "x" * 200))
 
     assert line.startswith('Failed: accounts (1 file): Modele "Ventes" - echec  Bcc: x@example.com  ? xxx')
     assert line.endswith("...")
@@ -187,7 +185,7 @@ def test_the_subject_is_short_ascii_without_line_breaks_whatever_anaplan_says() 
 
 
 def test_the_mail_tells_a_model_builder_what_was_loaded_when_and_how_long_it_took() -> None:
-    assert report.email_text(OUTCOMES["loaded"]) == (
+    assert mail.email_text(OUTCOMES["loaded"]) == (
         "1 file was loaded into Anaplan (accounts).\n"
         "\n"
         "Anaplan says: Success\n"
@@ -205,7 +203,7 @@ def test_the_mail_tells_a_model_builder_what_was_loaded_when_and_how_long_it_too
 
 
 def test_the_mail_of_a_partial_load_tells_how_many_rows_failed_why_and_where_they_are() -> None:
-    text = report.email_text(a_partial_report())
+    text = mail.email_text(a_partial_report())
 
     assert "but some rows were rejected" in text
     assert "Anaplan says: 3 of 120 rows failed (code 38)" in text
@@ -217,7 +215,7 @@ def test_the_mail_of_a_partial_load_tells_how_many_rows_failed_why_and_where_the
 def test_the_mail_shows_the_first_five_errors_and_counts_the_others() -> None:
     errors = tuple(replace(BAD_DATE, message=f"Reason {number}") for number in range(1, 9))
 
-    text = report.email_text(a_partial_report(errors=errors, errors_total=30))
+    text = mail.email_text(a_partial_report(errors=errors, errors_total=30))
 
     assert "Reason 5" in text
     assert "Reason 6" not in text
@@ -228,7 +226,7 @@ def test_the_mail_shows_the_first_five_errors_and_counts_the_others() -> None:
 def test_the_mail_shows_the_first_ten_files_and_counts_the_others() -> None:
     uploads = tuple(an_upload(f"{number:02}.csv") for number in range(12))
 
-    text = report.email_text(a_report(uploads=uploads, uploads_total=1500))
+    text = mail.email_text(a_report(uploads=uploads, uploads_total=1500))
 
     assert "1,500 files were loaded" in text
     assert "09.csv" in text
@@ -246,11 +244,11 @@ def test_the_mail_shows_the_first_ten_files_and_counts_the_others() -> None:
     ],
 )
 def test_the_mail_says_what_to_do_next(outcome: ReportOutcome, advice: str) -> None:
-    assert advice in report.email_text(OUTCOMES[outcome]).partition("What to do next: ")[2]
+    assert advice in mail.email_text(OUTCOMES[outcome]).partition("What to do next: ")[2]
 
 
 def test_a_batch_that_failed_without_a_run_gives_its_reason_and_promises_no_data() -> None:
-    text = report.email_text(a_failure_without_a_run(message="The file is empty. Upload a file with rows."))
+    text = mail.email_text(a_failure_without_a_run(message="The file is empty. Upload a file with rows."))
 
     assert text.startswith("1 file was NOT loaded into Anaplan (accounts).")
     assert "Reason: The file is empty. Upload a file with rows." in text
@@ -259,18 +257,18 @@ def test_a_batch_that_failed_without_a_run_gives_its_reason_and_promises_no_data
 
 
 def test_a_partial_load_without_saved_rows_points_to_cloudworks() -> None:
-    assert "in the run's history in CloudWorks" in report.email_text(a_partial_report(report_url=None))
+    assert "in the run's history in CloudWorks" in mail.email_text(a_partial_report(report_url=None))
 
 
 def test_a_held_lane_names_the_secret_to_change() -> None:
     reason = report.held_message("anaplan/autoload", "Invalid credentials.")
 
     assert reason == "Invalid credentials. The secret is anaplan/autoload."
-    assert reason in report.email_text(replace(OUTCOMES["held"], message=reason))
+    assert reason in mail.email_text(replace(OUTCOMES["held"], message=reason))
 
 
 def test_the_mail_puts_no_words_into_anaplans_mouth_while_a_run_goes_on() -> None:
-    text = report.email_text(OUTCOMES["overdue"])
+    text = mail.email_text(OUTCOMES["overdue"])
 
     assert "Reason: Still running after 2 h" in text
     assert "Started: 2026-11-24 21:05:12 UTC" in text
@@ -278,7 +276,7 @@ def test_the_mail_puts_no_words_into_anaplans_mouth_while_a_run_goes_on() -> Non
 
 
 def test_the_mail_of_a_flow_names_the_flow() -> None:
-    assert f"Route nightly, flow {FLOW}, run {RUN}." in report.email_text(a_flow_report())
+    assert f"Route nightly, flow {FLOW}, run {RUN}." in mail.email_text(a_flow_report())
 
 
 def test_no_control_character_of_a_key_or_of_anaplan_reaches_a_mail() -> None:
@@ -286,17 +284,17 @@ def test_no_control_character_of_a_key_or_of_anaplan_reaches_a_mail() -> None:
     error = ReportedError(nasty, nasty, 1, (nasty,))
     described = a_partial_report(message=nasty, uploads=(an_upload(nasty),), errors=(error,))
 
-    text = report.email_text(described)
+    text = mail.email_text(described)
 
     assert all(character.isprintable() for character in text.replace("\n", ""))
-    assert text.count("\n") == report.email_text(a_partial_report()).count("\n")
+    assert text.count("\n") == mail.email_text(a_partial_report()).count("\n")
 
 
 @pytest.mark.parametrize(
     ("size", "words"), [(0, "0 bytes"), (999, "999 bytes"), (1500, "1.5 kB"), (5 * 10**9, "5 GB"), (None, "(uploaded")]
 )
 def test_sizes_are_readable(size: int | None, words: str) -> None:
-    assert words in report.email_text(a_report(uploads=(an_upload(size=size),)))
+    assert words in mail.email_text(a_report(uploads=(an_upload(size=size),)))
 
 
 @pytest.mark.parametrize(
@@ -309,7 +307,7 @@ def test_sizes_are_readable(size: int | None, words: str) -> None:
     ],
 )
 def test_durations_are_readable_and_never_negative(ended: str, words: str) -> None:
-    assert f"after {words}\n" in report.email_text(a_report(ended_at=f"2026-11-24T{ended}.000Z"))
+    assert f"after {words}\n" in mail.email_text(a_report(ended_at=f"2026-11-24T{ended}.000Z"))
 
 
 # Shortening
@@ -324,14 +322,14 @@ def a_huge_report() -> Report:
 
 
 def test_a_report_that_fits_is_not_touched() -> None:
-    assert report.shorten(a_partial_report(), 10_000) == a_partial_report()
+    assert message.shorten(a_partial_report(), 10_000) == a_partial_report()
 
 
 @pytest.mark.parametrize("limit", [20_000, 50_000, 250_000])
 def test_a_huge_report_is_cut_to_the_limit_with_its_counts_kept(limit: int) -> None:
-    cut = report.shorten(a_huge_report(), limit)
+    cut = message.shorten(a_huge_report(), limit)
 
-    assert limit * 0.8 < len(json.dumps(report.document(cut))) <= limit
+    assert limit * 0.8 < len(json.dumps(message.document(cut))) <= limit
     assert (cut.uploads_total, cut.errors_total) == (1000, 4000)
     assert cut.uploads == a_huge_report().uploads[: len(cut.uploads)]
     assert cut.uploads
@@ -339,20 +337,20 @@ def test_a_huge_report_is_cut_to_the_limit_with_its_counts_kept(limit: int) -> N
 
 
 def test_no_limit_makes_a_report_vanish() -> None:
-    cut = report.shorten(a_huge_report(), 10)
+    cut = message.shorten(a_huge_report(), 10)
 
     assert (cut.id, cut.outcome, cut.uploads, cut.uploads_total) == (RUN, "partial", (), 1000)
 
 
 def test_few_errors_leave_the_room_to_uploads() -> None:
-    cut = report.shorten(replace(a_huge_report(), errors=(BAD_DATE,)), 50_000)
+    cut = message.shorten(replace(a_huge_report(), errors=(BAD_DATE,)), 50_000)
 
     assert cut.errors == (BAD_DATE,)
-    assert len(json.dumps(report.document(cut))) > 45_000
+    assert len(json.dumps(message.document(cut))) > 45_000
 
 
 def test_the_whole_message_stays_under_what_sns_takes() -> None:
-    body = report.message(a_huge_report())
+    body = message.message(a_huge_report())
 
     assert 200 * 1024 < len(body.encode()) <= 255 * 1024
     assert json.loads(json.loads(body)["default"])["uploads_total"] == 1000
@@ -395,11 +393,11 @@ def subscribers() -> Subscribers:
 def test_a_queue_gets_the_json_document_and_the_subject(subscribers: Subscribers) -> None:
     queue = subscribers.subscribe("all")
 
-    report.publish(subscribers.sns, subscribers.topic, a_partial_report())
+    message.publish(subscribers.sns, subscribers.topic, a_partial_report())
 
     (envelope,) = subscribers.received(queue)
     assert envelope["Subject"] == "Partly loaded: accounts (1 file), rows rejected: 17"
-    assert json.loads(str(envelope["Message"])) == json.loads(report.document(a_partial_report()))
+    assert json.loads(str(envelope["Message"])) == json.loads(message.document(a_partial_report()))
 
 
 def test_subscribers_can_filter_by_outcome_route_and_integration(subscribers: Subscribers) -> None:
@@ -408,7 +406,7 @@ def test_subscribers_can_filter_by_outcome_route_and_integration(subscribers: Su
     flow = subscribers.subscribe("flow", {"integration_id": [FLOW]})
 
     for described in (a_report(), OUTCOMES["failed"], a_flow_report()):
-        report.publish(subscribers.sns, subscribers.topic, described)
+        message.publish(subscribers.sns, subscribers.topic, described)
 
     outcomes = [
         [json.loads(str(envelope["Message"]))["outcome"] for envelope in subscribers.received(queue)]
@@ -421,7 +419,7 @@ def test_subscribers_can_filter_by_outcome_route_and_integration(subscribers: Su
 def test_every_outcome_is_delivered(subscribers: Subscribers, described: Report) -> None:
     queue = subscribers.subscribe("all")
 
-    report.publish(subscribers.sns, subscribers.topic, described)
+    message.publish(subscribers.sns, subscribers.topic, described)
 
     (envelope,) = subscribers.received(queue)
     assert json.loads(str(envelope["Message"]))["outcome"] == described.outcome
@@ -430,17 +428,17 @@ def test_every_outcome_is_delivered(subscribers: Subscribers, described: Report)
 def test_a_huge_report_is_delivered_all_the_same(subscribers: Subscribers) -> None:
     queue = subscribers.subscribe("all")
 
-    report.publish(subscribers.sns, subscribers.topic, a_huge_report())
+    message.publish(subscribers.sns, subscribers.topic, a_huge_report())
 
     (envelope,) = subscribers.received(queue)
     assert json.loads(str(envelope["Message"]))["errors_total"] == 4000
 
 
 def test_mailboxes_get_text_phones_the_subject_and_all_others_the_document() -> None:
-    bodies = json.loads(report.message(a_report()))
+    bodies = json.loads(message.message(a_report()))
 
     assert bodies.keys() == {"default", "email", "sms"}
-    assert bodies["email"] == report.email_text(a_report())
+    assert bodies["email"] == mail.email_text(a_report())
     assert bodies["sms"] == "Loaded: accounts (1 file)"
     assert json.loads(bodies["default"])["id"] == RUN
 
@@ -452,7 +450,7 @@ def log_lines(described: Report, *, retrying: bool = False) -> list[dict[str, ob
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
     logger = Logger(service=f"autoload {uuid4()}", level="INFO", logger_handler=handler)
-    report.log_run(StepLogger(logger, {"operationName": "announce"}), described, retrying=retrying)
+    log.log_run(StepLogger(logger, {"operationName": "announce"}), described, retrying=retrying)
     return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
@@ -527,7 +525,7 @@ def metrics_in(out: str) -> list[tuple[list[list[str]], dict[str, object], dict[
 
 
 def test_a_loaded_run_is_counted_and_timed_by_route_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    report.write_metrics(a_report(uploads_total=3), oldest=OLDEST)
+    metrics.write_metrics(a_report(uploads_total=3), oldest=OLDEST)
 
     assert metrics_in(capsys.readouterr().out) == [
         (
@@ -561,7 +559,7 @@ def test_a_loaded_run_is_counted_and_timed_by_route_alone(capsys: pytest.Capture
 def test_only_what_stays_failed_counts_as_failed(
     described: Report, retrying: bool, names: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report.write_metrics(described, oldest=OLDEST, retrying=retrying)
+    metrics.write_metrics(described, oldest=OLDEST, retrying=retrying)
 
     ((_, _, units),) = metrics_in(capsys.readouterr().out)
     assert units.keys() == names
@@ -569,21 +567,21 @@ def test_only_what_stays_failed_counts_as_failed(
 
 @pytest.mark.parametrize("outcome", ["held", "overdue"])
 def test_what_has_not_ended_is_not_counted(outcome: ReportOutcome, capsys: pytest.CaptureFixture[str]) -> None:
-    report.write_metrics(OUTCOMES[outcome], oldest=OLDEST)
+    metrics.write_metrics(OUTCOMES[outcome], oldest=OLDEST)
 
     assert capsys.readouterr().out == ""
 
 
 def test_one_runs_metrics_do_not_leak_into_the_next(capsys: pytest.CaptureFixture[str]) -> None:
-    report.write_metrics(a_report(), oldest=OLDEST)
-    report.write_metrics(replace(OUTCOMES["failed"], route="products"), oldest=OLDEST)
+    metrics.write_metrics(a_report(), oldest=OLDEST)
+    metrics.write_metrics(replace(OUTCOMES["failed"], route="products"), oldest=OLDEST)
 
     _, (_, second, _) = metrics_in(capsys.readouterr().out)
     assert second == {"route": "products", "RunsFailed": [1.0], "RunSeconds": [200.0]}
 
 
 def test_unrouted_uploads_are_counted_without_a_dimension(capsys: pytest.CaptureFixture[str]) -> None:
-    report.count_unrouted(4)
+    metrics.count_unrouted(4)
 
     ((dimensions, values, _),) = metrics_in(capsys.readouterr().out)
     assert dimensions == [[]]
@@ -591,7 +589,7 @@ def test_unrouted_uploads_are_counted_without_a_dimension(capsys: pytest.Capture
 
 
 def test_the_age_of_what_waits_is_written_for_each_route(capsys: pytest.CaptureFixture[str]) -> None:
-    report.oldest_waiting({"accounts": 42.5, "products": 0})
+    metrics.oldest_waiting({"accounts": 42.5, "products": 0})
 
     assert [values for _, values, _ in metrics_in(capsys.readouterr().out)] == [
         {"route": "accounts", "OldestWaitingSeconds": [42.5]},

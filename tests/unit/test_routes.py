@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from anaplan_autoload.routes import Route, Routes, RoutesInvalid, load, parse
+from anaplan_autoload.domain.routes import Route, Routes, RoutesInvalid, load, parse
 
 ONE = "a2fb43a93bc84bcb9f37dd59a75eb940"
 TWO = "b" * 32

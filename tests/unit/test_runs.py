@@ -9,15 +9,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from anaplan_autoload import runs
-from anaplan_autoload.runs import Run, RunError, rows_left_out
+from anaplan_autoload.anaplan import wire
+from anaplan_autoload.domain import runs
+from anaplan_autoload.domain.outcomes import rows_left_out
+from anaplan_autoload.domain.runs import Run, RunError
 
 ENDED = "2026-11-24T21:05:00.000Z"
 SINCE = 1_795_554_000_500  # 21:00:00.500
 
 
 def status(**fields: object) -> Run:
-    return runs.decode_run(json.dumps({"status": {"code": 200}, "run": fields}).encode(), "r1")
+    return wire.decode_run(json.dumps({"status": {"code": 200}, "run": fields}).encode(), "r1")
 
 
 def test_a_run_status_is_read_whole() -> None:
@@ -167,18 +169,18 @@ def test_a_run_that_did_not_fail_has_nothing_to_heal() -> None:
     ],
 )
 def test_every_form_of_a_time_is_normalised(value: str | float, text: str) -> None:
-    assert runs.iso(value) == text
+    assert wire.normalize_time(value) == text
     assert status(startDate=value).started_at == text
 
 
 @pytest.mark.parametrize("value", ["soon", "2026-13-01T00:00:00Z", 1e30, float("inf"), ""])
 def test_what_is_no_time_is_refused(value: str | float) -> None:
     with pytest.raises(ValueError, match="is no time"):
-        runs.iso(value)
+        wire.normalize_time(value)
 
 
 def history(**fields: object) -> runs.History:
-    return runs.decode_history(json.dumps(fields).encode(), 7)
+    return wire.decode_history(json.dumps(fields).encode(), 7)
 
 
 def test_a_history_names_author_integration_and_total() -> None:
@@ -210,7 +212,7 @@ def test_a_history_that_cannot_be_read_is_refused_rather_than_guessed_at(record:
 
 
 def errors(content: object) -> tuple[RunError, ...]:
-    return runs.decode_errors(json.dumps({"status": {"code": 200}, "runs": content}).encode())
+    return wire.decode_errors(json.dumps({"status": {"code": 200}, "runs": content}).encode())
 
 
 MESSAGE = {"localMessageText": "Wrong type", "occurrences": 3, "type": "import", "values": ["x", 7, None]}
@@ -267,7 +269,7 @@ def flow_run(latest: dict[str, object] | None, *steps: dict[str, object] | None)
             for n, step in enumerate(steps)
         ],
     }
-    return runs.decode_flow(json.dumps({"integrationFlow": detail}).encode()).run_since(SINCE)
+    return wire.decode_flow(json.dumps({"integrationFlow": detail}).encode()).run_since(SINCE)
 
 
 @pytest.mark.parametrize("latest", [None, {}, EARLIER])
@@ -318,8 +320,8 @@ def test_a_queued_flow_counts_as_running() -> None:
 
 
 def test_a_listing_without_its_key_is_empty() -> None:
-    assert runs.decode_page(b'{"status": {"code": 200}}', "connections") == ([], None)
-    assert runs.decode_page(b'{"connections": null, "meta": null}', "connections") == ([], None)
+    assert wire.decode_page(b'{"status": {"code": 200}}', "connections") == ([], None)
+    assert wire.decode_page(b'{"connections": null, "meta": null}', "connections") == ([], None)
 
 
 ENVELOPES = ("run", "runs", "history_of_runs", "integrationFlow", "steps", "latestRun", "errorMessages", "errorMessage")
@@ -341,12 +343,12 @@ ANYTHING = st.recursive(
 def test_whatever_comes_is_read_or_refused_with_a_value_error(content: object) -> None:
     body = json.dumps(content).encode()
     for decode in (
-        lambda: runs.decode_run(body, "r1"),
-        lambda: runs.decode_run_id(body),
-        lambda: runs.decode_history(body),
-        lambda: runs.decode_flow(body).run_since(0),
-        lambda: runs.decode_errors(body),
-        lambda: runs.decode_page(body, "integrations"),
+        lambda: wire.decode_run(body, "r1"),
+        lambda: wire.decode_run_id(body),
+        lambda: wire.decode_history(body),
+        lambda: wire.decode_flow(body).run_since(0),
+        lambda: wire.decode_errors(body),
+        lambda: wire.decode_page(body, "integrations"),
     ):
         with suppress(ValueError):
             decode()

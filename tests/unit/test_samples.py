@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from anaplan_autoload.events import Drain, Load, Sweep, Uploads, parse
+from anaplan_autoload.domain.events import Drain, Load, Sweep, Uploads, parse
 
 SAMPLES = Path(__file__).parents[2] / "events"
 KEY = "incoming/accounts/Q3 dépenses 2026.csv"

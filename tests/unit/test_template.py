@@ -15,7 +15,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse  # reads `!Ref` and its like
 
-from anaplan_autoload.settings import from_environment
+from anaplan_autoload.aws.settings import from_environment
 
 Json = dict[str, Any]
 """A part of a template."""

@@ -9,19 +9,20 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
-from anaplan_autoload import protocol
-from anaplan_autoload.events import Drain, Load, UnknownEvent, Upload
-from anaplan_autoload.ledger import NotTaken
-from anaplan_autoload.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take, iso
-from anaplan_autoload.staging import GONE
+from anaplan_autoload.aws.ledger import NotTaken
+from anaplan_autoload.aws.staging import GONE
+from anaplan_autoload.domain import protocol
+from anaplan_autoload.domain.events import Drain, Load, UnknownEvent, Upload
+from anaplan_autoload.domain.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps.leading import LOST, OLD
 
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
 
-    from anaplan_autoload.events import Uploads
-    from anaplan_autoload.ledger import UploadRecord
-    from anaplan_autoload.services import Services
+    from anaplan_autoload.aws.ledger import UploadRecord
+    from anaplan_autoload.aws.services import Services
+    from anaplan_autoload.domain.events import Uploads
 
 SHOWN_UPLOADS = 50
 """How many of the event's uploads an execution's result lists."""
@@ -83,7 +84,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
                 "No route matches this upload; it is not loaded", extra={"bucket": upload.bucket, "key": upload.key}
             )
     if unrouted:
-        from anaplan_autoload.report import count_unrouted
+        from anaplan_autoload.report.metrics import count_unrouted
 
         count_unrouted(unrouted)
     if not lanes:

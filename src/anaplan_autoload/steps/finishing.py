@@ -9,11 +9,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
-from anaplan_autoload import protocol
-from anaplan_autoload.cloudworks import CloudWorksError, Outcome
-from anaplan_autoload.credentials import LoginRefused
-from anaplan_autoload.ledger import RunRecord
-from anaplan_autoload.protocol import Batch, Failure, Stop, iso
+from anaplan_autoload.anaplan.credentials import LoginRefused
+from anaplan_autoload.anaplan.errors import CloudWorksError
+from anaplan_autoload.aws.ledger import RunRecord
+from anaplan_autoload.domain import protocol
+from anaplan_autoload.domain.outcomes import Outcome
+from anaplan_autoload.domain.protocol import Batch, Failure, Stop
+from anaplan_autoload.domain.times import iso
+from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload
 from anaplan_autoload.steps.leading import LOST, leading
 
 if TYPE_CHECKING:
@@ -21,11 +24,11 @@ if TYPE_CHECKING:
 
     from aws_durable_execution_sdk_python.types import StepContext
 
-    from anaplan_autoload.cloudworks import Dump, Run, RunError
-    from anaplan_autoload.events import Upload
-    from anaplan_autoload.protocol import Lease, UploadState
-    from anaplan_autoload.report import Report, ReportedError
-    from anaplan_autoload.services import Services
+    from anaplan_autoload.anaplan.cloudworks import Dump
+    from anaplan_autoload.aws.services import Services
+    from anaplan_autoload.domain.events import Upload
+    from anaplan_autoload.domain.protocol import Lease, UploadState
+    from anaplan_autoload.domain.runs import Run, RunError
 
 FINISHED_PER_STEP = 500
 """Conditional writes that fit a step with time to spare."""
@@ -100,11 +103,12 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
 
 def _tell_of_retry(step: StepContext, record: RunRecord, batch: Batch) -> None:
     """A failed run that is started again is logged and counted, not announced."""
-    from anaplan_autoload import report
+    from anaplan_autoload.report.log import log_run
+    from anaplan_autoload.report.metrics import write_metrics
 
     described = _described(record, ())
-    report.log_run(step.logger, described, retrying=True)
-    report.write_metrics(described, oldest=batch.oldest, retrying=True)
+    log_run(step.logger, described, retrying=True)
+    write_metrics(described, oldest=batch.oldest, retrying=True)
 
 
 def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> tuple[tuple[RunError, ...], str | None]:
@@ -114,19 +118,19 @@ def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> t
     """
     if run.outcome == "loaded" or batch.route.flow or batch.attempts > DETAIL_LEADERS:
         return (), None  # a flow's message names the steps that went wrong; its own id has no errors and no dump
-    from anaplan_autoload import rejected
+    from anaplan_autoload.aws import rejected_rows
 
     try:
         errors = services.cloudworks.errors(run.id)
         bucket = services.settings.reports_bucket
         if bucket is None or not run.ended_at:
             return errors, None
-        prefix = rejected.report_prefix(batch.route.name, run.ended_at, run.id)
-        url = rejected.save_errors(services.s3, bucket, prefix, map(_reported, errors)) if errors else None
+        prefix = rejected_rows.report_prefix(batch.route.name, run.ended_at, run.id)
+        url = rejected_rows.save_errors(services.s3, bucket, prefix, map(_reported, errors)) if errors else None
         until = services.clock() + DUMP_SECONDS * 1000
         for name, chunks in _dumps(services, run.id, errors):
             timely = _Timely(chunks, services.clock, until)
-            url = rejected.save_rejected_rows(services.s3, bucket, prefix, name, timely)
+            url = rejected_rows.save_rejected_rows(services.s3, bucket, prefix, name, timely)
             if chunks.truncated or timely.cut:
                 step.logger.warning("The rejected rows were cut", extra={"run_id": run.id, "action": name})
     except LoginRefused:
@@ -208,20 +212,22 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
         return None
     if record.announced:
         return None
-    from anaplan_autoload import report
+    from anaplan_autoload.report.log import log_run
+    from anaplan_autoload.report.message import publish
+    from anaplan_autoload.report.metrics import write_metrics
 
     batch = recorded.batch
     described = _described(record, _uploads(services, lease.lane, batch))
     told = True
     try:
-        report.publish(services.sns, services.settings.topic_arn, described)
+        publish(services.sns, services.settings.topic_arn, described)
     except (BotoCoreError, ClientError):
         if batch.attempts < protocol.MAX_ATTEMPTS:
             raise
         told = False
         step.logger.exception("Nobody could be told of this run; the lane goes on", extra={"report_id": record.id})
-    report.log_run(step.logger, described)
-    report.write_metrics(described, oldest=batch.oldest)
+    log_run(step.logger, described)
+    write_metrics(described, oldest=batch.oldest)
     if told:
         services.ledger.mark_announced(record)
     return None
@@ -229,8 +235,6 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
 
 def _described(record: RunRecord, uploads: Sequence[Upload]) -> Report:
     """A line of the history as subscribers get it."""
-    from anaplan_autoload.report import Report, ReportedUpload
-
     return Report(
         id=record.id,
         outcome=record.outcome,
@@ -251,8 +255,6 @@ def _described(record: RunRecord, uploads: Sequence[Upload]) -> Report:
 
 
 def _reported(error: RunError) -> ReportedError:
-    from anaplan_autoload.report import ReportedError
-
     return ReportedError(error.action, error.message, error.occurrences, error.values)
 
 
@@ -282,9 +284,10 @@ def tell(
 
     After a few tries the batch goes on untold: no attempt at it is used up because SNS is out of order.
     """
-    from anaplan_autoload import report
+    from anaplan_autoload.report.log import log_run
+    from anaplan_autoload.report.message import publish
 
-    described = report.Report(
+    described = Report(
         id=batch.run_id or f"batch-{batch.id}",
         outcome=outcome,
         route=batch.route.name,
@@ -294,16 +297,16 @@ def tell(
         started_at=iso(batch.posted_at) if batch.run_id and batch.posted_at else None,
         ended_at=None,
         message=reason,
-        uploads=tuple(report.ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch)),
+        uploads=tuple(ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch)),
         uploads_total=batch.total,
     )
     try:
-        report.publish(services.sns, services.settings.topic_arn, described)
+        publish(services.sns, services.settings.topic_arn, described)
     except (BotoCoreError, ClientError):
         if step.attempt < TELL_ATTEMPTS:
             raise
         step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": outcome})
-    report.log_run(step.logger, described)
+    log_run(step.logger, described)
 
 
 @leading

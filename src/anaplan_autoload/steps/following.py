@@ -9,18 +9,20 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
-from anaplan_autoload import protocol
-from anaplan_autoload.cloudworks import CloudWorksError, NotFound, Run
-from anaplan_autoload.credentials import LoginRefused
-from anaplan_autoload.ledger import is_known
-from anaplan_autoload.protocol import Batch, Stop, iso
+from anaplan_autoload.anaplan.credentials import LoginRefused
+from anaplan_autoload.anaplan.errors import CloudWorksError, NotFound
+from anaplan_autoload.aws.ledger import is_known
+from anaplan_autoload.domain import protocol
+from anaplan_autoload.domain.protocol import Batch, Stop
+from anaplan_autoload.domain.runs import Run
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps.leading import LOST, OLD, held
 
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import WaitForConditionCheckContext
 
-    from anaplan_autoload.protocol import Lease
-    from anaplan_autoload.services import Services
+    from anaplan_autoload.aws.services import Services
+    from anaplan_autoload.domain.protocol import Lease
 
 KNOWN_RUNS = 25
 """How many of the ledger's latest runs a flow's run is compared with."""

@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from anaplan_autoload.protocol import Lease, Stop
+from anaplan_autoload.domain.protocol import Lease, Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_durable_execution_sdk_python.types import StepContext
 
-    from anaplan_autoload.credentials import LoginRefused
-    from anaplan_autoload.services import Services
+    from anaplan_autoload.anaplan.credentials import LoginRefused
+    from anaplan_autoload.aws.services import Services
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,13 +9,13 @@ from anaplan_autoload.steps.finishing import tell
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
 
-    from anaplan_autoload.protocol import Lease, Stop
-    from anaplan_autoload.services import Services
+    from anaplan_autoload.aws.services import Services
+    from anaplan_autoload.domain.protocol import Lease, Stop
 
 
 def hold(step: StepContext, services: Services, lease: Lease, stop: Stop) -> None:
     """Tell everyone that Anaplan refused the log-in, and hold the lane until the secret has another version."""
-    from anaplan_autoload.report import held_message
+    from anaplan_autoload.report.report import held_message
 
     lane = services.ledger.renew(lease, services.clock())
     if lane is None:

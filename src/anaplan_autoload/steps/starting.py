@@ -10,13 +10,14 @@ import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
-from anaplan_autoload import protocol, staging
-from anaplan_autoload.cloudworks import Busy, CloudWorksError, Refused, TryLater
-from anaplan_autoload.credentials import LoginRefused
-from anaplan_autoload.ledger import is_known
-from anaplan_autoload.protocol import Batch, Stop, Verdict, iso
-from anaplan_autoload.runs import epoch_ms
-from anaplan_autoload.staging import PartedCopy
+from anaplan_autoload.anaplan.credentials import LoginRefused
+from anaplan_autoload.anaplan.errors import Busy, CloudWorksError, Refused, TryLater
+from anaplan_autoload.aws import staging
+from anaplan_autoload.aws.ledger import is_known
+from anaplan_autoload.aws.staging import PartedCopy
+from anaplan_autoload.domain import protocol
+from anaplan_autoload.domain.protocol import Batch, Stop, Verdict
+from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload.steps.following import flow_run_since
 from anaplan_autoload.steps.leading import LOST, OLD, held, leading
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 
     from aws_durable_execution_sdk_python.types import StepContext
 
-    from anaplan_autoload.cloudworks import Run
-    from anaplan_autoload.events import Upload
-    from anaplan_autoload.protocol import Lease
-    from anaplan_autoload.services import Services
+    from anaplan_autoload.aws.services import Services
+    from anaplan_autoload.domain.events import Upload
+    from anaplan_autoload.domain.protocol import Lease
+    from anaplan_autoload.domain.runs import Run
 
 HISTORY_PAGE = 25
 """Runs a page, as CloudWorks itself gives."""

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from anaplan_autoload.cloudworks import TryLater
-from anaplan_autoload.credentials import LoginRefused
-from anaplan_autoload.runs import epoch_ms
+from anaplan_autoload.anaplan.credentials import LoginRefused
+from anaplan_autoload.anaplan.errors import TryLater
+from anaplan_autoload.domain.times import epoch_ms
 
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
 
-    from anaplan_autoload.services import Services
+    from anaplan_autoload.aws.services import Services
 
 
 class Swept(Struct, frozen=True):
@@ -25,7 +25,7 @@ class Swept(Struct, frozen=True):
 
 def sweep(step: StepContext, services: Services) -> Swept:
     """Drain every lane that has something to do and nobody who does it, and write how old the oldest uploads are."""
-    from anaplan_autoload import report
+    from anaplan_autoload.report.metrics import oldest_waiting
 
     now = services.clock()
     pending = services.ledger.pending()
@@ -33,7 +33,7 @@ def sweep(step: StepContext, services: Services) -> Swept:
     for found in pending:
         for route, event_time in found.oldest.items():
             oldest[route] = max(oldest.get(route, 0.0), (now - epoch_ms(event_time)) / 1000)
-    report.oldest_waiting(oldest)
+    oldest_waiting(oldest)
     secret_version: str | None = None
     drained = 0
     for found in pending:

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anaplan_autoload.events import Upload
-from anaplan_autoload.ledger import UPLOAD_DAYS
-from anaplan_autoload.protocol import iso
-from anaplan_autoload.services import wall_clock
+from anaplan_autoload.aws.ledger import UPLOAD_DAYS
+from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.times import iso
+from anaplan_autoload_cli.cloudworks.history import moment
 from anaplan_autoload_cli.context import cli_of
-from anaplan_autoload_cli.history import moment
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.places import (
     RouteName,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_s3 import S3Client
 
-    from anaplan_autoload.routes import Route, Routes
+    from anaplan_autoload.domain.routes import Route, Routes
 
 _COLUMNS = (
     Column("uploaded_at", "Uploaded"),

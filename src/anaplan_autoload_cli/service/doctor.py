@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from anaplan_autoload.cloudworks import NOTHING_VISIBLE, CloudWorksError
-from anaplan_autoload.credentials import LoginRefused, SecretInvalid, decode_secret
-from anaplan_autoload.runs import epoch_ms
-from anaplan_autoload.services import wall_clock
+from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
+from anaplan_autoload.anaplan.credentials import LoginRefused, SecretInvalid, decode_secret
+from anaplan_autoload.anaplan.errors import CloudWorksError
+from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload_cli.context import NoSuchStack, cli_of
 from anaplan_autoload_cli.failures import in_words
 from anaplan_autoload_cli.output import CommandFailed

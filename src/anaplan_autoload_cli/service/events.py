@@ -11,9 +11,9 @@ from urllib.parse import quote_plus
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from anaplan_autoload.events import Upload
-from anaplan_autoload.protocol import iso
-from anaplan_autoload.services import wall_clock
+from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.objects import head

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 from msgspec.structs import replace
 
-from anaplan_autoload.protocol import Lane
+from anaplan_autoload.domain.protocol import Lane
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.places import (
@@ -23,8 +23,8 @@ from anaplan_autoload_cli.service.places import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from anaplan_autoload.ledger import Ledger, Pending
-    from anaplan_autoload.routes import Routes
+    from anaplan_autoload.aws.ledger import Ledger, Pending
+    from anaplan_autoload.domain.routes import Routes
     from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.output import Output
 

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import Struct
 
-from anaplan_autoload.ledger import UPLOAD_DAYS
-from anaplan_autoload.protocol import iso
-from anaplan_autoload.runs import epoch_ms
+from anaplan_autoload.aws.ledger import UPLOAD_DAYS
+from anaplan_autoload.domain.times import epoch_ms, iso
+from anaplan_autoload_cli.cloudworks.history import moment
 from anaplan_autoload_cli.context import cli_of
-from anaplan_autoload_cli.history import moment
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.lanes import known_lanes, tell_held
 from anaplan_autoload_cli.service.places import RoutesFile, named, place_of, read_routes, the_ledger
@@ -21,8 +20,8 @@ from anaplan_autoload_cli.service.places import RoutesFile, named, place_of, rea
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from anaplan_autoload.ledger import Ledger, RunRecord, UploadRecord
-    from anaplan_autoload.routes import Routes
+    from anaplan_autoload.aws.ledger import Ledger, RunRecord, UploadRecord
+    from anaplan_autoload.domain.routes import Routes
     from anaplan_autoload_cli.output import Record
 
 CLOCKS_DIFFER_MS = 10 * 60_000

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
-from anaplan_autoload.events import Upload
-from anaplan_autoload.protocol import iso
+from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload_cli.output import CommandFailed
 
 if TYPE_CHECKING:

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from anaplan_autoload.cloudworks import NotFound, Refused
+from anaplan_autoload.anaplan.errors import NotFound, Refused
+from anaplan_autoload_cli.cloudworks.workspace import S3
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, skipped, warning
 from anaplan_autoload_cli.service.times import count
-from anaplan_autoload_cli.workspace import S3
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from anaplan_autoload.cloudworks import CloudWorks
-    from anaplan_autoload.routes import Route, Routes
-    from anaplan_autoload_cli.workspace import Connection, End, Integration, Workspace
+    from anaplan_autoload.anaplan.cloudworks import CloudWorks
+    from anaplan_autoload.domain.routes import Route, Routes
+    from anaplan_autoload_cli.cloudworks.workspace import Connection, End, Integration, Workspace
 
 STEPS_OF_A_FLOW = 2
 

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from msgspec import Struct
 
-from anaplan_autoload import routes
-from anaplan_autoload.ledger import Ledger
+from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.domain import routes
 from anaplan_autoload_cli.login import LEASE_MS
 from anaplan_autoload_cli.output import CommandFailed
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
 
-    from anaplan_autoload.routes import Route, Routes
+    from anaplan_autoload.domain.routes import Route, Routes
     from anaplan_autoload_cli.context import Cli
 
 USUAL_ROUTES = (Path("src/routes.toml"), Path("routes.toml"))

@@ -9,9 +9,9 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct, json
 
-from anaplan_autoload import events
-from anaplan_autoload.events import Drain, Load, Sweep, Uploads
-from anaplan_autoload.protocol import iso
+from anaplan_autoload.domain import events
+from anaplan_autoload.domain.events import Drain, Load, Sweep, Uploads
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.places import the_function

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anaplan_autoload.events import Upload
+from anaplan_autoload.domain.events import Upload
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.lanes import known_lanes
@@ -24,8 +24,8 @@ from anaplan_autoload_cli.service.places import (
 from anaplan_autoload_cli.service.sending import chosen, reload, send
 
 if TYPE_CHECKING:
-    from anaplan_autoload.ledger import Ledger, UploadRecord
-    from anaplan_autoload.routes import Route, Routes
+    from anaplan_autoload.aws.ledger import Ledger, UploadRecord
+    from anaplan_autoload.domain.routes import Route, Routes
     from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.service.places import Place
 

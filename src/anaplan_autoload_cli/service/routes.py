@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from anaplan_autoload import routes as function_routes
-from anaplan_autoload.routes import Routes, RoutesInvalid
+from anaplan_autoload.domain import routes as function_routes
+from anaplan_autoload.domain.routes import Routes, RoutesInvalid
+from anaplan_autoload_cli.cloudworks.workspace import Workspace
 from anaplan_autoload_cli.context import NoSuchStack, cli_of
 from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, warning
 from anaplan_autoload_cli.service.online import Tenant, check_routes
 from anaplan_autoload_cli.service.places import RoutesFile, place_of, read_routes, routes_path
-from anaplan_autoload_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from anaplan_autoload.routes import Route
+    from anaplan_autoload.domain.routes import Route
     from anaplan_autoload_cli.context import Cli
 
 app = group("Check routes.toml, and which route an upload takes.")

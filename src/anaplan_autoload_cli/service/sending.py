@@ -10,15 +10,15 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
-from anaplan_autoload.events import Load, Upload
+from anaplan_autoload.domain.events import Load, Upload
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.lanes import let_go
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from anaplan_autoload.ledger import Ledger
-    from anaplan_autoload.routes import Route
+    from anaplan_autoload.aws.ledger import Ledger
+    from anaplan_autoload.domain.routes import Route
     from anaplan_autoload_cli.output import Output, Progress, Record
     from anaplan_autoload_cli.service.places import Function
 

@@ -7,20 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from anaplan_autoload.cloudworks import CloudWorks, http_pool
-from anaplan_autoload.credentials import Secret, Tokens, secret_source
+from anaplan_autoload.anaplan.cloudworks import CloudWorks
+from anaplan_autoload.anaplan.credentials import Secret, Tokens, secret_source
+from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload_cli.cloudworks.workspace import Workspace
 from anaplan_autoload_cli.service.online import Tenant
 from anaplan_autoload_cli.service.places import the_ledger
 from anaplan_autoload_cli.service.routes import upload_buckets
-from anaplan_autoload_cli.workspace import Workspace
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
-    from anaplan_autoload.ledger import Ledger
-    from anaplan_autoload.routes import Routes
+    from anaplan_autoload.aws.ledger import Ledger
+    from anaplan_autoload.domain.routes import Routes
     from anaplan_autoload_cli.context import Cli
 
 

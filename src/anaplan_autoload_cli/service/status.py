@@ -11,9 +11,9 @@ import msgspec
 import typer
 from msgspec import Struct
 
-from anaplan_autoload.protocol import iso
-from anaplan_autoload.runs import Outcome, epoch_ms
-from anaplan_autoload.services import wall_clock
+from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.domain.outcomes import Outcome
+from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.lanes import differences, find_lane, known_lanes, tell_held, tell_strangers
@@ -23,8 +23,8 @@ from anaplan_autoload_cli.service.times import count, length
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from anaplan_autoload.ledger import Ledger, RunRecord
-    from anaplan_autoload.protocol import Batch, Lane, Waiting
+    from anaplan_autoload.aws.ledger import Ledger, RunRecord
+    from anaplan_autoload.domain.protocol import Batch, Lane, Waiting
     from anaplan_autoload_cli.output import Output
 
 State = Literal["idle", "starting", "running", "backing off", "unled", "paused", "held"]

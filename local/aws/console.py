@@ -1,0 +1,143 @@
+"""`make local`: the laptop's AWS on a terminal, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from shlex import quote
+from typing import Any
+
+import msgspec
+
+from local.aws.journal import function_lines, metrics
+from local.aws.stack import ROOT, STACK_NAME, Message, Options, Stack
+from local.cloudworks import Pace, Settings
+
+LOOK_SECONDS = 0.5
+ROUTES = """\
+[[route]]
+name = "accounts"
+prefix = "incoming/accounts/"
+suffix = ".csv"
+integration = "{Accounts}"
+
+[[route]]
+name = "sales"
+prefix = "incoming/sales/"
+suffix = ".csv"
+integration = "{Sales}"
+load = "each"
+stage_to = "source/sales.csv"
+"""
+INTEGRATIONS = (("Accounts", "incoming/accounts/accounts.csv"), ("Sales", "source/sales.csv"))
+GUIDE = """\
+Autoload runs on this laptop. Anaplan is simulated; the logs of every part are in {logs}
+
+In another terminal:
+  source {environment}
+  printf 'code,name\\nA1,Cash\\nA2,Bank\\n' > accounts.csv
+Upload it with any S3 client:
+  aws s3 cp accounts.csv s3://{inbox}/incoming/accounts/accounts.csv
+  {python} -c \\
+    "import boto3; boto3.client('s3').upload_file('accounts.csv', '{inbox}', 'incoming/accounts/accounts.csv')"
+Under incoming/sales/ every upload gets a run of its own, oldest first; a repeated code is a rejected row.
+Look after it with the command line, which that file leads here too (stack {stack}, and these routes):
+  anaplan-autoload status --watch
+  anaplan-autoload loads
+  anaplan-autoload routes check --online
+The routes are in {routes}. Ctrl-C ends everything.
+"""
+BOTOCORES = re.compile(r"\[INFO\]\s+\S+Z\s.*Found (credentials|endpoint) ")
+"""What the SDK tells of itself in every invocation: true, and of no use here."""
+QUIET = frozenset(
+    {"level", "message", "timestamp", "service", "executionArn", "operationId", "operationName", "attempt", "location"}
+)
+
+
+def main() -> None:
+    """Keep a stack up and tell what happens in it, until interrupted or terminated."""
+    options = _options()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    logs = ROOT / ".local/logs" / time.strftime("%Y-%m-%dT%H.%M.%S")
+    anaplan = Settings(pace=Pace(run_seconds=options.run_seconds))
+    print("Starting …", flush=True)
+    try:
+        with Stack(Options(runtimes=options.runtimes, anaplan=anaplan, logs=logs)) as stack:
+            stack.deploy(ROUTES.format(**stack.seed(INTEGRATIONS)))
+            print(_guide(stack), flush=True)
+            try:
+                for line in _happenings(stack):
+                    print(line, flush=True)
+            finally:
+                print("Stopping …", flush=True)
+    except KeyboardInterrupt:
+        print("Everything has ended.")
+
+
+def environment_script(stack: Stack) -> str:
+    """Shell commands that lead any SDK and the command line to this stack, and bring the command line itself."""
+    settings = stack.aws.environment | {"AUTOLOAD_STACK": STACK_NAME, "ROUTES_FILE": str(stack.routes)}
+    exports = "".join(f"export {name}={quote(value)}\n" for name, value in settings.items())
+    command = f"PYTHONPATH={quote(str(ROOT / 'src'))} {quote(sys.executable)} -m anaplan_autoload_cli"
+    return f'{exports}anaplan-autoload() {{ {command} "$@"; }}\n'
+
+
+def readable(line: str) -> str:
+    """A line of the function's log for people: time, message, and what else it says."""
+    if values := metrics([line]):
+        dimensions = " ".join(values[0].dimensions.values())
+        return f"         metrics {dimensions}: " + ", ".join(f"{one.name} {one.value:g}" for one in values)
+    try:
+        record = msgspec.json.decode(line, type=dict[str, Any])
+        at, level, message = record["timestamp"][11:19], record["level"], record["message"]
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        return line
+    rest = " ".join(f"{name}={value}" for name, value in record.items() if name not in QUIET and value is not None)
+    return f"{at} {'' if level == 'INFO' else level + ' '}{message}  {rest}".rstrip()
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m local.aws.stack", description="A laptop's AWS, with Anaplan beside it."
+    )
+    parser.add_argument("--runtimes", type=int, default=4, help="invocations that run at the same time (default: 4)")
+    parser.add_argument("--run-seconds", type=float, default=5.0, help="how long Anaplan's runs take (default: 5)")
+    return parser.parse_args()
+
+
+def _guide(stack: Stack) -> str:
+    script = stack.logs / "environment.sh"
+    script.write_text(environment_script(stack))
+    return GUIDE.format(
+        logs=stack.logs,
+        environment=script,
+        inbox=stack.inbox,
+        routes=stack.routes,
+        stack=STACK_NAME,
+        python=quote(sys.executable),
+    )
+
+
+def _happenings(stack: Stack) -> Iterator[str]:
+    """What the function logs, measures and publishes, for ever."""
+    shown: dict[Path, int] = {}
+    told = 0
+    while True:
+        for path in sorted(stack.logs.glob("runtime-*.log")):
+            lines = function_lines(path)
+            yield from (readable(line) for line in lines[shown.get(path, 0) :] if not BOTOCORES.match(line))
+            shown[path] = len(lines)
+        messages = stack.messages()
+        yield from (_told(message) for message in messages[told:])
+        told = len(messages)
+        time.sleep(LOOK_SECONDS)
+
+
+def _told(message: Message) -> str:
+    document = message.document
+    return f"         SNS {document['outcome']}: {document['route']}: {document['message']}"

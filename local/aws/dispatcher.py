@@ -1,0 +1,185 @@
+"""What stands for Lambda's endpoint: invocations, the durable API, and what tools ask about the function.
+
+- Invocations by the durable service's emulator (they carry `X-Dex-Handler-Invoke`) run the handler once in a runtime.
+- Invocations by anybody else start a durable execution, as Lambda does for a durable function.
+- The durable API (checkpoints, states, histories) is passed to the emulator, all else to moto.
+"""
+
+from __future__ import annotations
+
+import http.client
+import re
+import sys
+from contextlib import suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import msgspec
+from msgspec import Struct
+
+from local.aws.processes import HOST
+from local.aws.resources import ALIAS
+
+if TYPE_CHECKING:
+    from local.aws.executions import Executions
+    from local.aws.runtimes import Pool
+
+INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+DURABLE = "/2025-12-01/"
+BY_THE_EMULATOR = "X-Dex-Handler-Invoke"
+PASS_SECONDS = 60.0
+HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length", "date", "server"})
+
+
+class Answer(Struct, frozen=True):
+    """What a client gets."""
+
+    status: int
+    body: bytes = b""
+    headers: dict[str, str] = {}
+
+
+class Backends(Struct, frozen=True, kw_only=True):
+    """Whom the dispatcher hands requests to."""
+
+    function_name: str
+    pool: Pool
+    executions: Executions
+    durable_port: int
+    moto_port: int
+
+
+class Dispatcher:
+    """Serves from its creation on; answers 503 until `connect` tells whom to hand requests to."""
+
+    def __init__(self) -> None:
+        self._server = _Server((HOST, 0), _Handler)
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="dispatcher", daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        """What `AWS_ENDPOINT_URL_LAMBDA` is set to."""
+        return f"http://{HOST}:{self._server.server_port}"
+
+    def connect(self, backends: Backends) -> None:
+        """Start to hand requests on."""
+        self._server.backends = backends
+
+    def close(self) -> None:
+        """Stop serving."""
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    backends: Backends | None = None
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Show what went wrong, unless it is that a client hung up."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    disable_nagle_algorithm = True
+
+    def do_any(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        try:
+            answer = self._answer(body)
+        except (OSError, RuntimeError, http.client.HTTPException) as error:
+            answer = _refusal(503, "ServiceException", str(error))
+        with suppress(BrokenPipeError, ConnectionResetError):  # nobody waits for it any more
+            self._send(answer)
+
+    do_GET = do_any  # noqa: N815 (the base class finds methods by these names)
+    do_POST = do_any  # noqa: N815
+    do_PUT = do_any  # noqa: N815
+    do_DELETE = do_any  # noqa: N815
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the parts behind keep logs of their own."""
+
+    def _answer(self, body: bytes) -> Answer:
+        backends = self.server.backends
+        if backends is None:
+            raise RuntimeError("the laptop's AWS is still starting")
+        url = urlsplit(self.path)
+        if (invoked := INVOKE.fullmatch(url.path)) and self.command == "POST":
+            name, qualifier = _split_name(unquote(invoked[1]), parse_qs(url.query).get("Qualifier"))
+            if name != backends.function_name or qualifier not in (None, ALIAS):
+                return _refusal(404, "ResourceNotFoundException", f"Function not found: {name}:{qualifier}")
+            if BY_THE_EMULATOR in self.headers:
+                return _run_handler(backends.pool, body)
+            return self._start(backends.executions, qualifier, body)
+        port = backends.durable_port if url.path.startswith(DURABLE) else backends.moto_port
+        return self._pass_on(port, body)
+
+    def _start(self, executions: Executions, qualifier: str | None, event: bytes) -> Answer:
+        """What Lambda does with an invocation of a durable function by a client."""
+        if qualifier is None:
+            return _refusal(
+                400, "InvalidParameterValueException", "You cannot invoke a durable function using an unqualified ARN."
+            )
+        if self.headers.get("X-Amz-Invocation-Type") != "Event":
+            return _refusal(
+                400,
+                "InvalidParameterValueException",
+                "You cannot synchronously invoke a durable function with an executionTimeout greater than 15 minutes.",
+            )
+        try:
+            msgspec.json.decode(event)
+        except msgspec.DecodeError as error:
+            return _refusal(400, "InvalidRequestContentException", f"Could not parse request body into json: {error}")
+        arn = executions.start(event, self.headers.get("X-Amz-Durable-Execution-Name"))
+        return Answer(202, headers={"X-Amz-Durable-Execution-Arn": arn})
+
+    def _pass_on(self, port: int, body: bytes) -> Answer:
+        connection = http.client.HTTPConnection(HOST, port, timeout=PASS_SECONDS)
+        headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
+        try:
+            connection.request(self.command, self.path, body, headers)
+            response = connection.getresponse()
+            kept = {name: value for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP}
+            return Answer(response.status, response.read(), kept)
+        finally:
+            connection.close()
+
+    def _send(self, answer: Answer) -> None:
+        self.send_response(answer.status)
+        for name, value in answer.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(answer.body)))
+        self.end_headers()
+        self.wfile.write(answer.body)
+        self.wfile.flush()
+
+
+def _run_handler(pool: Pool, event: bytes) -> Answer:
+    invoked = pool.invoke(event)
+    headers = {"Content-Type": "application/json", "X-Amz-Executed-Version": "$LATEST"}
+    if invoked.failed:
+        headers["X-Amz-Function-Error"] = "Unhandled"
+    return Answer(200, invoked.payload, headers)
+
+
+def _split_name(text: str, query: list[str] | None) -> tuple[str, str | None]:
+    """Name and qualifier of a function given as name, name:qualifier, account:function:name or ARN."""
+    parts = text.rpartition("function:")[2].split(":")
+    qualifier = query[0] if query else None
+    return parts[0], parts[1] if len(parts) > 1 else qualifier
+
+
+def _refusal(status: int, kind: str, message: str) -> Answer:
+    headers = {"Content-Type": "application/json", "x-amzn-ErrorType": kind}
+    return Answer(status, msgspec.json.encode({"Type": "User", "Message": message}), headers)

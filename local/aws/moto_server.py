@@ -1,0 +1,72 @@
+"""Moto's server, made to keep DynamoDB's and SQS's word when several clients call at once: `-m local.aws.moto_server`.
+
+Moto serves every request in a thread of its own and locks little. Left alone
+
+- it takes a write's condition and the write apart, so that two clients may both take a free lease;
+- it copies the whole table for every transaction, and puts that copy back when the transaction is cancelled: what
+  anybody else wrote meanwhile is gone;
+- it rebuilds a queue for every deletion, and drops what is sent meanwhile.
+
+Here requests to DynamoDB are answered one after another, and deletions wait for those who send.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from copy import copy
+from threading import Lock
+from typing import Any
+
+from moto.core.common_types import TYPE_RESPONSE
+from moto.dynamodb.models.table import Table
+from moto.dynamodb.responses import DynamoHandler
+from moto.server import main
+from moto.sqs.models import Queue
+
+
+def mend() -> None:
+    """Make this process' moto safe for several clients."""
+    _answer_one_after_another()
+    _copy_tables_cheaply()
+    _delete_while_nobody_sends()
+
+
+def _answer_one_after_another() -> None:
+    answer, lock = DynamoHandler.call_action, Lock()
+
+    def answer_alone(handler: DynamoHandler) -> TYPE_RESPONSE:
+        with lock:
+            response: TYPE_RESPONSE = answer(handler)
+            return response
+
+    DynamoHandler.call_action = answer_alone  # type: ignore[method-assign]
+
+
+def _copy_tables_cheaply() -> None:
+    """A transaction's backup of a table: which items there are, not what is in them.
+
+    That is enough, as of one item of a transaction that is cancelled only its own condition fails before it is written.
+    A copy of everything takes seconds once a table has a thousand items.
+    """
+
+    def back_up(table: Table, _: dict[int, Any]) -> Table:
+        backup = copy(table)
+        backup.items = defaultdict(dict, {key: copy(items) for key, items in table.items.items()})
+        return backup
+
+    Table.__deepcopy__ = back_up  # type: ignore[attr-defined]
+
+
+def _delete_while_nobody_sends() -> None:
+    delete = Queue.delete_message
+
+    def delete_alone(queue: Queue, receipt_handle: str) -> None:
+        with queue._messages_lock:
+            delete(queue, receipt_handle)
+
+    Queue.delete_message = delete_alone  # type: ignore[method-assign, assignment]
+
+
+if __name__ == "__main__":
+    mend()
+    main()

@@ -1,0 +1,209 @@
+"""What `template.yaml` describes, created in moto: the template itself is the list of resources, there is no second.
+
+The SAM translator expands the template. Moto's CloudFormation then creates the resources that hold data, and the
+function's configuration with its environment; so `describe_stacks` and `get_function_configuration` answer as on AWS.
+What only protects or observes (policies, permissions, alarms) is left out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from msgspec import Struct
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse  # reads `!Ref` and its like
+
+if TYPE_CHECKING:
+    from local.aws.clients import Aws
+
+FUNCTION = "Autoload"
+ALIAS = "live"
+DATA = frozenset(
+    {
+        "AWS::DynamoDB::Table",
+        "AWS::IAM::Role",
+        "AWS::KMS::Key",
+        "AWS::Lambda::Function",
+        "AWS::Logs::LogGroup",
+        "AWS::S3::Bucket",
+        "AWS::SNS::Subscription",
+        "AWS::SNS::Topic",
+        "AWS::SQS::Queue",
+    }
+)
+SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
+
+Json = dict[str, Any]
+"""A part of a template; what it holds is CloudFormation's to say."""
+
+
+class TemplateUnusable(ValueError):
+    """The template cannot be created on a laptop; the text says what is missing."""
+
+
+class Schedule(Struct, frozen=True):
+    """An event that the function gets at a fixed rate."""
+
+    every_seconds: float
+    event: str
+    """JSON."""
+
+
+class Function(Struct, frozen=True, kw_only=True):
+    """The function's configuration as the template has it, every reference resolved."""
+
+    name: str
+    handler: str
+    timeout_seconds: int
+    memory_mb: int
+    environment: dict[str, str]
+    execution_timeout_seconds: int
+    retention_days: int
+    dead_letter_queue_url: str
+    log_format: str
+
+
+class Resources(Struct, frozen=True, kw_only=True):
+    """What was created."""
+
+    outputs: dict[str, str]
+    """The stack's outputs, by key."""
+    physical_ids: dict[str, str]
+    """Logical id to name, ARN or URL: what `Ref` gives."""
+    function: Function
+    notifying_buckets: tuple[str, ...]
+    """Names of the buckets that the function is notified by."""
+    schedules: tuple[Schedule, ...]
+
+
+def expand(template: Path, region: str) -> Json:
+    """The template with `AWS::Serverless` resources expanded, as CloudFormation would see it."""
+    source: Json = yaml_parse(template.read_text())  # type: ignore[no-untyped-call]
+    for resource in source["Resources"].values():
+        if resource["Type"] == "AWS::Serverless::Function":
+            resource["Properties"]["CodeUri"] = "s3://packaged/elsewhere.zip"
+    translator = Translator({}, Parser(), boto_session=boto3.Session(region_name=region))
+    expanded: Json = translator.translate(source, parameter_values={})
+    return expanded
+
+
+def create(expanded: Json, stack_name: str, parameters: Mapping[str, str], aws: Aws) -> Resources:
+    """Create the expanded template's data resources as a stack in the AWS that `aws` reaches.
+
+    Raises `TemplateUnusable` when the template lacks the function.
+    """
+    resources: Json = expanded["Resources"]
+    if FUNCTION not in resources:
+        raise TemplateUnusable(f"the template has no function with the logical id {FUNCTION}; the laptop's AWS runs it")
+    stand_ins = _secrets(resources, stack_name, aws) | _aliases(resources, stack_name, aws)
+    aws.cloudformation.create_stack(
+        StackName=stack_name,
+        TemplateBody=json.dumps(_data_template(expanded, stand_ins)),
+        Parameters=[{"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()],
+        Capabilities=["CAPABILITY_IAM"],
+    )
+    [stack] = aws.cloudformation.describe_stacks(StackName=stack_name)["Stacks"]
+    listed = aws.cloudformation.list_stack_resources(StackName=stack_name)["StackResourceSummaries"]
+    physical_ids = {entry["LogicalResourceId"]: entry["PhysicalResourceId"] for entry in listed} | stand_ins
+    physical_ids.pop("", None)  # how moto lists resources whose condition is false
+    for name, resource in resources.items():
+        if name in physical_ids:
+            _complete(resource, physical_ids[name], aws)
+    return Resources(
+        outputs={output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]},
+        physical_ids=physical_ids,
+        function=_function(resources[FUNCTION]["Properties"], physical_ids, aws),
+        notifying_buckets=tuple(physical_ids[name] for name in resources if _notifies(resources[name])),
+        schedules=tuple(schedule for rule in resources.values() for schedule in _schedules(rule)),
+    )
+
+
+def _secrets(resources: Json, stack_name: str, aws: Aws) -> dict[str, str]:
+    """Create the secrets, which moto's CloudFormation does not know: logical id to ARN."""
+    names = [name for name, resource in resources.items() if resource["Type"] == "AWS::SecretsManager::Secret"]
+    return {name: aws.secrets.create_secret(Name=f"{stack_name}-{name}")["ARN"] for name in names}
+
+
+def _aliases(resources: Json, stack_name: str, aws: Aws) -> dict[str, str]:
+    """The ARNs that the function's aliases will have, by logical id."""
+    account = aws.sts.get_caller_identity()["Account"]
+    return {
+        name: f"arn:aws:lambda:{aws.region}:{account}:function:{stack_name}:{ALIAS}"
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Lambda::Alias"
+    }
+
+
+def _data_template(expanded: Json, stand_ins: Mapping[str, str]) -> Json:
+    """The expanded template's data resources alone; references to `stand_ins` become references to parameters."""
+    kept = {name: resource for name, resource in expanded["Resources"].items() if resource["Type"] in DATA}
+    return expanded | {
+        "Parameters": expanded.get("Parameters", {})
+        | {name: {"Type": "String", "Default": value} for name, value in stand_ins.items()},
+        "Resources": {name: _bare(resource) for name, resource in kept.items()},
+    }
+
+
+def _bare(resource: Json) -> Json:
+    """A bucket without notifications, a role without policies, a function without code: that runs elsewhere."""
+    properties = dict(resource.get("Properties", {}))
+    properties.pop("NotificationConfiguration", None)
+    properties.pop("Policies", None)
+    if resource["Type"] == "AWS::Lambda::Function":
+        properties["Code"] = {"ZipFile": "runs outside"}
+    return resource | {"Properties": properties}
+
+
+def _complete(resource: Json, physical_id: str, aws: Aws) -> None:
+    """Set what moto's CloudFormation passes over: a bucket's versioning, a table's time to live."""
+    properties = resource.get("Properties", {})
+    if versioning := properties.get("VersioningConfiguration"):
+        aws.s3.put_bucket_versioning(Bucket=physical_id, VersioningConfiguration=versioning)
+    if expiry := properties.get("TimeToLiveSpecification"):
+        aws.dynamodb.update_time_to_live(TableName=physical_id, TimeToLiveSpecification=expiry)
+
+
+def _function(properties: Json, physical_ids: Mapping[str, str], aws: Aws) -> Function:
+    name = physical_ids[FUNCTION]
+    aws.functions.create_alias(FunctionName=name, Name=ALIAS, FunctionVersion="$LATEST")
+    configuration = aws.functions.get_function_configuration(FunctionName=name)
+    durable = properties.get("DurableConfig", {})
+    variables = configuration.get("Environment", {}).get("Variables", {})
+    return Function(
+        name=name,
+        handler=configuration["Handler"],
+        timeout_seconds=configuration["Timeout"],
+        memory_mb=configuration["MemorySize"],
+        environment={key: str(value) for key, value in variables.items()},
+        execution_timeout_seconds=durable["ExecutionTimeout"],
+        retention_days=durable["RetentionPeriodInDays"],
+        dead_letter_queue_url=physical_ids[_target(properties["DeadLetterConfig"]["TargetArn"])],
+        log_format=properties.get("LoggingConfig", {}).get("LogFormat", "Text"),
+    )
+
+
+def _target(attribute: Json) -> str:
+    """The logical id in `{"Fn::GetAtt": [logical id, attribute]}`."""
+    logical_id: str = attribute["Fn::GetAtt"][0]
+    return logical_id
+
+
+def _notifies(resource: Json) -> bool:
+    notification = resource.get("Properties", {}).get("NotificationConfiguration", {})
+    return resource["Type"] == "AWS::S3::Bucket" and bool(notification.get("LambdaConfigurations"))
+
+
+def _schedules(resource: Json) -> list[Schedule]:
+    """The events of a rule with a fixed rate, such as `rate(5 minutes)`."""
+    properties = resource.get("Properties", {})
+    rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", str(properties.get("ScheduleExpression", "")))
+    if resource["Type"] != "AWS::Events::Rule" or rate is None:
+        return []
+    every = float(rate[1]) * SECONDS[rate[2]]
+    return [Schedule(every, target["Input"]) for target in properties["Targets"] if "Input" in target]

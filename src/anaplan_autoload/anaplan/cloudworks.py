@@ -1,0 +1,330 @@
+"""The CloudWorks client: start a run, follow it, ask what became of it.
+
+What each method may raise is sorted by what it proves (see `transport`): `Refused`, `NotFound`, `Busy` and `TryLater`
+mean that nothing began, `Unknown` that nobody can tell. Questions are asked again a few times; what changes anything is
+sent once, as CloudWorks knows no idempotency key.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import time
+from contextlib import closing
+from http import HTTPStatus
+from itertools import chain
+from typing import TYPE_CHECKING, Protocol, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from anaplan_autoload.anaplan import wire
+from anaplan_autoload.anaplan.errors import (
+    Busy,
+    CloudWorksError,
+    NotFound,
+    NotSent,
+    Refused,
+    Unknown,
+)
+from anaplan_autoload.anaplan.http import (
+    LIMITS,
+    Answer,
+    Limits,
+    Request,
+    checked_url,
+    failure,
+    opened,
+    quoted,
+    read,
+    received,
+)
+from anaplan_autoload.domain.runs import Flow, History, Run, RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping
+
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+NOTHING_VISIBLE = (
+    "CloudWorks lists nothing. Either there is nothing yet, or the user sees none of it: assign the user to the "
+    "workspace, and note that Restricted Integration User and Integration Admin do not see each other's objects."
+)
+"""What to tell someone whose listing is empty: a lack of rights looks the same as a lack of objects."""
+
+PAUSES = (0.5, 1.5)
+"""Seconds before the second and the third try of a question, give or take half."""
+
+_ROLE = (
+    "Give the user the role Restricted Integration User and assign it to the integration's workspace; it does not see "
+    "what an Integration Admin made."
+)
+_REMEDIES = {
+    HTTPStatus.BAD_REQUEST: "Correct the request; a flow, for one, needs at least two enabled steps.",
+    HTTPStatus.UNAUTHORIZED: _ROLE,
+    HTTPStatus.FORBIDDEN: _ROLE,
+    HTTPStatus.NOT_FOUND: "Check the id; what the user may not see looks absent too.",
+    HTTPStatus.CONFLICT: "It is in use or in another state; look at it in CloudWorks.",
+    HTTPStatus.TOO_MANY_REQUESTS: "Too many requests from this tenant; try again later.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Try again later; if it stays, see that the workspace and the model still exist.",
+    452: _ROLE,
+    HTTPStatus.INTERNAL_SERVER_ERROR: "If it stays, look at the integration in CloudWorks and ask Anaplan's support.",
+}
+_KNOWN = {
+    "already running": "Wait until that run has ended.",
+    "Duplicate resource name": "Choose another name.",
+    "Credentials are invalid": "Check the access key and its secret, and that the key is active.",
+    "Bucket name is invalid": "Check the bucket's name.",
+    "Bucket access denied": "Let the key or role list the bucket and read its objects.",
+    "Role arn is invalid": "Check the role's ARN, and that its trust policy admits Anaplan.",
+    "Invalid workspace": "See that the integration's workspace and model still exist.",
+    "Invalid model": "See that the integration's workspace and model still exist.",
+    "Model Not Found": "See that the integration's workspace and model still exist.",
+}
+"""What to do about what CloudWorks says in words, where that tells more than the status."""
+_SECRET_FIELD = re.compile(r"secret|password|token|key|credential|authorization", re.I)
+
+_T = TypeVar("_T")
+
+
+class TokenSource(Protocol):
+    """Where tokens come from: `credentials.Tokens`."""
+
+    def token(self, fresh: bool = False) -> str:
+        """A token; with `fresh`, a new one, as CloudWorks has refused the last."""
+
+
+class Dump:
+    """The CSV of an action's rejected rows, to be iterated over once, in chunks of bytes."""
+
+    def __init__(self, first: bytes, rest: Generator[bytes], cap: int) -> None:
+        self._first = first
+        self._rest = rest
+        self._left = cap
+        self.truncated = False
+        """Whether the dump was longer than the cap and was cut there; known after the last chunk."""
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the rows; `Unknown` when the dump breaks off."""
+        with closing(self._rest):
+            for chunk in chain((self._first,), self._rest):
+                self.truncated = len(chunk) > self._left
+                yield chunk[: self._left]
+                self._left -= len(chunk)
+                if self.truncated:
+                    return
+
+
+class CloudWorks:
+    """A client of CloudWorks 2/0, for one user. Not for use by several threads at once.
+
+    Every method may also raise what getting a token may: `LoginRefused`, or `TryLater` where the authentication
+    service cannot be reached.
+    """
+
+    def __init__(
+        self,
+        http: PoolManager,
+        url: str,
+        tokens: TokenSource,
+        limits: Limits = LIMITS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        """Talk to the CloudWorks at `url` (`https://api.cloudworks.anaplan.com/2/0`), and to no other host.
+
+        Raises `AddressInvalid` when `url` is not fit for tokens.
+        """
+        self._http = http
+        self._url = checked_url(url)
+        self._tokens = tokens
+        self._limits = limits
+        self._sleep = sleep
+
+    def run_integration(self, integration_id: str) -> str:
+        """Start the integration, once, and return the run's id. Raises `Busy` while it is running."""
+        return self._start(f"/integrations/{_id(integration_id)}/run")
+
+    def run_flow(self, flow_id: str) -> str:
+        """Start all enabled steps of the flow, once, and return the run's id. Raises `Busy` while it is running."""
+        return self._start(f"/integrationflows/{_id(flow_id)}/run")
+
+    def cancel(self, integration_id: str) -> None:
+        """Cancel the integration's run; `Refused` (409) when none is running, `NotFound` while one is queued."""
+        self._tell("POST", f"/integrations/{_id(integration_id)}/cancel", _json)
+
+    def run(self, run_id: str) -> Run:
+        """The run as it is now."""
+        return self._ask(f"/integrations/run/{_id(run_id)}", lambda answer: wire.decode_run(answer.body, run_id))
+
+    def history(self, integration_id: str, offset: int = 0, limit: int = 25) -> History:
+        """A page of the integration's runs, newest first."""
+        # Anaplan's documentation requires both parameters.
+        path = _with_query(f"/integrations/runs/{_id(integration_id)}", {"offset": offset, "limit": limit})
+        return self._ask(path, lambda answer: wire.decode_history(answer.body, answer.date_ms))
+
+    def flow(self, flow_id: str) -> Flow:
+        """The flow with the latest run of it and of each of its steps.
+
+        Whether a flow's run id can be asked for like an integration's is not documented; `Flow.run_since` tells of it.
+        """
+        return self._ask(
+            f"/integrationflows/{_id(flow_id)}", lambda answer: wire.decode_flow(answer.body, answer.date_ms)
+        )
+
+    def errors(self, run_id: str) -> tuple[RunError, ...]:
+        """What the run's actions reported; empty for a clean run."""
+        return self._ask(f"/integrations/runerror/{_id(run_id)}", lambda answer: wire.decode_errors(answer.body))
+
+    def dump(self, run_id: str, action_id: str | None = None, *, cap: int) -> Dump | None:
+        """The rows that the run rejected, at most `cap` bytes of them; None when there are none.
+
+        For a process, `action_id` names the import within it. Anaplan keeps dumps for about 48 hours.
+        """
+        process = f"/process/import/{_id(action_id)}" if action_id else ""
+        path = f"/integrations/run/{_id(run_id)}{process}/dumps"
+        return self._patiently(lambda limits: self._open_dump(path, cap, limits))
+
+    def request(
+        self, method: str, path: str, body: object = None, params: Mapping[str, str | int] | None = None
+    ) -> object:
+        """Any other request: `path` begins with a slash. Returns the decoded JSON, None for an empty answer.
+
+        GETs are tried again where that may help; all else is sent once.
+        """
+        path = _with_query(path, params or {})
+        if method == "GET":
+            return self._ask(path, _json)
+        return self._tell(method, path, _json, body)
+
+    def pages(self, path: str, key: str, limit: int = 100) -> Iterator[object]:
+        """Each item that the listing at `path` holds under `key`, page by page."""
+        seen = 0
+        while True:
+            page = _with_query(path, {"offset": seen, "limit": limit})
+            items, total = self._ask(page, lambda answer: wire.decode_page(answer.body, key))
+            yield from items
+            seen += len(items)
+            if not items or (len(items) != limit if total is None else seen >= total):
+                return
+
+    def _start(self, path: str) -> str:
+        try:
+            return self._tell("POST", path, lambda answer: wire.decode_run_id(answer.body))
+        except Refused as error:
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+            raise Busy(str(error)) from error
+
+    def _ask(self, path: str, decode: Callable[[Answer], _T]) -> _T:
+        """GET, in several tries, and decode the successful answer."""
+
+        def attempt(limits: Limits) -> _T:
+            request, response = self._sent("GET", path, limits)
+            return _decoded(request, read(response, request, limits.body), decode)
+
+        return self._patiently(attempt)
+
+    def _tell(self, method: str, path: str, decode: Callable[[Answer], _T], body: object = None) -> _T:
+        """Send, once, what may change something, and decode the successful answer."""
+        request, response = self._sent(method, path, self._limits, body)
+        return _decoded(request, read(response, request, self._limits.body), decode)
+
+    def _open_dump(self, path: str, cap: int, limits: Limits) -> Dump | None:
+        request, response = self._sent("GET", path, limits, accept="*/*")
+        if not 200 <= response.status < 300:
+            answer = read(response, request, limits.body)
+            if answer.status == HTTPStatus.NOT_FOUND and answer.message:
+                return None  # CloudWorks' own 404; a route that does not exist answers with a web page
+            raise _failure(request, answer)
+        chunks = received(response, request)
+        first = next(chunks, b"")
+        if first.lstrip()[:1] in (b"{", b"<"):
+            chunks.close()
+            raise Unknown(f"{request.asked}: answered {response.status} with something that is no CSV.")
+        return Dump(first, chunks, cap) if first else None
+
+    def _sent(
+        self, method: str, path: str, limits: Limits, body: object = None, accept: str = "application/json"
+    ) -> tuple[Request, BaseHTTPResponse]:
+        """Send with a token, and once more with a fresh one where that was refused, as nothing began then.
+
+        CloudWorks answers 403, and not only 401, to a token that has expired.
+        """
+        request, response = self._sent_once(method, path, limits, body, accept, fresh=False)
+        if response.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            return request, response
+        response.close()
+        return self._sent_once(method, path, limits, body, accept, fresh=True)
+
+    def _sent_once(
+        self, method: str, path: str, limits: Limits, body: object, accept: str, fresh: bool
+    ) -> tuple[Request, BaseHTTPResponse]:
+        token = self._tokens.token(fresh)
+        encoded = None if body is None else msgspec.json.encode(body)
+        request = Request(method, self._url + path, f"AnaplanAuthToken {token}", encoded, accept, tuple(_secrets(body)))
+        return request, opened(self._http, request, limits)
+
+    def _patiently(self, attempt: Callable[[Limits], _T]) -> _T:
+        """Try a question again where the answer was lost, as long as it stays within `Limits.total` seconds."""
+        deadline = time.monotonic() + self._limits.total
+        for pause in PAUSES:
+            try:
+                return attempt(self._until(deadline))
+            except (Unknown, NotSent):
+                jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311  (spreads load, guards nothing)
+                if time.monotonic() + jittered >= deadline:
+                    raise
+                self._sleep(jittered)
+        return attempt(self._until(deadline))
+
+    def _until(self, deadline: float) -> Limits:
+        left = max(deadline - time.monotonic(), 0.1)
+        return msgspec.structs.replace(self._limits, read=min(self._limits.read, left))
+
+
+def _failure(request: Request, answer: Answer) -> CloudWorksError:
+    known = (remedy for words, remedy in _KNOWN.items() if words.lower() in answer.message.lower())
+    remedy = next(known, _REMEDIES.get(answer.status, ""))
+    if answer.status == HTTPStatus.NOT_FOUND and answer.is_html:
+        remedy = "That is no page of CloudWorks; check CLOUDWORKS_URL, its version (/2/0) included."
+    return failure(request, answer, remedy)
+
+
+def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -> _T:
+    if not answer.ok:
+        raise _failure(request, answer)
+    try:
+        return decode(answer)
+    except (ValueError, RecursionError) as error:
+        found = "a web page" if answer.is_html else quoted(str(error), request.secrets)
+    # Raised out here, so that what was decoded is not part of it as its context.
+    raise Unknown(f"{request.asked}: answered {answer.status}, but not in CloudWorks' form ({found}).")
+
+
+def _json(answer: Answer) -> object:
+    decoded: object = msgspec.json.decode(answer.body) if answer.body else None
+    return decoded
+
+
+def _id(text: str) -> str:
+    """An id as a part of a path."""
+    if text.strip(".") == "":
+        raise NotFound(f"{text!r} is no id of CloudWorks; nothing was asked.", HTTPStatus.NOT_FOUND)
+    return quote(text, safe="")
+
+
+def _with_query(path: str, params: Mapping[str, str | int]) -> str:
+    return f"{path}?{urlencode(params)}" if params else path
+
+
+def _secrets(body: object) -> Iterator[str]:
+    """The texts of a request's body that an echo of it must not show."""
+    if isinstance(body, dict):
+        for name, value in body.items():
+            if isinstance(value, str) and _SECRET_FIELD.search(str(name)):
+                yield value
+            else:
+                yield from _secrets(value)
+    elif isinstance(body, list | tuple):
+        for item in body:
+            yield from _secrets(item)

@@ -1,0 +1,350 @@
+"""Secret to token: what Secrets Manager holds becomes what CloudWorks accepts.
+
+Anaplan locks a user out after repeated bad log-ins. So a version of the secret that Anaplan has once refused is never
+sent again, by anyone: whoever logs in asks first whether it was, and notes it when it is.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from base64 import b64encode
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from anaplan_autoload.anaplan.errors import CloudWorksError, Refused, TryLater, Unknown
+from anaplan_autoload.anaplan.http import LIMITS, Answer, Discreet, Limits, Request, checked_url, exchange, failure
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from urllib3 import PoolManager
+
+SECRET_SECONDS = 300
+"""How long the secret is believed unchanged: a rotated one is in use at most this much later."""
+
+MARGIN_SECONDS = 120
+"""A token is renewed this long before it expires, so that none expires on its way."""
+
+DOCUMENTED_LIFE_SECONDS = 1800
+"""What a token that names no expiry is given (35 minutes were measured)."""
+
+NO_VERSION = "none"
+"""The version of a secret that cannot be read: it was created empty, or the function may not read it."""
+
+SHAPES = (
+    '{"username": "…", "password": "…"} or {"certificate": "<PEM>", "private_key": "<PEM>"}, '
+    'the latter with "private_key_password" where the key is encrypted'
+)
+"""The two forms of the secret, for people."""
+
+_REMEDY = (
+    "Check user and password, or that Anaplan knows the certificate; where single sign-on is on, a password works for "
+    "exception users only. Repeated bad log-ins lock a user out, so this one is not repeated."
+)
+_RESUMES = "Store the secret again once this is put right; loading resumes within minutes of the new version."
+_REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_MISSING = ("ResourceNotFoundException", "InvalidRequestException")
+_FORBIDDEN = ("AccessDeniedException", "DecryptionFailure")
+_READABLE_TOKEN = re.compile(r"[\x21-\x7e]+")
+
+
+class LoginRefused(CloudWorksError):
+    """No token can be had with this version of the secret; only a new version changes that."""
+
+    def __init__(self, version: str, reason: str) -> None:
+        super().__init__(reason)
+        self.version = version
+        """The secret's version, as Secrets Manager names it, or `NO_VERSION`."""
+        self.reason = reason
+
+
+class SecretInvalid(LoginRefused):
+    """The secret is not one of the two forms, or what it holds cannot be used. Nothing was sent to Anaplan."""
+
+    def __init__(self, reason: str, version: str = NO_VERSION) -> None:
+        super().__init__(version, reason)
+
+
+class Secret(Discreet, frozen=True):
+    """What Secrets Manager holds."""
+
+    shown = ("version",)
+
+    version: str
+    text: str
+
+
+class Login(Discreet, frozen=True):
+    """What a log-in sends."""
+
+    authorization: str
+    body: bytes | None = None
+    hidden: tuple[str, ...] = ()
+    """See `Request.hidden`."""
+
+
+class BasicCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
+    """A user's name and password; where single sign-on is on, Anaplan accepts exception users only."""
+
+    username: str
+    password: str
+
+    def login(self, now_ms: int) -> Login:
+        """The log-in for these credentials."""
+        return Login("Basic " + _base64(f"{self.username}:{self.password}".encode()), hidden=(self.password,))
+
+
+class CertificateCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
+    """A CA certificate that is registered with Anaplan and its RSA private key, both PEM text."""
+
+    certificate: str
+    private_key: str
+    private_key_password: str | None = None
+
+    def login(self, now_ms: int) -> Login:
+        """A new log-in, signed at `now_ms` (epoch ms): Anaplan takes each signature once and for a short time.
+
+        Format v2: eight bytes of epoch seconds, big-endian, then 92 random ones, signed SHA512withRSA (PKCS#1 v1.5).
+        Raises `SecretInvalid` when certificate and key cannot be used, or the certificate has expired.
+        """
+        data = (now_ms // 1000).to_bytes(8, "big") + secrets.token_bytes(92)
+        body = {
+            "encodedData": _base64(data),
+            "encodedSignedData": _base64(self._sign(data, now_ms)),
+            "encodedDataFormat": "v2",
+        }
+        return Login(
+            authorization="CACertificate " + _base64(self.certificate.encode()),
+            body=msgspec.json.encode(body),
+            hidden=(self.private_key, self.private_key_password or ""),
+        )
+
+    def _sign(self, data: bytes, now_ms: int) -> bytes:
+        # Imported here: most users log in with a password, and their cold starts need not pay for this.
+        from cryptography import x509
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+        from cryptography.hazmat.primitives.hashes import SHA512
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+        certificate = key = None
+        with suppress(ValueError):
+            certificate = x509.load_pem_x509_certificate(self.certificate.encode())
+        if certificate is None:
+            raise SecretInvalid('The secret\'s "certificate" is no PEM certificate; line breaks in JSON are \\n.')
+        with suppress(ValueError, TypeError, UnsupportedAlgorithm):
+            password = self.private_key_password.encode() if self.private_key_password else None
+            key = load_pem_private_key(self.private_key.encode(), password)
+        if not isinstance(key, RSAPrivateKey):
+            reason = 'is no PEM private key for RSA, or "private_key_password" is missing, wrong or not needed'
+            raise SecretInvalid(f'The secret\'s "private_key" {reason}; line breaks in JSON are \\n.')
+        if certificate.public_key() != key.public_key():
+            raise SecretInvalid('The secret\'s "certificate" and "private_key" do not belong together.')
+        expiry = certificate.not_valid_after_utc
+        if expiry.timestamp() * 1000 < now_ms:
+            raise SecretInvalid(f"The secret's certificate expired on {expiry:%Y-%m-%d}; register a new one.")
+        return key.sign(data, PKCS1v15(), SHA512())
+
+
+Credentials = BasicCredentials | CertificateCredentials
+
+
+def decode_secret(text: str) -> Credentials:
+    """The credentials in the secret's JSON. Raises `SecretInvalid`, which never shows the content."""
+    if not text.strip():
+        raise SecretInvalid(f"The secret is empty. Store {SHAPES}.")
+    credentials: Credentials | None = None
+    with suppress(ValueError, RecursionError):
+        credentials = msgspec.json.decode(text, type=BasicCredentials)
+    with suppress(ValueError, RecursionError):
+        credentials = msgspec.json.decode(text, type=CertificateCredentials)
+    match credentials:
+        case BasicCredentials(username=user, password=password) if user and password and ":" not in user:
+            return credentials
+        case CertificateCredentials(certificate=certificate, private_key=key) if certificate and key:
+            return credentials
+        case _:
+            raise SecretInvalid(f"The secret is not of a known form. Store exactly {SHAPES}, with text in every field.")
+
+
+def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], Secret]:
+    """Read a secret from Secrets Manager, as text or as binary.
+
+    What is returned raises `SecretInvalid` when the secret has no value or the function may not read it, and `TryLater`
+    when Secrets Manager cannot be reached or has no time.
+    """
+
+    def read() -> Secret:
+        from botocore.exceptions import BotoCoreError, ClientError
+
+        try:
+            answer = client.get_secret_value(SecretId=secret_id)
+        except ClientError as error:
+            raise _unreadable(secret_id, str(error.response.get("Error", {}).get("Code", ""))) from error
+        except BotoCoreError as error:
+            raise TryLater(f"Secrets Manager could not be asked for {secret_id}: {type(error).__name__}.") from error
+        text = answer.get("SecretString") or answer.get("SecretBinary", b"").decode("utf-8", "replace")
+        return Secret(answer["VersionId"], text)
+
+    return read
+
+
+class Tokens:
+    """Tokens for CloudWorks, kept in memory and renewed in time. Not for use by several threads at once.
+
+    A token belongs to the version of the secret it was had with, and goes when that is rotated.
+    """
+
+    def __init__(
+        self,
+        http: PoolManager,
+        url: str,
+        source: Callable[[], Secret],
+        *,
+        rejected: Callable[[str], bool],
+        reject: Callable[[str], None],
+        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+        limits: Limits = LIMITS,
+    ) -> None:
+        """Log in at `url` (`https://auth.anaplan.com`), and send credentials to no other host.
+
+        `source` reads the secret; `rejected` tells whether Anaplan has refused a version of it, and `reject` notes that
+        it has; `clock` gives epoch ms. Raises `AddressInvalid` when `url` is not fit for credentials.
+        """
+        self._http = http
+        self._url = checked_url(url)
+        self._source = source
+        self._rejected = rejected
+        self._reject = reject
+        self._clock = clock
+        self._limits = limits
+        self._secret: Secret | None = None
+        self._secret_due = 0
+        self._token: _Token | None = None
+
+    @property
+    def secret_version(self) -> str | None:
+        """The version of the secret that was read last; None before the first."""
+        return self._secret.version if self._secret else None
+
+    def token(self, fresh: bool = False) -> str:
+        """A token that is good for a while; with `fresh`, one from a new log-in, as CloudWorks has refused the last.
+
+        Raises `LoginRefused` (or its `SecretInvalid`) when only a new secret can help, `Refused` when the URL is not
+        that of Anaplan's authentication service, and `TryLater` otherwise.
+        """
+        if fresh:
+            self._token = None
+        secret = self._current_secret()
+        now = self._clock()
+        token = self._token
+        if token is None or token.expires_at <= now:
+            token = self._log_in(secret, now)
+        elif token.expires_at <= now + MARGIN_SECONDS * 1000:
+            token = self._refreshed(token, now) or self._log_in(secret, now)
+        self._token = token
+        return token.value
+
+    def _current_secret(self) -> Secret:
+        """The secret, read anew when there is no token or the last reading is old."""
+        if self._secret is not None and self._token is not None and self._clock() < self._secret_due:
+            return self._secret
+        secret = self._source()
+        if self._secret is None or self._secret.version != secret.version:
+            self._token = None
+        self._secret, self._secret_due = secret, self._clock() + SECRET_SECONDS * 1000
+        return secret
+
+    def _log_in(self, secret: Secret, now: int) -> _Token:
+        self._token = None
+        login = self._login(secret, now)
+        if self._rejected(secret.version):
+            reason = (
+                f"Anaplan has refused this version of the secret ({secret.version}); it is not sent again. {_RESUMES}"
+            )
+            raise LoginRefused(secret.version, reason)
+        request = Request(
+            "POST", f"{self._url}/token/authenticate", login.authorization, login.body, hidden=login.hidden
+        )
+        answer = self._exchange(request)
+        if answer.status in _REFUSALS:
+            self._reject(secret.version)
+            raise LoginRefused(secret.version, f"{failure(request, answer, _REMEDY)} {_RESUMES}")
+        return self._issued(request, answer, now)
+
+    def _login(self, secret: Secret, now: int) -> Login:
+        try:
+            return decode_secret(secret.text).login(now)
+        except SecretInvalid as error:
+            reason = error.reason
+        raise SecretInvalid(f"{reason} {_RESUMES}", secret.version)
+
+    def _refreshed(self, token: _Token, now: int) -> _Token | None:
+        """The token with a later expiry, or None when that did not work: a log-in always may."""
+        # The authentication service takes this scheme alone; a Bearer header is a bad request.
+        request = Request("POST", f"{self._url}/token/refresh", f"AnaplanAuthToken {token.value}")
+        try:
+            return self._issued(request, self._exchange(request), now)
+        except CloudWorksError:
+            return None
+
+    def _exchange(self, request: Request) -> Answer:
+        try:
+            return exchange(self._http, request, self._limits)
+        except Unknown as error:
+            raise TryLater(str(error)) from error  # a log-in with a lost answer did no harm: no run was asked for
+
+    def _issued(self, request: Request, answer: Answer, now: int) -> _Token:
+        if not answer.ok:
+            error = failure(request, answer, "Check that ANAPLAN_AUTH_URL is Anaplan's authentication service.")
+            raise error if isinstance(error, Refused | TryLater) else TryLater(str(error))
+        info = _NO_TOKEN
+        with suppress(ValueError, RecursionError):
+            info = msgspec.json.decode(answer.body, type=_Issued).token_info
+        # What is no plain text would be shown by the HTTP library when it refuses the header.
+        if not _READABLE_TOKEN.fullmatch(info.token_value):
+            raise TryLater(f"{request.asked}: answered {answer.status} without a token that can be used.")
+        return _Token(info.token_value, info.expires_at or now + DOCUMENTED_LIFE_SECONDS * 1000)
+
+
+class _Token(Discreet, frozen=True):
+    shown = ("expires_at",)
+
+    value: str
+    expires_at: int
+    """Epoch ms."""
+
+
+class _TokenInfo(Discreet, frozen=True, rename="camel"):
+    token_value: str
+    expires_at: int | None = None
+
+
+class _Issued(Discreet, frozen=True, rename="camel"):
+    token_info: _TokenInfo
+
+
+_NO_TOKEN = _TokenInfo("")
+
+
+def _unreadable(secret_id: str, code: str) -> CloudWorksError:
+    """The error for a refusal by Secrets Manager, whose own text may name more than a reader should see."""
+    if code in _MISSING:
+        return SecretInvalid(f"The secret {secret_id} has no value, or does not exist. Store {SHAPES}.")
+    if code in _FORBIDDEN:
+        return SecretInvalid(
+            f"The function may not read the secret {secret_id} ({code}). Allow it secretsmanager:GetSecretValue, and "
+            "kms:Decrypt where the secret has a key of its own."
+        )
+    return TryLater(f"Secrets Manager did not give out {secret_id} ({code or 'no code'}).")
+
+
+def _base64(data: bytes) -> str:
+    return b64encode(data).decode("ascii")

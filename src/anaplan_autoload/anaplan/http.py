@@ -1,0 +1,293 @@
+"""One HTTP exchange with Anaplan: an answer of bounded size, or an error that says what it proves.
+
+The one question that matters after a failure is whether the request may have had an effect. So failures are sorted by
+what they prove: `NotSent` (it did not), `Refused` and `TryLater` (Anaplan said so), `Unknown` (nobody can tell).
+Nothing here retries, follows a redirect, or shows a header: what a request carries is never part of an error's text.
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+import urllib3
+from msgspec import Struct
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
+
+from anaplan_autoload.anaplan.errors import (
+    AddressInvalid,
+    CloudWorksError,
+    NotFound,
+    NotSent,
+    Refused,
+    TryLater,
+    Unknown,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterable, Mapping
+
+    from urllib3 import BaseHTTPResponse, PoolManager
+
+
+CHUNK = 64 * 1024
+"""Bytes read at a time."""
+RETRY_AFTER_CAP = 3600.0
+"""Seconds; a lane is never put aside for longer on the word of one answer."""
+_LONGEST_QUOTE = 200
+_LOCAL_HOSTS = ("127.0.0.1", "localhost")
+_URL = re.compile(r"(https?)://([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?((?:/[A-Za-z0-9._~-]+)*)/*")
+
+
+class Limits(Struct, frozen=True):
+    """How long a request may take, in seconds, and how much an answer may weigh, in bytes."""
+
+    connect: float = 5.0
+    read: float = 25.0
+    """The longest silence of the server."""
+    total: float = 20.0
+    """For a request that is tried several times: no try begins, or waits for an answer, beyond this."""
+    body: int = 8 * 1024 * 1024
+
+
+LIMITS = Limits()
+
+
+class Discreet(Struct, frozen=True):
+    """Plain values of which some are secret: its repr shows the fields named in `shown` alone."""
+
+    shown: ClassVar[tuple[str, ...]] = ()
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
+
+    def __rich_repr__(self) -> list[tuple[str, object]]:
+        """What rich shows, in tracebacks with local variables for one."""
+        return [(name, getattr(self, name)) for name in self.shown]
+
+
+class Request(Discreet, frozen=True):
+    """One request to Anaplan."""
+
+    shown = ("method", "url")
+
+    method: str
+    url: str
+    authorization: str
+    body: bytes | None = None
+    """JSON."""
+    accept: str = "application/json"
+    hidden: tuple[str, ...] = ()
+    """Texts from which the body or the authorization was made, and which are secret by themselves."""
+
+    @property
+    def asked(self) -> str:
+        """What an error's text calls this request."""
+        return f"{self.method} {self.url}"
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not be shown even when an answer echoes it."""
+        return self.authorization, self.authorization.partition(" ")[2], *self.hidden
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The request's headers; never to be shown."""
+        headers = {"Accept": self.accept, "Authorization": self.authorization, "User-Agent": "anaplan-autoload"}
+        if self.body is not None:
+            headers["Content-Type"] = "application/json"
+        return headers
+
+
+class Answer(Discreet, frozen=True):
+    """What came back, whatever its status."""
+
+    shown = ("status",)
+
+    status: int
+    headers: Mapping[str, str]
+    """Looked up without regard to case."""
+    body: bytes
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status is one of success."""
+        return 200 <= self.status < 300
+
+    @property
+    def is_html(self) -> bool:
+        """Whether a web page came back: an edge or a proxy answered, or the route is not CloudWorks' own."""
+        return self.headers.get("Content-Type", "").lower().startswith("text/html")
+
+    @property
+    def date_ms(self) -> int | None:
+        """The `Date` header as epoch ms: the server's clock, in whole seconds. None when absent or malformed."""
+        return _http_date(self.headers.get("Date", ""))
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds from now of the `Retry-After` header, in either of its forms; None when absent or malformed."""
+        text = self.headers.get("Retry-After", "").strip()
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+            return min(float(text), RETRY_AFTER_CAP)
+        then, now = _http_date(text), self.date_ms
+        if then is None or now is None:
+            return None
+        return min(max((then - now) / 1000, 0.0), RETRY_AFTER_CAP)
+
+    @property
+    def message(self) -> str:
+        """Anaplan's own words about an error, from either of its envelopes; empty when there are none.
+
+        CloudWorks: `{"status": {"code", "message"}}`; authentication: `{"status": "FAILURE_…", "statusMessage"}`.
+        """
+        try:
+            envelope = msgspec.json.decode(self.body, type=_Envelope)
+        except (ValueError, RecursionError):
+            return ""
+        if isinstance(envelope.status, _Status):
+            return envelope.status.message or ""
+        return ": ".join(text for text in (envelope.status, envelope.statusMessage or envelope.message) if text)
+
+
+class _Status(Struct, frozen=True):
+    message: str | None = None
+
+
+class _Envelope(Struct, frozen=True):
+    status: _Status | str | None = None
+    statusMessage: str | None = None  # noqa: N815  (Anaplan's name)
+    message: str | None = None
+
+
+def http_pool() -> PoolManager:
+    """What opens connections: certificates are verified, and every decision to repeat a request is left to us."""
+    # One context for all connections: each of its own would read the certificate authorities anew.
+    return urllib3.PoolManager(retries=False, ssl_context=ssl.create_default_context())
+
+
+def checked_url(url: str) -> str:
+    """A base URL without its closing slash; `AddressInvalid` unless credentials are safe with it.
+
+    Plain http is accepted from this machine itself alone, for the simulator.
+    """
+    if "@" in url:
+        raise AddressInvalid("the URL holds a user name or password; give the host alone, as in https://host/path")
+    match = _URL.fullmatch(url)
+    if match is None:
+        raise AddressInvalid(f"{url!r} is no usable URL; give https://host/path, without a query")
+    scheme, host, port, path = match.groups(default="")
+    if port and int(port[1:]) > 65535:
+        raise AddressInvalid(f"{url!r} has no usable port; give one up to 65535, or none")
+    if scheme != "https" and host not in _LOCAL_HOSTS:
+        raise AddressInvalid(f"{url!r} is not encrypted; give https://{host}{port}{path}")
+    return f"{scheme}://{host}{port}{path}"
+
+
+def opened(http: PoolManager, request: Request, limits: Limits = LIMITS) -> BaseHTTPResponse:
+    """Send the request and return the answer, its body still to be read and then released.
+
+    Raises `NotSent` or `Unknown`.
+    """
+    # A connection that is kept may die unseen while the function is frozen, and a request sent into it looks like one
+    # whose answer was lost. So each request goes over a new one.
+    http.clear()
+    try:
+        return http.request(
+            request.method,
+            request.url,
+            body=request.body,
+            headers=request.headers,
+            redirect=False,
+            retries=False,
+            preload_content=False,
+            timeout=urllib3.Timeout(connect=limits.connect, read=limits.read),
+        )
+    except (NewConnectionError, ConnectTimeoutError) as error:
+        raise NotSent(f"{request.asked}: no connection. Nothing was sent; it is safe to try again.") from error
+    except HTTPError as error:
+        if _is_untrusted(error):
+            text = "the server's certificate cannot be trusted. Nothing was sent; check the URL and any TLS proxy."
+            raise NotSent(f"{request.asked}: {text}") from error
+        raise Unknown(f"{request.asked}: the answer was lost ({type(error).__name__}).") from error
+
+
+def exchange(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Answer:
+    """Send the request and return the whole answer, whatever its status. Raises `NotSent` or `Unknown`."""
+    return read(opened(http, request, limits), request, limits.body)
+
+
+def read(response: BaseHTTPResponse, request: Request, cap: int = LIMITS.body) -> Answer:
+    """Read an answer to its end and release it. Raises `Unknown` when it breaks off or exceeds `cap` bytes."""
+    body = bytearray()
+    for chunk in received(response, request):
+        body += chunk
+        if len(body) > cap:
+            response.close()
+            raise Unknown(f"{request.asked}: the answer is longer than {cap} bytes; the rest was not read.")
+    return Answer(response.status, response.headers, bytes(body))
+
+
+def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
+    """The body of an answer in chunks; `Unknown` when it breaks off. The connection is freed whatever happens."""
+    try:
+        yield from response.stream(CHUNK)
+    except HTTPError as error:
+        raise Unknown(f"{request.asked}: the answer broke off ({type(error).__name__}).") from error
+    finally:
+        response.close()
+
+
+def failure(request: Request, answer: Answer, remedy: str) -> CloudWorksError:
+    """The error that an answer without success stands for; an echo of the request's secrets is struck out of it."""
+    if 300 <= answer.status < 400:
+        # Where a redirect leads is not ours to trust, and what the first host did with the request nobody knows.
+        return Unknown(
+            f"{request.asked}: redirected ({answer.status}) and not followed. Check the URL's host and path."
+        )
+    said = quoted(answer.message, request.secrets).removesuffix(".")
+    said = f' "{said}"' if said else " with a web page" if answer.is_html else ""
+    text = f"{request.asked}: answered {_status(answer.status)}{said}. {remedy}".rstrip()
+    match answer.status:
+        case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.SERVICE_UNAVAILABLE:
+            return TryLater(text, answer.retry_after)
+        case HTTPStatus.NOT_FOUND:
+            return NotFound(text, answer.status)
+        case status if 400 <= status < 500 and status != HTTPStatus.REQUEST_TIMEOUT:
+            return Refused(text, status)
+        case _:
+            return Unknown(text)
+
+
+def quoted(text: str, secrets: Iterable[str] = ()) -> str:
+    """Foreign words made fit for a log: one line without control characters or secrets, at most 200 characters."""
+    for secret in sorted(secrets, key=len, reverse=True):
+        if secret:
+            text = text.replace(secret, "***")
+    text = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return text if len(text) <= _LONGEST_QUOTE else text[: _LONGEST_QUOTE - 1] + "…"
+
+
+def _status(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)  # 452 is CloudWorks' own
+
+
+def _http_date(text: str) -> int | None:
+    try:
+        # "-0000" and a missing zone give a naive time, which the RFC wants read as UTC.
+        then = parsedate_to_datetime(text)
+        return int(then.replace(tzinfo=then.tzinfo or UTC).timestamp() * 1000)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+
+
+def _is_untrusted(error: HTTPError) -> bool:
+    return isinstance(error, SSLError) and any(isinstance(cause, ssl.SSLCertVerificationError) for cause in error.args)

@@ -1,0 +1,589 @@
+"""Lanes, leases, uploads and the load history, in one DynamoDB table.
+
+One item collection a lane (`pk` = `lane#<lane id>`):
+
+| `sk` | holds |
+|---|---|
+| `lane` | `Lane`: who leads, until when, what is open |
+| `batch#<batch id>#<n>` | the ids of the batch's uploads, at most 1,000 an item |
+| `upload#<upload id>` | the object, its route as it was when recorded, its state |
+| `run#<ended at>#<run id>` | the load history |
+
+and, in no lane, the newest data of a key that was loaded with `load = "each"` (`pk` = `key#<sha256 of bucket and key>`,
+`sk` = the integration's or flow's id: a route may change its lane), and the version of a secret that Anaplan refused
+(`pk` = `secret#<id>`).
+
+What is to be done carries the attribute `waiting` and so stands in the sparse local index of that name: waiting uploads
+under their order, and the lane's own item while a batch is open. Local, because only local indexes can be read
+consistently. All writes are conditional, and a condition that fails is a return value.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.outcomes import Outcome
+from anaplan_autoload.domain.protocol import Batch, Lane, Lease, Waiting
+from anaplan_autoload.domain.routes import Route
+from anaplan_autoload.domain.runs import RunError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from anaplan_autoload.domain.protocol import UploadState
+    from anaplan_autoload.domain.runs import Run
+
+IDS_PER_ITEM = 1_000
+"""64 characters an id: such an item stays far below DynamoDB's 400 KB."""
+UPLOAD_DAYS = 90
+RUN_DAYS = 400
+OPEN_MARK = "~open"
+"""The lane item's place in the index: after every upload, whose order begins with a digit."""
+
+Item = dict[str, Any]
+T = TypeVar("T")
+
+
+class UploadRecord(Struct, frozen=True):
+    """An upload as the ledger knows it."""
+
+    upload: Upload
+    route: Route
+    state: UploadState
+    recorded_at: int
+    """Epoch ms."""
+    run_id: str | None = None
+    batch_id: str | None = None
+    """The batch that covered it, once its state is final: what ties it to its lines of the load history."""
+
+
+class RunRecord(Struct, frozen=True, omit_defaults=True):
+    """One line of the load history: a run that ended, or a batch that failed without one."""
+
+    id: str
+    """The run's id, or `batch-<batch id>` where no run began."""
+    lane: str
+    route: str
+    outcome: Outcome
+    ended_at: str
+    """`2026-11-24T21:05:00.000Z`; runs' times are on Anaplan's clock."""
+    started_at: str | None = None
+    integration_id: str | None = None
+    flow_id: str | None = None
+    message: str = ""
+    error_code: int | None = None
+    author: str | None = None
+    batch_id: str = ""
+    uploads_total: int = 0
+    errors: tuple[RunError, ...] = ()
+    """The first errors, as CloudWorks gave them."""
+    errors_total: int = 0
+    report_url: str | None = None
+    retried: bool = False
+    """The run failed and was started again: it is not announced."""
+    announced: bool = False
+
+    @property
+    def sk(self) -> str:
+        """Its sort key: the history reads in the order in which runs ended."""
+        return f"run#{self.ended_at}#{self.id}"
+
+
+def is_known(run: Run, records: Iterable[RunRecord]) -> bool:
+    """Whether the ledger has this run. A flow's run shows without its id in CloudWorks, and is known by its start."""
+    return any(
+        record.id == run.id or (record.flow_id is not None and record.started_at == run.started_at is not None)
+        for record in records
+    )
+
+
+class NotTaken(Struct, frozen=True):
+    """Why a lane could not be taken."""
+
+    reason: Literal["led", "paused", "held"]
+
+
+class Taken(Struct, frozen=True):
+    """The lane as it was before it was taken."""
+
+    lane: Lane
+
+
+class Pending(Struct, frozen=True):
+    """A lane that has something to do, as the sweep sees it."""
+
+    lane: str
+    oldest: Mapping[str, str]
+    """Route name → event time of its oldest waiting upload."""
+
+
+class Ledger:
+    """The table, through the low-level client; `now` is always epoch milliseconds on the caller's clock."""
+
+    def __init__(self, client: DynamoDBClient, table: str, lease_ms: int) -> None:
+        self._client = client
+        self._table = table
+        self._lease_ms = lease_ms
+
+    # Uploads.
+
+    def record(self, upload: Upload, route: Route, now: int) -> bool:
+        """Record an upload as waiting; False when it was known already, and then nothing changes."""
+        item = {
+            **_key(route.lane_id, f"upload#{upload.id}"),
+            **msgspec.to_builtins(upload),
+            "route": msgspec.to_builtins(route),
+            "state": "waiting",
+            "waiting": upload.order,
+            "recorded_at": now,
+        }
+        return self._conditional(
+            self._client.put_item,
+            TableName=self._table,
+            Item=_encode(item),
+            ConditionExpression="attribute_not_exists(pk)",
+        )
+
+    def upload(self, lane: str, upload_id: str) -> UploadRecord | None:
+        """What is known of an upload."""
+        item = self._get(lane, f"upload#{upload_id}")
+        return _upload_record(item) if item else None
+
+    def uploads(self, lane: str, ids: Sequence[str]) -> list[UploadRecord]:
+        """What is known of these uploads, in their order; those that are not known are left out."""
+        found: dict[str, UploadRecord] = {}
+        for chunk in _chunks(ids, 100):
+            wanted: Any = {self._table: {"Keys": [_encode(_key(lane, f"upload#{each}")) for each in chunk]}}
+            while wanted:
+                answer = self._client.batch_get_item(RequestItems=wanted)
+                for item in map(_decode, answer["Responses"][self._table]):
+                    found[item["sk"].removeprefix("upload#")] = _upload_record(item)
+                wanted = answer.get("UnprocessedKeys")
+        return [found[each] for each in ids if each in found]
+
+    def uploads_in(self, lane: str) -> Iterator[UploadRecord]:
+        """Every upload that the lane remembers, of the last 90 days; in no order. For people: it reads them all."""
+        for page in self._pages(
+            "query",
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pk AND begins_with(sk, :uploads)",
+            ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":uploads": "upload#"}),
+        ):
+            yield from map(_upload_record, page)
+
+    def waiting(self, lane: str, *, whole: bool = False) -> list[Waiting]:
+        """What waits in a lane, oldest first, read consistently.
+
+        Where the oldest upload's route loads each, the first page is enough and the rest is not read, unless `whole`.
+        """
+        found: list[Waiting] = []
+        for page in self._pages(
+            "query",
+            IndexName="waiting",
+            ConsistentRead=True,
+            KeyConditionExpression="pk = :pk AND waiting < :end",
+            ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":end": OPEN_MARK}),
+        ):
+            found += [_waiting(item) for item in page]
+            if found and found[0].route.load == "each" and not whole:
+                break
+        return found
+
+    def finish_uploads(
+        self, lane: str, ids: Iterable[str], state: UploadState, batch: Batch, run_id: str | None, now: int
+    ) -> int:
+        """Give a batch's waiting uploads their final state; those that have one keep it. Returns how many changed."""
+        changed = 0
+        for upload_id in ids:
+            changed += self._conditional(
+                self._client.update_item,
+                TableName=self._table,
+                Key=_encode(_key(lane, f"upload#{upload_id}")),
+                UpdateExpression="SET #state = :state, run_id = :run, batch_id = :batch, #ttl = :ttl REMOVE waiting",
+                ConditionExpression="#state = :waiting",
+                ExpressionAttributeNames={"#state": "state", "#ttl": "ttl"},
+                ExpressionAttributeValues=_encode(
+                    {
+                        ":state": state,
+                        ":run": run_id,
+                        ":batch": batch.id,
+                        ":ttl": _ttl(now, UPLOAD_DAYS),
+                        ":waiting": "waiting",
+                    }
+                ),
+            )
+        return changed
+
+    def newest_loaded(self, target: str, upload: Upload) -> Upload | None:
+        """The newest data of this upload's key that this integration or flow loaded; None where there is none."""
+        item = self._get_key(_loaded_key(target, upload))
+        return msgspec.convert(item, Upload, strict=False) if item else None
+
+    def remember_loaded(self, target: str, upload: Upload, now: int) -> None:
+        """Note that this upload's data is in Anaplan, unless newer data of its key is. For the lane's leader alone."""
+        loaded = self.newest_loaded(target, upload)
+        if loaded is not None and upload.is_older_than(loaded):
+            return
+        item = {**_loaded_key(target, upload), **msgspec.to_builtins(upload), "ttl": _ttl(now, UPLOAD_DAYS)}
+        self._client.put_item(TableName=self._table, Item=_encode(item))
+
+    # Lanes and leases.
+
+    def lane(self, lane: str) -> Lane:
+        """The lane's item, read consistently; an empty one where nothing was ever recorded."""
+        return _lane(self._get(lane, "lane") or {})
+
+    def acquire(self, lane: str, holder: str, now: int) -> Taken | NotTaken:
+        """Take the lane when it is free, ours already, or its leader's lease has run out.
+
+        A paused lane can be taken while a batch is open: a run that goes on is followed to its end.
+        """
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=_encode(_key(lane, "lane")),
+                UpdateExpression="SET holder = :me, lease_until = :until",
+                ConditionExpression=(
+                    "(attribute_not_exists(holder) OR holder = :me OR lease_until < :now)"
+                    " AND (attribute_not_exists(paused) OR attribute_exists(#open)) AND attribute_not_exists(held)"
+                ),
+                ExpressionAttributeNames={"#open": "open"},
+                ExpressionAttributeValues=_encode({":me": holder, ":until": now + self._lease_ms, ":now": now}),
+                ReturnValues="ALL_OLD",
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as refused:
+            found: Any = refused.response.get("Item", {})
+            return NotTaken("paused" if "paused" in found else "held" if "held" in found else "led")
+        return Taken(_lane(_decode(answer.get("Attributes", {}))))
+
+    def renew(self, lease: Lease, now: int, batch: Batch | None = None, not_before: int | None = None) -> Lane | None:
+        """Extend the lease and, in the same write, note how far the open batch has come.
+
+        Returns the lane as it is now, or None when the lease is lost: then nothing was written.
+        """
+        sets = ["lease_until = :until"]
+        values: Item = {":me": lease.holder, ":until": now + self._lease_ms}
+        condition = "holder = :me"
+        names: dict[str, str] = {}
+        if batch is not None:
+            sets.append("#open = :open")
+            names["#open"] = "open"
+            values |= {":open": msgspec.to_builtins(batch), ":batch": batch.id}
+            condition += " AND #open.id = :batch"
+        if not_before is not None:
+            sets.append("not_before = :not_before")
+            values[":not_before"] = not_before
+        return self._update_lane(lease.lane, f"SET {', '.join(sets)}", condition, values, names)
+
+    def open_batch(self, lease: Lease, batch: Batch, ids: Sequence[str], now: int) -> bool:
+        """Open a batch of exactly these uploads; False when the lease is lost or another batch is open.
+
+        The ids are written before, or in the same transaction as, the lane's item that points to them.
+        """
+        puts = [
+            {
+                "Put": {
+                    "TableName": self._table,
+                    "Item": _encode(
+                        {**_key(lease.lane, f"batch#{batch.id}#{number:04}"), "ids": list(chunk)},
+                    ),
+                }
+            }
+            for number, chunk in enumerate(_chunks(ids, IDS_PER_ITEM))
+        ]
+        for put in puts[1:]:
+            self._client.put_item(**put["Put"])  # type: ignore[arg-type]
+        opening = {
+            "Update": {
+                "TableName": self._table,
+                "Key": _encode(_key(lease.lane, "lane")),
+                "UpdateExpression": "SET #open = :open, waiting = :mark, lease_until = :until",
+                "ConditionExpression": "holder = :me AND attribute_not_exists(#open)",
+                "ExpressionAttributeNames": {"#open": "open"},
+                "ExpressionAttributeValues": _encode(
+                    {
+                        ":open": msgspec.to_builtins(batch),
+                        ":mark": OPEN_MARK,
+                        ":until": now + self._lease_ms,
+                        ":me": lease.holder,
+                    }
+                ),
+            }
+        }
+        try:
+            self._client.transact_write_items(TransactItems=[puts[0], opening])  # type: ignore[list-item]
+        except self._client.exceptions.TransactionCanceledException as cancelled:
+            reasons = cancelled.response.get("CancellationReasons", [])
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
+                return False
+            raise
+        return True
+
+    def close_batch(self, lease: Lease, batch: Batch, now: int) -> Lane | None:
+        """Clear the open batch and forget its ids; None when the lease is lost. Closing twice is harmless."""
+        lane = self._update_lane(
+            lease.lane,
+            "SET lease_until = :until REMOVE #open, waiting, not_before",
+            "holder = :me AND (attribute_not_exists(#open) OR #open.id = :batch)",
+            {":me": lease.holder, ":until": now + self._lease_ms, ":batch": batch.id},
+            {"#open": "open"},
+        )
+        if lane is not None:
+            self._forget_ids(lease.lane, batch)
+        return lane
+
+    def batch_ids(self, lane: str, batch: Batch, start: int = 0, stop: int | None = None) -> list[str]:
+        """The ids of the batch's uploads from `start` up to `stop`, in the order in which they were claimed."""
+        stop = batch.total if stop is None else min(stop, batch.total)
+        ids: list[str] = []
+        first = start // IDS_PER_ITEM
+        for number in range(first, -(-stop // IDS_PER_ITEM)):
+            ids += (self._get(lane, f"batch#{batch.id}#{number:04}") or {}).get("ids", [])
+        return ids[start - first * IDS_PER_ITEM : stop - first * IDS_PER_ITEM]
+
+    def release(self, lease: Lease) -> None:
+        """Give the lane back; nothing happens when it is not ours any more."""
+        self._update_lane(lease.lane, "REMOVE holder, lease_until", "holder = :me", {":me": lease.holder}, {})
+
+    def hold(self, lease: Lease, batch: Batch | None, secret_version: str) -> None:
+        """Give the lane back and keep everyone out until the secret has another version.
+
+        A batch whose run has not been asked for is dissolved: its uploads wait, and are claimed anew with what came.
+        """
+        dissolve = batch is not None and batch.run_id is None and batch.unresolved_since is None
+        held = self._update_lane(
+            lease.lane,
+            "SET held = :version REMOVE holder, lease_until" + (", #open, waiting" if dissolve else ""),
+            "holder = :me",
+            {":me": lease.holder, ":version": secret_version},
+            {"#open": "open"} if dissolve else {},
+        )
+        if held is not None and dissolve and batch is not None:
+            self._forget_ids(lease.lane, batch)
+
+    def unhold(self, lane: str, secret_version: str) -> None:
+        """Let a lane go on that was held for this version of the secret."""
+        self._update_lane(lane, "REMOVE held", "held = :version", {":version": secret_version}, {})
+
+    def note_author(self, lease: Lease, author: str) -> None:
+        """Note who CloudWorks says starts our runs."""
+        self._update_lane(
+            lease.lane, "SET author = :author", "holder = :me", {":me": lease.holder, ":author": author}, {}
+        )
+
+    def pause(self, lane: str) -> None:
+        """Claim nothing more in this lane until it is resumed; a run that goes on is followed to its end."""
+        self._update_lane(lane, "SET paused = :yes", "attribute_not_exists(paused)", {":yes": True}, {})
+
+    def resume(self, lane: str) -> None:
+        """End a pause; a drain of the lane should follow."""
+        self._update_lane(lane, "REMOVE paused", "attribute_exists(paused)", {}, {})
+
+    # The load history.
+
+    def record_run(self, run: RunRecord, now: int) -> RunRecord:
+        """Enter a run in the history; one that stands there already is kept, and returned, as it is."""
+        item = {
+            **_key(run.lane, run.sk),
+            **msgspec.to_builtins(run),
+            "ttl": _ttl(now, RUN_DAYS),
+        }
+        new = self._conditional(
+            self._client.put_item,
+            TableName=self._table,
+            Item=_encode(item),
+            ConditionExpression="attribute_not_exists(pk)",
+        )
+        return run if new else (self.run(run.lane, run.sk) or run)
+
+    def run(self, lane: str, sk: str) -> RunRecord | None:
+        """One line of the history."""
+        item = self._get(lane, sk)
+        return msgspec.convert(item, RunRecord, strict=False) if item else None
+
+    def mark_announced(self, run: RunRecord) -> None:
+        """Note that subscribers were told of a run."""
+        self._client.update_item(
+            TableName=self._table,
+            Key=_encode(_key(run.lane, run.sk)),
+            UpdateExpression="SET announced = :yes",
+            ExpressionAttributeValues=_encode({":yes": True}),
+        )
+
+    def runs(self, lane: str, since: str = "", *, at_a_time: int = 1_000) -> Iterator[RunRecord]:
+        """The lane's history, newest first, of runs that ended at `since` (ISO) or later, read so many at a time."""
+        for page in self._pages(
+            "query",
+            Limit=at_a_time,
+            ConsistentRead=True,
+            ScanIndexForward=False,
+            KeyConditionExpression="pk = :pk AND sk BETWEEN :from AND :to",
+            ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":from": f"run#{since}", ":to": "run#~"}),
+        ):
+            for item in page:
+                yield msgspec.convert(item, RunRecord, strict=False)
+
+    # What the sweep needs.
+
+    def pending(self) -> list[Pending]:
+        """Every lane that has something waiting or open, from one consistent scan of the sparse index."""
+        oldest: dict[str, dict[str, str]] = {}
+        for page in self._pages("scan", IndexName="waiting", ConsistentRead=True):
+            for item in page:
+                routes = oldest.setdefault(item["pk"].removeprefix("lane#"), {})
+                if item["sk"] != "lane":
+                    name, event_time = item["route"]["name"], item["event_time"]
+                    routes[name] = min(routes.get(name, event_time), event_time)
+        return [Pending(lane, routes) for lane, routes in oldest.items()]
+
+    # Rejected secrets.
+
+    def rejected(self, secret_id: str) -> str | None:
+        """The version of the secret that Anaplan refused, if any."""
+        item = self._get_key({"pk": f"secret#{secret_id}", "sk": "rejected"})
+        return item["version"] if item else None
+
+    def reject(self, secret_id: str, version: str) -> None:
+        """Record that Anaplan refused this version of the secret, so that nobody sends it again: accounts lock."""
+        self._client.put_item(
+            TableName=self._table,
+            Item=_encode({"pk": f"secret#{secret_id}", "sk": "rejected", "version": version}),
+        )
+
+    # Plumbing.
+
+    def _update_lane(self, lane: str, update: str, condition: str, values: Item, names: dict[str, str]) -> Lane | None:
+        request: dict[str, Any] = {
+            "TableName": self._table,
+            "Key": _encode(_key(lane, "lane")),
+            "UpdateExpression": update,
+            "ConditionExpression": condition,
+            "ReturnValues": "ALL_NEW",
+        }
+        if values:
+            request["ExpressionAttributeValues"] = _encode(values)
+        if names:
+            request["ExpressionAttributeNames"] = names
+        try:
+            answer = self._client.update_item(**request)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
+        return _lane(_decode(answer["Attributes"]))
+
+    def _forget_ids(self, lane: str, batch: Batch) -> None:
+        for number in range(-(-batch.total // IDS_PER_ITEM)):
+            self._client.delete_item(TableName=self._table, Key=_encode(_key(lane, f"batch#{batch.id}#{number:04}")))
+
+    def _get(self, lane: str, sk: str) -> Item | None:
+        return self._get_key(_key(lane, sk))
+
+    def _get_key(self, key: Item) -> Item | None:
+        answer = self._client.get_item(TableName=self._table, Key=_encode(key), ConsistentRead=True)
+        return _decode(answer["Item"]) if "Item" in answer else None
+
+    def _conditional(self, write: Any, **request: Any) -> bool:
+        try:
+            write(**request)
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+    def _pages(self, operation: Literal["query", "scan"], **request: Any) -> Iterator[list[Item]]:
+        read: Any = getattr(self._client, operation)
+        while True:
+            answer = read(TableName=self._table, **request)
+            yield [_decode(item) for item in answer["Items"]]
+            if "LastEvaluatedKey" not in answer:
+                return
+            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+
+
+def _key(lane: str, sk: str) -> Item:
+    return {"pk": f"lane#{lane}", "sk": sk}
+
+
+def _loaded_key(target: str, upload: Upload) -> Item:
+    return {"pk": "key#" + sha256(f"{upload.bucket}\0{upload.key}".encode()).hexdigest(), "sk": target}
+
+
+def _ttl(now: int, days: int) -> int:
+    return now // 1000 + days * 86_400
+
+
+def _chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]
+
+
+def _lane(item: Item) -> Lane:
+    return msgspec.convert(item, Lane, strict=False)
+
+
+def _waiting(item: Item) -> Waiting:
+    return Waiting(_upload(item), msgspec.convert(item["route"], Route), item["recorded_at"])
+
+
+def _upload_record(item: Item) -> UploadRecord:
+    return UploadRecord(
+        _upload(item),
+        msgspec.convert(item["route"], Route),
+        item["state"],
+        item["recorded_at"],
+        item.get("run_id"),
+        item.get("batch_id"),
+    )
+
+
+def _upload(item: Item) -> Upload:
+    return msgspec.convert(item, Upload, strict=False)
+
+
+# DynamoDB's attribute values. boto3's own serializer makes every number a Decimal and comes with the resource layer,
+# which costs cold starts; the ledger holds text, whole numbers, booleans, lists, maps and nulls.
+
+
+def _encode(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _encode_value(value) for name, value in item.items()}
+
+
+def _encode_value(value: object) -> dict[str, Any]:
+    match value:
+        case None:
+            return {"NULL": True}
+        case bool():
+            return {"BOOL": value}
+        case str():
+            return {"S": value}
+        case int():
+            return {"N": str(value)}
+        case dict():
+            return {"M": _encode(value)}
+        case list() | tuple():
+            return {"L": [_encode_value(entry) for entry in value]}
+    raise TypeError(f"the ledger holds no {type(value).__name__}")
+
+
+def _decode(item: Mapping[str, Any]) -> Item:
+    return {name: _decode_value(value) for name, value in item.items()}
+
+
+def _decode_value(value: Mapping[str, Any]) -> Any:
+    ((kind, content),) = value.items()
+    match kind:
+        case "N":
+            return int(content)
+        case "M":
+            return _decode(content)
+        case "L":
+            return [_decode_value(entry) for entry in content]
+        case "NULL":
+            return None
+    return content

@@ -1,0 +1,162 @@
+"""The rows that Anaplan rejected, and why, kept in S3 for people and for programs.
+
+Anaplan keeps them for about two days. Spreadsheets run what looks like a formula, so what people open is disarmed.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import partial
+from tempfile import SpooledTemporaryFile
+from typing import IO, TYPE_CHECKING
+
+from msgspec import to_builtins
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from mypy_boto3_s3 import S3Client
+
+    from anaplan_autoload.report.report import ReportedError
+
+BLOCK_BYTES = 1024 * 1024
+SPOOL_BYTES = 8 * 1024 * 1024
+"""How much of a dump is held in memory; the rest lies in the function's temporary storage."""
+
+
+def report_prefix(route: str, ended_at: str, report_id: str) -> str:
+    """`reports/<route>/<YYYY-MM-DD>/<run id>/`: the same for the same run, whoever asks and whenever."""
+    day = datetime.fromisoformat(ended_at).astimezone(UTC).date().isoformat()
+    return f"reports/{_key_part(route)}/{day}/{_key_part(report_id)}/"
+
+
+def save_rejected_rows(s3: S3Client, bucket: str, prefix: str, name: str, chunks: Iterable[bytes]) -> str:
+    """Store a failure dump twice, and return `s3://bucket/prefix/`.
+
+    `<name>.csv` is for people: a cell that a spreadsheet would run as a formula has a leading `'`. Beside it,
+    `<name>.csv.original` is byte for byte what Anaplan gave, for programs that correct and load it again. `name` tells
+    apart the dumps of one run (the action's id, say). At most 8 MiB of each copy are held in memory; the rest takes
+    twice the dump's size of temporary storage, so cap the dump. Nothing is stored when `chunks` raises.
+    """
+    with _spooled(chunks) as original, _spooled(without_formulas(_blocks(original))) as safe:
+        original.seek(0)
+        _upload(s3, bucket, f"{prefix}{_key_part(name)}.csv", safe, "text/csv; charset=utf-8")
+        _upload(s3, bucket, f"{prefix}{_key_part(name)}.csv.original", original, "application/octet-stream")
+    return f"s3://{bucket}/{prefix}"
+
+
+def save_errors(s3: S3Client, bucket: str, prefix: str, errors: Iterable[ReportedError]) -> str:
+    """Store all errors of a run as `errors.json` (as they are) and `errors.csv` (for people); returns `s3://bucket/prefix/`."""
+    errors = tuple(errors)
+    listing = json.dumps(to_builtins(errors), indent=2).encode()
+    s3.put_object(Bucket=bucket, Key=f"{prefix}errors.json", Body=listing, ContentType="application/json")
+    table = _errors_csv(errors).encode("utf-8-sig", "replace")
+    s3.put_object(Bucket=bucket, Key=f"{prefix}errors.csv", Body=table, ContentType="text/csv; charset=utf-8")
+    return f"s3://{bucket}/{prefix}"
+
+
+def _errors_csv(errors: Iterable[ReportedError]) -> str:
+    table = io.StringIO()
+    writer = csv.writer(table)
+    writer.writerow(("action", "message", "occurrences", "values"))
+    for error in errors:
+        texts = (error.action, error.message, str(error.occurrences), "; ".join(error.values))
+        writer.writerow(_safe_cell(text.encode("utf-8", "replace")).decode() for text in texts)
+    return table.getvalue()
+
+
+def _blocks(file: IO[bytes]) -> Iterator[bytes]:
+    return iter(partial(file.read, BLOCK_BYTES), b"")
+
+
+@contextmanager
+def _spooled(chunks: Iterable[bytes]) -> Iterator[IO[bytes]]:
+    """A temporary file, rewound, with all of it."""
+    with SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
+        for chunk in chunks:  # writelines would gather everything in memory first (Python 3.11)
+            file.write(chunk)
+        file.seek(0)
+        yield file
+
+
+def _upload(s3: S3Client, bucket: str, key: str, file: IO[bytes], content_type: str) -> None:
+    """In one request, or in parts where it is large; one part at a time, lest memory hold ten."""
+    from boto3.s3.transfer import TransferConfig
+
+    one_by_one = TransferConfig(use_threads=False)
+    s3.upload_fileobj(file, bucket, key, ExtraArgs={"ContentType": content_type}, Config=one_by_one)
+
+
+def _key_part(text: str) -> str:
+    """Safe as one part of a key or a file name: no slash, no leading dot."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text).lstrip(".")[:100] or "unnamed"
+
+
+# Formulas in spreadsheets
+
+NUMBER = rb"[+-](?:\d[\d.,]*|\.\d+)(?:[eE][+-]?\d+)?%?"
+SIGNED_NUMBER = re.compile(NUMBER)
+FORMULA = re.compile(rb"[=+\-@\t\r]")
+UNQUOTED_FORMULA = re.compile(rb"(?<=[,;\t\r\n])(?=[=+\-@])(?!" + NUMBER + rb"(?:[,;\t\r\n]|\Z))|(?<=[,;\r\n])(?=\t)")
+BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+def without_formulas(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same CSV with a `'` before each cell that starts with `=`, `+`, `-`, `@`, tab or carriage return.
+
+    Plain numbers (`-12.5`) stay as they are: they run nothing, and dumps are full of them. Commas, semicolons and tabs
+    all count as ends of cells, since what a spreadsheet splits at depends on its user's country. Works on bytes of any
+    encoding that extends ASCII, in a few MiB of memory, and never fails on broken CSV.
+    """
+    quoted = False
+    for block in _whole_lines(chunks):
+        if block.startswith(BYTE_ORDER_MARK):
+            yield BYTE_ORDER_MARK
+        safe, quoted = _block_without_formulas(block.removeprefix(BYTE_ORDER_MARK), quoted)
+        yield safe
+
+
+def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """The same bytes in blocks that end with a line, so that each cell's first bytes and its end are seen together."""
+    rest = b""
+    for chunk in chunks:
+        rest += chunk
+        end = rest.rfind(b"\n") + 1 or (len(rest) if len(rest) > BLOCK_BYTES else 0)
+        if end:
+            yield rest[:end]
+            rest = rest[end:]
+    if rest:
+        yield rest
+
+
+def _block_without_formulas(block: bytes, quoted: bool) -> tuple[bytes, bool]:
+    """The safe block, and whether its end lies within quotes, as its start did when `quoted`.
+
+    Quotes divide a block into what lies outside and inside of them, in turn; a doubled quote inside only closes and
+    opens again, with nothing in between, and so starts no cell.
+    """
+    parts, cell_starts = [], not quoted
+    for part in block.split(b'"'):
+        if quoted:
+            parts.append(_safe_cell(part) if cell_starts else part)
+            cell_starts = False
+        else:
+            parts.append(_safe_cells(part, cell_starts))
+            cell_starts = part.endswith((b",", b";", b"\t", b"\r", b"\n")) if part else cell_starts
+        quoted = not quoted
+    return b'"'.join(parts), not quoted
+
+
+def _safe_cell(cell: bytes) -> bytes:
+    return b"'" + cell if FORMULA.match(cell) and not SIGNED_NUMBER.fullmatch(cell) else cell
+
+
+def _safe_cells(cells: bytes, cell_starts: bool) -> bytes:
+    if cell_starts:
+        return UNQUOTED_FORMULA.sub(b"'", b"\n" + cells)[1:]
+    return UNQUOTED_FORMULA.sub(b"'", cells)

@@ -1,0 +1,115 @@
+"""Everything that the steps work with, made in one place and passed in.
+
+What a warm, quiet path does not need (SNS, S3, Lambda) is made at its first use: a cold start pays for nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from anaplan_autoload.anaplan.cloudworks import CloudWorks
+from anaplan_autoload.anaplan.credentials import Tokens, secret_source
+from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.domain import routes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_lambda import LambdaClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sns import SNSClient
+    from urllib3 import PoolManager
+
+    from anaplan_autoload.anaplan.credentials import Secret
+    from anaplan_autoload.aws.settings import Settings
+    from anaplan_autoload.domain.routes import Routes
+
+
+BRISK = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 4})
+"""These answer in milliseconds or not at all; four tries fit the function's timeout."""
+PATIENT = Config(connect_timeout=3, read_timeout=50, retries={"mode": "standard", "total_max_attempts": 2})
+"""S3 answers a copy when it is made."""
+
+
+def wall_clock() -> int:
+    """Now, in epoch milliseconds."""
+    return time.time_ns() // 1_000_000
+
+
+class Services:
+    """The clients, the user's routes and the clock (epoch milliseconds) of one function instance."""
+
+    def __init__(self, settings: Settings, clock: Callable[[], int] = wall_clock) -> None:
+        self.settings = settings
+        self.clock = clock
+        self._aws = boto3.session.Session()
+
+    @cached_property
+    def routes(self) -> Routes:
+        """`routes.toml`, refused as a whole when anything in it is wrong."""
+        bucket = self.settings.reports_bucket
+        return routes.load(self.settings.routes_file, (bucket, "reports/") if bucket else None)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The table."""
+        return Ledger(
+            self._aws.client("dynamodb", config=BRISK), self.settings.ledger_table, self.settings.lease * 1000
+        )
+
+    @cached_property
+    def s3(self) -> S3Client:
+        """S3, for staging and for the rejected rows."""
+        return self._aws.client("s3", config=PATIENT)
+
+    @cached_property
+    def sns(self) -> SNSClient:
+        """SNS, for the messages."""
+        return self._aws.client("sns", config=BRISK)
+
+    @cached_property
+    def lambda_(self) -> LambdaClient:
+        """Lambda, through which the function sends itself events."""
+        return self._aws.client("lambda", config=BRISK)
+
+    @cached_property
+    def secret(self) -> Callable[[], Secret]:
+        """Reads the secret as it is now, with its version."""
+        return secret_source(self._aws.client("secretsmanager", config=BRISK), self.settings.secret_id)
+
+    @cached_property
+    def http(self) -> PoolManager:
+        """Connections to Anaplan; making their TLS context takes longer than a request."""
+        return http_pool()
+
+    @cached_property
+    def tokens(self) -> Tokens:
+        """The log-in at Anaplan."""
+        secret_id = self.settings.secret_id
+        return Tokens(
+            self.http,
+            self.settings.auth_url,
+            self.secret,
+            rejected=lambda version: self.ledger.rejected(secret_id) == version,
+            reject=lambda version: self.ledger.reject(secret_id, version),
+            clock=self.clock,
+        )
+
+    @cached_property
+    def cloudworks(self) -> CloudWorks:
+        """CloudWorks, with our log-in."""
+        return CloudWorks(self.http, self.settings.cloudworks_url, self.tokens)
+
+    def send(self, event: dict[str, object]) -> None:
+        """Send the function an event of its own, to be handled by another execution."""
+        import msgspec
+
+        self.lambda_.invoke(
+            FunctionName=self.settings.function, InvocationType="Event", Payload=msgspec.json.encode(event)
+        )

@@ -1,0 +1,155 @@
+"""Copy exactly the uploaded data to the key that the integration reads (`stage_to`).
+
+CloudWorks reads one fixed key, so with `load = "each"` every object is copied there in turn. S3 makes the copy;
+a large object is copied by its parts, many at a time, in pieces that fit the function's timeout.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import ClientError
+from msgspec import Struct
+from msgspec.structs import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mypy_boto3_s3 import S3Client
+
+    from anaplan_autoload.domain.events import Upload
+
+SINGLE_COPY_BYTES = 512 * 1024**2
+"""S3 copies this much in a few seconds; larger objects go by parts."""
+PART_BYTES = 128 * 1024**2
+PARTS_PER_STEP = 64
+"""8 GiB, eight parts at a time: well under the function's timeout."""
+PARALLEL = 8
+MAX_PARTS = 10_000
+
+GONE = frozenset({"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"})
+"""S3 answers 405 where the version is a delete marker."""
+
+
+class Overwritten(Exception):
+    """The object at the key is not the one that was uploaded: newer data has come, and its own event with it."""
+
+
+class Gone(Exception):
+    """The object, or its version, does not exist any more."""
+
+
+class Denied(Exception):
+    """S3 refuses the copy; the text names the object and what S3 said."""
+
+
+class PartedCopy(Struct, frozen=True, tag="parted"):
+    """A multipart copy that is under way."""
+
+    upload_id: str
+    size: int
+    """Bytes."""
+    part: int
+    """Bytes a part."""
+    next: int = 1
+    """The number of the first part that is not copied yet."""
+
+    @property
+    def parts(self) -> int:
+        """How many parts the object has."""
+        return -(-self.size // self.part)
+
+
+def begin(s3: S3Client, upload: Upload, stage_to: str) -> PartedCopy | None:
+    """Copy the upload to `stage_to` in its bucket; a large object's copy is only begun, and returned.
+
+    Raises `Overwritten`, `Gone` or `Denied`.
+    """
+    with _explained(upload):
+        size = upload.size if upload.size is not None else _size(s3, upload)
+        if size <= SINGLE_COPY_BYTES:
+            s3.copy_object(
+                Bucket=upload.bucket, Key=stage_to, TaggingDirective="REPLACE", Tagging="", **_source(upload)
+            )
+            return None
+        begun = s3.create_multipart_upload(Bucket=upload.bucket, Key=stage_to)
+        part = max(PART_BYTES, -(-size // MAX_PARTS))
+        return PartedCopy(begun["UploadId"], size, part)
+
+
+def copy_parts(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> PartedCopy | None:
+    """Copy as many parts as one step has time for; returns what is left, None when the copy is complete.
+
+    Raises `Overwritten`, `Gone` or `Denied`.
+    """
+
+    def copy_part(number: int) -> None:
+        start = (number - 1) * copy.part
+        end = min(start + copy.part, copy.size) - 1
+        s3.upload_part_copy(
+            Bucket=upload.bucket,
+            Key=stage_to,
+            UploadId=copy.upload_id,
+            PartNumber=number,
+            CopySourceRange=f"bytes={start}-{end}",
+            **_source(upload),
+        )
+
+    last = min(copy.next + PARTS_PER_STEP - 1, copy.parts)
+    try:
+        with _explained(upload), ThreadPoolExecutor(PARALLEL) as pool:
+            list(pool.map(copy_part, range(copy.next, last + 1)))
+            if last < copy.parts:
+                return replace(copy, next=last + 1)
+            _complete(s3, upload, stage_to, copy)
+    except s3.exceptions.NoSuchUpload:
+        return begin(s3, upload, stage_to)  # completed by an attempt that died before it could tell
+    return None
+
+
+def abandon(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> None:
+    """Drop the parts of a copy that will not be completed: they would be paid for until someone does."""
+    s3.abort_multipart_upload(Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id)
+
+
+def _complete(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> None:
+    listed = s3.get_paginator("list_parts").paginate(Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id)
+    parts: Any = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for page in listed for part in page["Parts"]]
+    s3.complete_multipart_upload(
+        Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id, MultipartUpload={"Parts": parts}
+    )
+
+
+def _source(upload: Upload) -> dict[str, Any]:
+    source = {"Bucket": upload.bucket, "Key": upload.key}
+    if upload.version_id:
+        return {"CopySource": {**source, "VersionId": upload.version_id}}
+    return {"CopySource": source, **({"CopySourceIfMatch": upload.etag} if upload.etag else {})}
+
+
+def _size(s3: S3Client, upload: Upload) -> int:
+    version: Any = {"VersionId": upload.version_id} if upload.version_id else {}
+    return s3.head_object(Bucket=upload.bucket, Key=upload.key, **version)["ContentLength"]
+
+
+@contextmanager
+def _explained(upload: Upload) -> Iterator[None]:
+    """Turn S3's refusals into this module's three; anything else passes, to be tried again."""
+    place = f"s3://{upload.bucket}/{upload.key}"
+    try:
+        yield
+    except ClientError as error:
+        code = error.response.get("Error", {}).get("Code", "")
+        if code == "PreconditionFailed":
+            raise Overwritten(f"{place} was overwritten before it could be loaded.") from error
+        if code in GONE:
+            raise Gone(f"{place} no longer exists. Upload it again if it should be loaded.") from error
+        if code in {"AccessDenied", "403"}:
+            raise Denied(
+                f"S3 refused the copy of {place}: {error.response['Error'].get('Message', code)}. "
+                "The function's role needs to read the object and to write the route's stage_to key, "
+                "and to use the keys that encrypt them."
+            ) from error
+        raise

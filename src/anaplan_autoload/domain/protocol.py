@@ -1,0 +1,285 @@
+"""The protocol's values and choices: pure, so that every choice can be read, and tested, as a table.
+
+An execution either leads a lane or leaves. A leader claims a batch, starts its run, follows it, and finishes; whatever
+it does is written to the ledger first, so that the next leader can go on where it died. Nothing here does I/O.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
+
+from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.routes import Route
+from anaplan_autoload.domain.times import epoch_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from anaplan_autoload.domain.runs import Run
+
+MAX_ATTEMPTS = 5
+"""From this attempt on a batch is not started again, lest it stop its lane for ever."""
+MAX_SETTLING = 10
+"""How many quiet times a claim waits at most while uploads keep coming."""
+LOOKS = 4
+"""How often the history is searched for a lost run before it is started again: at once, and three times in a minute."""
+START_TOLERANCE_MS = 5_000
+"""Runs that began this long before they were asked for may still be ours: clocks and whole seconds are not exact."""
+PROOF_TOLERANCE_MS = 1_000
+"""Start times are whole seconds, rounded down. A run that began earlier than this began before it was asked for."""
+
+State = Literal["led", "left", "ignored", "held", "handed_over"]
+UploadState = Literal["waiting", "loaded", "partial", "failed", "superseded"]
+
+
+class Lease(Struct, frozen=True):
+    """The right to act in a lane, held by one execution at a time."""
+
+    lane: str
+    holder: str
+    """The execution's ARN."""
+    since: int
+    """When this execution began to lead, epoch ms."""
+
+    def is_old(self, now: int, age_limit: int) -> bool:
+        """Whether its holder has led for more than `age_limit` seconds, and is to hand over."""
+        return now - self.since > age_limit * 1000
+
+
+class Failure(Struct, frozen=True):
+    """Why a batch ended without a run, and when (epoch ms)."""
+
+    reason: str
+    at: int
+
+
+class Batch(Struct, frozen=True, omit_defaults=True):
+    """The uploads that one run covers, and how far it has come: `open` on the lane's item."""
+
+    id: str
+    route: Route
+    total: int
+    """How many uploads; their ids stand in the `batch#` items."""
+    opened_at: int
+    """Epoch ms."""
+    oldest: str
+    """Event time of the oldest upload."""
+
+    upload: Upload | None = None
+    """The upload itself where the route loads each."""
+    attempts: int = 1
+    """Leaders that died over it, and starts whose answer was lost, count."""
+    posted_at: int | None = None
+    """When the run was last asked for, epoch ms; set without `run_id`, the answer is not known."""
+    lost_since: int | None = None
+    """The earliest request whose answer was lost and whose run has not been found, epoch ms."""
+    run_id: str | None = None
+    failure: Failure | None = None
+    retries: int = 0
+    """Failed runs that were started again so far."""
+    overdue: bool = False
+    """Announced as overdue."""
+
+    @property
+    def unresolved_since(self) -> int | None:
+        """Epoch ms of the earliest request for a run that may have begun unknown to us; None when there is none."""
+        return None if self.run_id else (self.lost_since or self.posted_at)
+
+    @property
+    def asked(self) -> bool:
+        """Whether its run was asked for, so that it may go on."""
+        return self.run_id is not None or self.unresolved_since is not None
+
+    def is_overdue(self, now: int) -> bool:
+        """Whether it takes longer than its route allows, and nobody was told so; `now` is epoch ms."""
+        began = self.posted_at if self.run_id and self.posted_at else self.opened_at
+        return not self.overdue and now - began > self.route.overdue * 1000
+
+
+class Lane(Struct, frozen=True):
+    """The lane's item."""
+
+    holder: str | None = None
+    lease_until: int = 0
+    """Epoch ms."""
+    paused: bool = False
+    held: str | None = None
+    """The version of the secret that Anaplan refused; nothing is claimed until the secret has another."""
+    not_before: int = 0
+    """Epoch ms; CloudWorks asked not to be called earlier."""
+    open: Batch | None = None
+    author: str | None = None
+    """Who CloudWorks says started our runs: the display name behind our credentials."""
+
+
+class Waiting(Struct, frozen=True):
+    """An upload that waits in the ledger, with the route it had when it was recorded."""
+
+    upload: Upload
+    route: Route
+    recorded_at: int
+    """Epoch ms."""
+
+
+# What a leader may find when it looks for work.
+
+
+class Take(Struct, frozen=True, tag="take"):
+    """This batch is open and ours."""
+
+    batch: Batch
+
+
+class Later(Struct, frozen=True, tag="later"):
+    """Uploads are still coming in, or CloudWorks asked to wait: look again in so many seconds."""
+
+    seconds: int
+
+
+class Nothing(Struct, frozen=True, tag="nothing"):
+    """Nothing waits."""
+
+
+class Stop(Struct, frozen=True, tag="stop"):
+    """The leader's work ends here: its lease is lost, it hands over, or Anaplan refused the log-in."""
+
+    state: Literal["left", "handed_over", "held"]
+    reason: str = ""
+    secret_version: str | None = None
+    """With `held`: the version that was refused."""
+
+
+Claim = Take | Later | Nothing | Stop
+
+
+class Selection(Struct, frozen=True):
+    """Which of the waiting uploads make up the next batch."""
+
+    route: Route
+    waiting: tuple[Waiting, ...]
+    refusal: str | None = None
+    """Set where they are refused without a run."""
+
+
+def select(waiting: Sequence[Waiting]) -> Selection | None:
+    """Choose the next batch from what waits, oldest first.
+
+    The oldest upload decides the route. With `load = "each"` it goes alone; with `"latest"` one run covers all of its
+    route. Empty files are refused first, together with the uploads of the same keys that they replaced.
+    """
+    if not waiting:
+        return None
+    first = waiting[0]
+    if first.route.load == "each":
+        refused = _is_refused(first)
+        return Selection(first.route, (first,), _EMPTY if refused else None)
+    same = [item for item in waiting if item.route == first.route]
+    newest = {(item.upload.bucket, item.upload.key): item for item in same}
+    emptied = {place for place, item in newest.items() if _is_refused(item)}
+    refused_items = tuple(
+        item for item in same if _is_refused(item) or (item.upload.bucket, item.upload.key) in emptied
+    )
+    if refused_items:
+        return Selection(first.route, refused_items, _EMPTY)
+    return Selection(first.route, tuple(same))
+
+
+_EMPTY = (
+    "The file is empty, and loading it could clear what is in Anaplan. Upload a file with rows, "
+    "or set allow_empty = true on the route if an empty file is meant."
+)
+
+
+def _is_refused(item: Waiting) -> bool:
+    return item.upload.size == 0 and not item.route.allow_empty
+
+
+def settling_for(selection: Selection, now: int) -> int:
+    """Seconds until the quiet time is over; 0 when it is, or has been waited for ten times. `now` is epoch ms."""
+    settle = selection.route.settle * 1000
+    newest = max(item.recorded_at for item in selection.waiting)
+    oldest = min(item.recorded_at for item in selection.waiting)
+    quiet_at = min(newest + settle, oldest + MAX_SETTLING * settle)
+    return max(0, -(-(quiet_at - now) // 1000))
+
+
+# What the run history says about a request whose answer was lost.
+
+
+class Adopt(Struct, frozen=True, tag="adopt"):
+    """This run is ours."""
+
+    run_id: str
+
+
+class WaitFor(Struct, frozen=True, tag="wait_for"):
+    """These runs may be ours but nothing proves it: let them end, then start again."""
+
+    run_ids: tuple[str, ...]
+
+
+class LookAgain(Struct, frozen=True, tag="look_again"):
+    """No trace so far; runs queue and histories lag."""
+
+    counts: bool = True
+    """False where the history could not be read."""
+
+
+class StartAgain(Struct, frozen=True, tag="start_again"):
+    """No run of ours began, or none that can be proved. A repeated load is harmless, a missing one is not."""
+
+    resolved: bool
+    """The request is accounted for; else its run may yet turn up in the history."""
+
+
+Verdict = Adopt | WaitFor | LookAgain | StartAgain
+
+
+def reconcile(history: Iterable[Run], *, since: int, author: str | None, looks: int) -> Verdict:
+    """Decide what became of a request for a run whose answer was lost.
+
+    `history` are runs that the ledger does not know; `since` is when the request was sent, epoch ms on Anaplan's clock;
+    `author` is the one of our earlier runs; `looks` counts this look, from 1.
+    """
+    candidates = [run for run in history if _began_since(run, since - START_TOLERANCE_MS)]
+    match candidates:
+        case []:
+            return LookAgain() if looks < LOOKS else StartAgain(resolved=False)
+        case [only] if _is_proven(only, since, author):
+            return Adopt(only.id)
+    running = tuple(run.id for run in candidates if not run.ended)
+    return WaitFor(running) if running else StartAgain(resolved=True)
+
+
+def _is_proven(run: Run, since: int, author: str | None) -> bool:
+    """Whether a run is ours: by our earlier runs' author, of the kind that a request makes, and not begun before it."""
+    ours = author is not None and run.author == author and run.trigger in (None, "manual", "manual_inf")
+    return ours and _began_since(run, since - PROOF_TOLERANCE_MS)
+
+
+def _began_since(run: Run, since: int) -> bool:
+    """A run without a start time still queues, so it began after all that have one."""
+    return run.started_at is None or epoch_ms(run.started_at) >= since
+
+
+# Times.
+
+
+def next_delay(waited: float, poll_min: int, poll_max: int) -> int:
+    """Seconds until the next look at something that has been waited for `waited` seconds.
+
+    Growing with the wait, the delay lets the end be noticed within about a sixth of the run's length.
+    """
+    return round(min(max(0.15 * waited, poll_min), poll_max))
+
+
+def retry_delay(retries: int) -> int:
+    """Seconds before a failed run is started again: 1, 2, 4 minutes and so on."""
+    return int(60 * 2**retries)
+
+
+def may_be_retried(batch: Batch, run: Run) -> bool:
+    """Whether a failed run is started again: it may heal, and the route allows another try."""
+    return run.outcome == "failed" and run.may_heal and batch.retries < batch.route.retries

@@ -1,0 +1,145 @@
+"""Runs and flows as CloudWorks knows them, in plain values."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+from msgspec import Struct
+
+from anaplan_autoload.domain.outcomes import CONNECTION, PARTIAL, Outcome, rows_left_out
+from anaplan_autoload.domain.times import epoch_ms
+
+
+class Run(Struct, frozen=True):
+    """One run, as its status, the history or a flow shows it. Times are `2026-11-24T21:05:00.000Z`."""
+
+    id: str
+    integration_id: str | None = None
+    """None for a run of a flow."""
+    started_at: str | None = None
+    """Whole seconds on Anaplan's clock; None while the run queues."""
+    ended_at: str | None = None
+    """None until the run has ended; before that neither `success` nor `message` means anything."""
+    success: bool | None = None
+    message: str = ""
+    error_code: int | None = None
+    author: str | None = None
+    """The display name of whoever started the run (`triggeredBy` in the history, `createdBy` in the status)."""
+    trace_id: str | None = None
+    """What Anaplan's support asks for."""
+    trigger: str | None = None
+    """`manual` (the API too), `scheduled`, `manual_inf`, `scheduled_inf`, `nux_dashboard`, or one not known yet."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run has ended: whether it has an end date, the only sign that CloudWorks documents."""
+        return self.ended_at is not None
+
+    @property
+    def outcome(self) -> Outcome:
+        """How the run ended.
+
+        Partial: code 38, or success with failed or ignored rows in the message, as CloudWorks calls a run that lost
+        rows a success. Loaded: success without a code. Failed: all else. `ValueError` while the run has not ended.
+        """
+        if not self.ended:
+            raise ValueError(f"run {self.id} has not ended; it has no outcome yet")
+        if self.error_code == PARTIAL or (self.success and rows_left_out(self.message)):
+            return "partial"
+        return "loaded" if self.success and not self.error_code else "failed"
+
+    @property
+    def may_heal(self) -> bool:
+        """Whether the run failed for a reason that passes: the connection (code 46) or the trigger."""
+        if self.outcome != "failed":
+            return False
+        return self.error_code == CONNECTION or re.search(r"connection|trigger error", self.message, re.I) is not None
+
+
+class RunError(Struct, frozen=True):
+    """One kind of error that an action of a run reported."""
+
+    action: str
+    """The action's name, or its id where it has no name."""
+    message: str
+    """Empty where the action only left a dump."""
+    occurrences: int = 1
+    values: tuple[str, ...] = ()
+    """Values that were refused, as text."""
+    action_id: str | None = None
+    dump: bool = False
+    """Whether the action left a dump of its rejected rows."""
+
+
+class History(Struct, frozen=True):
+    """A page of an integration's runs, newest first."""
+
+    runs: tuple[Run, ...]
+    total: int
+    """How many runs there are in all."""
+    date_ms: int | None = None
+    """When the page was made, on Anaplan's clock: epoch ms, whole seconds. None when the answer did not say."""
+
+
+class Step(Struct, frozen=True):
+    """One integration of a flow."""
+
+    name: str
+    integration_id: str | None = None
+    run: Run | None = None
+    """Its latest run, in this flow's run or an earlier one; None when it never ran."""
+
+
+class Flow(Struct, frozen=True):
+    """An integration flow and the latest run of it and of each of its steps."""
+
+    id: str
+    name: str
+    run: Run | None = None
+    steps: tuple[Step, ...] = ()
+    date_ms: int | None = None
+    """Anaplan's clock when it answered, epoch ms; None where the answer does not tell."""
+
+    def run_since(self, since_ms: int) -> Run | None:
+        """The flow's latest run as one run, when it started at `since_ms` (epoch ms, Anaplan's clock) or later.
+
+        Start times are whole seconds, so `since_ms` is rounded down to one. The run has ended when the flow's own
+        record has. It is partial when the flow succeeded although a step of it did not load everything, which a step
+        set to go on after failure allows; the message names such steps. Steps whose latest run is older were not
+        part of it. A flow's record carries no run id: the run's is then made of the flow's id and the start.
+        """
+        if self.run is None or not _is_since(self.run, since_ms):
+            return None
+        if not self.run.ended:
+            return self.run
+        unclean = [step for step in self.steps if _is_unclean(step, since_ms)]
+        if not unclean:
+            return self.run
+        return _with_steps(self.run, unclean)
+
+
+def _is_since(run: Run, since_ms: int) -> bool:
+    if run.started_at is None:
+        return not run.ended  # it queues
+    return epoch_ms(run.started_at) >= since_ms // 1000 * 1000
+
+
+def _is_unclean(step: Step, since_ms: int) -> bool:
+    run = step.run
+    return run is not None and run.ended and _is_since(run, since_ms) and run.outcome != "loaded"
+
+
+def _with_steps(run: Run, unclean: list[Step]) -> Run:
+    """The flow's run with what its steps say that its own record does not."""
+    ends = [(step.name, step.run) for step in unclean if step.run is not None]
+    names = "; ".join(f"step {name!r} {_ended_as(end)}" for name, end in ends)
+    message = f"{run.message or 'Ended'} ({names})"
+    if run.outcome != "failed":
+        return msgspec.structs.replace(run, success=True, error_code=PARTIAL, message=message)
+    code = next((end.error_code for _, end in ends if end.outcome == "failed" and end.error_code), None)
+    return msgspec.structs.replace(run, error_code=run.error_code or code, message=message)
+
+
+def _ended_as(run: Run) -> str:
+    return ": ".join(text for text in ("was partial" if run.outcome == "partial" else "failed", run.message) if text)

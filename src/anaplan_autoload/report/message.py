@@ -1,0 +1,93 @@
+"""The SNS message of a report."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct, to_builtins
+from msgspec.structs import replace
+
+from anaplan_autoload.report.mail import email_text, subject
+from anaplan_autoload.report.text import ERRORS_SHOWN, cut
+
+if TYPE_CHECKING:
+    from mypy_boto3_sns import SNSClient
+
+    from anaplan_autoload.report.report import Report, ReportedError
+
+
+Item = TypeVar("Item", bound=Struct)
+
+
+MESSAGE_LIMIT = 255 * 1024
+"""Bytes. SNS takes 256 KiB, attributes included; these and the subject fit into the rest."""
+
+
+def publish(sns: SNSClient, topic_arn: str, report: Report) -> str:
+    """Send the report to all subscribers, filterable by `outcome`, `route` and `integration_id` (a flow's id too).
+
+    Returns SNS's message id. Raises botocore's `ClientError` when SNS refuses.
+    """
+    attributes = {"outcome": report.outcome, "route": report.route, "integration_id": report.target}
+    answer = sns.publish(
+        TopicArn=topic_arn,
+        Subject=subject(report),
+        Message=message(report),
+        MessageStructure="json",
+        MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
+    )
+    return answer["MessageId"]
+
+
+def message(report: Report) -> str:
+    """The body for `MessageStructure="json"`: text for `email` and `sms`, the JSON document for all other protocols.
+
+    SNS sends `default` to every protocol without a key of its own: queues, functions, HTTP, Firehose, `email-json`. So
+    the document is sent once, and has nearly all of the 256 KiB to itself.
+    """
+    bodies = {"default": "", "email": email_text(report), "sms": subject(report)}
+    bodies["default"] = document(shorten(report, MESSAGE_LIMIT - _sent_bytes(bodies)))
+    return json.dumps(bodies, ensure_ascii=False)
+
+
+def document(report: Report) -> str:
+    """The report as JSON, in ASCII: keys may hold characters that queues refuse (U+FFFF), and those are escaped so."""
+    return json.dumps(to_builtins(report), separators=(",", ":"))
+
+
+def shorten(report: Report, limit: int) -> Report:
+    """The report cut so that its document takes at most `limit` bytes in the message: never dropped, counts kept.
+
+    First long texts are cut, then the last errors (beyond half of the room) and the last uploads go; `errors_total` and
+    `uploads_total` tell how many there were. What remains without any takes a few KiB, and is never cut further.
+    """
+    if _sent_bytes(document(report)) <= limit:
+        return report
+    terse = replace(report, message=cut(report.message), errors=tuple(_terse(error) for error in report.errors))
+    room = limit - _sent_bytes(document(replace(terse, errors=(), uploads=())))
+    errors = _first_that_fit(terse.errors, room // 2)
+    uploads = _first_that_fit(report.uploads, room - sum(map(_item_bytes, errors)))
+    return replace(terse, errors=errors, uploads=uploads)
+
+
+def _first_that_fit(items: tuple[Item, ...], room: int) -> tuple[Item, ...]:
+    for number, item in enumerate(items):
+        room -= _item_bytes(item)
+        if room < 0:
+            return items[:number]
+    return items
+
+
+def _item_bytes(item: Struct) -> int:
+    return _sent_bytes(json.dumps(to_builtins(item), separators=(",", ":")))
+
+
+def _terse(error: ReportedError) -> ReportedError:
+    values = tuple(cut(value) for value in error.values[:ERRORS_SHOWN])
+    return replace(error, action=cut(error.action), message=cut(error.message), values=values)
+
+
+def _sent_bytes(value: object) -> int:
+    """Bytes as a value in the message: a document's quotes and backslashes are escaped there once more."""
+    return len(json.dumps(value, ensure_ascii=False).encode())

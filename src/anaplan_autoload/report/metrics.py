@@ -1,0 +1,65 @@
+"""The metrics of a report, in CloudWatch's embedded metric format."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
+
+from anaplan_autoload.domain.times import seconds_between
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from anaplan_autoload.report.report import Report
+
+
+NAMESPACE = "AnaplanAutoload"
+
+
+def write_metrics(report: Report, *, oldest: str, retrying: bool = False) -> None:
+    """Write the metrics of a batch that ended to stdout, as one document in CloudWatch's embedded metric format.
+
+    Their only dimension is `route`. One of `RunsLoaded`, `RunsPartial` and `RunsFailed` is 1, or `RunsRetried` alone
+    for a failed run that is about to be started again, so that only what stays failed rings the alarm. `RunSeconds`
+    where a run began and ended; `UploadsCovered` and `UploadToLoadedSeconds`, from `oldest` (the event time of the
+    batch's oldest upload) to the end of the run, where rows were loaded. A `held` or `overdue` report ends no run, and
+    writes nothing.
+    """
+    if report.outcome in ("held", "overdue"):
+        return
+    metrics = _metrics(report.route)
+    metrics.add_metric("RunsRetried" if retrying else f"Runs{report.outcome.capitalize()}", MetricUnit.Count, 1)
+    if report.seconds is not None:
+        metrics.add_metric("RunSeconds", MetricUnit.Seconds, report.seconds)
+    if report.outcome != "failed":
+        metrics.add_metric("UploadsCovered", MetricUnit.Count, report.uploads_total)
+        if report.ended_at is not None:
+            metrics.add_metric("UploadToLoadedSeconds", MetricUnit.Seconds, seconds_between(oldest, report.ended_at))
+    metrics.flush_metrics()
+
+
+def count_unrouted(uploads: int) -> None:
+    """Write `UploadsUnrouted`, without a dimension: how many uploads of an event no route takes."""
+    metrics = _metrics(route=None)
+    metrics.add_metric("UploadsUnrouted", MetricUnit.Count, uploads)
+    metrics.flush_metrics()
+
+
+def oldest_waiting(seconds_by_route: Mapping[str, float]) -> None:
+    """Write `OldestWaitingSeconds` for every route given: the age of its oldest waiting upload, 0 where none waits."""
+    for route, seconds in seconds_by_route.items():
+        metrics = _metrics(route)
+        metrics.add_metric("OldestWaitingSeconds", MetricUnit.Seconds, seconds)
+        metrics.flush_metrics()
+
+
+def _metrics(route: str | None) -> EphemeralMetrics:
+    """Fresh metrics: Powertools' `Metrics` shares its values among instances, and steps may run side by side.
+
+    The empty service keeps `POWERTOOLS_SERVICE_NAME` from becoming a second dimension.
+    """
+    metrics = EphemeralMetrics(namespace=NAMESPACE, service="")
+    if route is not None:
+        metrics.add_dimension("route", route)
+    return metrics

@@ -1,0 +1,1 @@
+"""The commands for CloudWorks itself: log in, connections, integrations, flows, runs and their histories."""

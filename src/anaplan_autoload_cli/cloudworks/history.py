@@ -1,0 +1,167 @@
+"""`history`, `errors` and `dump`: what became of runs."""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from anaplan_autoload.domain.runs import Run
+from anaplan_autoload.domain.times import epoch_ms
+from anaplan_autoload_cli.cloudworks.running import ERRORS, error_record, run_record
+from anaplan_autoload_cli.cloudworks.workspace import Workspace
+from anaplan_autoload_cli.context import cli_of
+from anaplan_autoload_cli.output import Column, CommandFailed
+
+if TYPE_CHECKING:
+    from anaplan_autoload.anaplan.cloudworks import CloudWorks, Dump
+    from anaplan_autoload_cli.context import Cli
+
+PAGE = 100
+CAP = 2 * 1024**3
+"""Bytes of a dump that are fetched at most; Anaplan itself stops far earlier."""
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_COLUMNS = (
+    Column("started_at", "Started"),
+    Column("outcome", "Outcome"),
+    Column("seconds", "Seconds", spare=True),
+    Column("message", "Message", fold=True),
+    Column("author", "By", fold=True, spare=True),
+    Column("run_id", "Run"),
+)
+
+RunId = Annotated[str, typer.Argument(help="The run's id, as history and messages show it.", show_default=False)]
+
+
+def history(
+    context: typer.Context,
+    integration: Annotated[str, typer.Argument(metavar="NAME|ID", help="The integration.", show_default=False)],
+    limit: Annotated[int, typer.Option(min=1, help="How many runs at most.")] = 20,
+    since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
+    failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or were partial.")] = False,
+) -> None:
+    """The runs of an integration, newest first, whoever started them.
+
+    Keys with --json: run_id, outcome (loaded, partial, failed, running or queued), started_at, ended_at, seconds,
+    message, error_code, author, trigger, trace_id.
+
+    Example:
+
+        anaplan-autoload history Accounts --failed --since 7d
+    """
+    cli = cli_of(context)
+    oldest = moment(since) if since else None
+    found = Workspace(cli.cloudworks).integration(integration)
+    runs = (run for run in _since(_runs(cli.cloudworks, found.id), oldest) if not failed or _is_unclean(run))
+    cli.out.rows(
+        [run_record(run) for run in islice(runs, limit)], _COLUMNS, nothing=f"No such run of {found.name!r} was found."
+    )
+
+
+def errors(context: typer.Context, run_id: RunId) -> None:
+    """What the actions of a run reported; nothing for a clean run.
+
+    Keys with --json: action, action_id, message, occurrences, values, dump (whether rejected rows can be had).
+    """
+    cli = cli_of(context)
+    found = cli.cloudworks.errors(run_id)
+    cli.out.rows([error_record(error) for error in found], ERRORS, nothing="This run reported no errors.")
+
+
+def dump(
+    context: typer.Context,
+    run_id: RunId,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The file; default: stdout.")] = None,
+    action: Annotated[str | None, typer.Option(help="For a process: the id of the import (112…).")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """The rows that a run rejected, as the CSV that Anaplan gives. Anaplan keeps it for about 48 hours.
+
+    Example:
+
+        anaplan-autoload dump 3f2a… -o rows.csv
+    """
+    cli = cli_of(context)
+    if output and output.exists() and not force:
+        raise CommandFailed(f"{output} is there already.", remedy="Give another name, or --force to replace it.")
+    found = _found(cli, run_id, action)
+    if output is None:
+        _write(found, sys.stdout.buffer.write)
+        return
+    unfinished = output.with_name(f"{output.name}.part")
+    with unfinished.open("wb") as file:
+        size = _write(found, file.write)
+    unfinished.replace(output)
+    cli.out.done(f"{size} bytes were written to {output}.")
+
+
+def moment(text: str) -> int:
+    """`12h`, `7d` (before now) or a date or time in ISO form (UTC where it names no zone), as epoch ms.
+
+    Raises typer's `BadParameter` for anything else.
+    """
+    if ago := re.fullmatch(r"(\d{1,6})([smhdw])", text):
+        return round((time.time() - int(ago[1]) * _UNITS[ago[2]]) * 1000)
+    try:
+        then = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time. Write it as in 12h, 7d or 2026-11-24.") from None
+    return round(then.replace(tzinfo=then.tzinfo or UTC).timestamp() * 1000)
+
+
+def _found(cli: Cli, run_id: str, action: str | None) -> Dump:
+    """The dump that is meant: an import has one of its own, a process one for every import in it."""
+    found = cli.cloudworks.dump(run_id, action, cap=CAP)
+    if found is None and action is None:
+        errors = cli.cloudworks.errors(run_id)
+        dumped = list(dict.fromkeys(error.action_id for error in errors if error.dump and error.action_id))
+        if len(dumped) > 1:
+            raise CommandFailed(
+                f"Several actions of this run rejected rows: {', '.join(dumped)}.", remedy="Name one with --action."
+            )
+        found = cli.cloudworks.dump(run_id, dumped[0], cap=CAP) if dumped else None
+    if found is None:
+        raise CommandFailed(
+            "There are no rejected rows of this run.",
+            remedy="A clean run has none, and Anaplan keeps them for about 48 hours; routes with a reports bucket keep "
+            "them there.",
+        )
+    return found
+
+
+def _write(found: Dump, write: Callable[[bytes], object]) -> int:
+    size = 0
+    for chunk in found:
+        write(chunk)
+        size += len(chunk)
+    return size
+
+
+def _runs(cloudworks: CloudWorks, integration_id: str) -> Iterator[Run]:
+    offset = 0
+    while True:
+        page = cloudworks.history(integration_id, offset, PAGE)
+        yield from page.runs
+        offset += len(page.runs)
+        if not page.runs or offset >= page.total:
+            return
+
+
+def _since(runs: Iterator[Run], oldest: int | None) -> Iterator[Run]:
+    """Those that started at `oldest` (epoch ms) or later; what has no start is about to."""
+    for run in runs:
+        if oldest is not None and run.started_at and epoch_ms(run.started_at) < oldest:
+            return
+        yield run
+
+
+def _is_unclean(run: Run) -> bool:
+    return run.ended and run.outcome != "loaded"
