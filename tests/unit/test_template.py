@@ -109,6 +109,10 @@ def test_every_default_is_allowed() -> None:
         ("ExistingKeyArns", "arn:aws:kms:eu-west-1:111122223333:alias/finance", False),
         ("AlertEmail", "model.builders@example.com", True),
         ("AlertEmail", "a@example.com,b@example.com", False),
+        ("Contact", "finance-systems@example.com, or #anaplan in Teams", True),
+        ("Contact", "x", True),
+        ("Contact", "two\nlines", False),
+        ("Contact", " ", False),
     ],
 )
 def test_a_mistyped_parameter_is_refused_before_anything_is_created(name: str, value: str, allowed: bool) -> None:
@@ -131,6 +135,16 @@ def test_the_function_understands_its_environment() -> None:
     assert settings.auth_url == "https://auth.anaplan.com"
     assert (settings.poll_min, settings.poll_max, settings.lease) == (2, 60, 180)
     assert settings.function == "autoload:live"
+    assert settings.contact is None
+
+
+@pytest.mark.parametrize(("value", "contact"), [("#anaplan in Teams", "#anaplan in Teams"), ("", None), (" ", None)])
+def test_the_contact_of_the_messages_is_read_from_the_environment(value: str, contact: str | None) -> None:
+    names = ("ANAPLAN_SECRET_ID", "LEDGER_TABLE", "TOPIC_ARN", "ANAPLAN_AUTH_URL", "CLOUDWORKS_URL")
+    environment = dict.fromkeys((*names, "AWS_LAMBDA_FUNCTION_NAME"), "https://example.com")
+
+    assert from_environment({**environment, "CONTACT": value}).contact == contact
+    assert from_environment(environment).contact is None
 
 
 # What CloudFormation makes of it.
@@ -156,20 +170,82 @@ def test_a_changed_parameter_reaches_the_alias() -> None:
     [version] = of_type("AWS::Lambda::Version", expanded()["Resources"]).values()
 
     assert {"CloudWorksUrl", "LeaseSeconds", "Tracing"} <= used
-    assert set(referred_to(version["Properties"]["Description"])) == used
+    assert set(referred_to(version["Properties"]["Description"])) & parameters.keys() == used
 
 
 def test_the_versions_description_is_as_short_as_lambda_wants_it() -> None:
-    text = template()["Resources"]["Autoload"]["Properties"]["VersionDescription"]["Fn::Sub"]
+    parameters = template()["Parameters"]
+    longest = {
+        name: str(max(each.get("AllowedValues", [each.get("MaxValue", "")]), key=lambda value: len(str(value))))
+        for name, each in parameters.items()
+    }
+    for name, start in {
+        "CloudWorksUrl": "https://",
+        "AnaplanAuthUrl": "https://",
+        "SecretArn": "arn:aws:secretsmanager:us-east-1:111122223333:secret:",
+        "Contact": "",
+    }.items():
+        longest[name] = start.ljust(parameters[name]["MaxLength"], "x")
 
-    def longest(parameter: Json) -> str:
-        values = parameter.get("AllowedValues", ["x" * parameter.get("MaxLength", 0), parameter.get("MaxValue", "")])
-        return max(map(str, values), key=len)
+    described = version_description(longest)
 
-    described = {name: longest(each) for name, each in template()["Parameters"].items() if f"${{{name}}}" in text}
+    assert len(described) <= 256
+    assert all(
+        longest[name] in described for name in ("PollMaxSeconds", "LeaseSeconds", "LogLevel", "Tracing", "Contact")
+    )
 
-    assert all(described.values())
-    assert len(re.sub(r"\$\{(\w+)\}", lambda found: described[found[1]], text)) <= 256
+
+ONE_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:anaplan/ci-AbCdEf"
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("PollMaxSeconds", "60", "30"),
+        ("LeaseSeconds", "180", "181"),
+        ("LogLevel", "INFO", "DEBUG"),
+        ("Tracing", "PassThrough", "Active"),
+        ("CloudWorksUrl", "https://api.cloudworks.anaplan.com/2/0", "https://api.cloudworks.anaplan.com/2/1"),
+        ("AnaplanAuthUrl", "https://auth.anaplan.com", "https://us9.auth.anaplan.com"),
+        ("SecretArn", "", ONE_SECRET),
+        ("SecretArn", ONE_SECRET, ONE_SECRET.replace("AbCdEf", "AbCdEg")),
+        ("SecretArn", ONE_SECRET, ONE_SECRET.replace("eu-west-1", "eu-west-2")),
+        ("Contact", "", "x"),
+    ],
+)
+def test_another_value_makes_another_description(name: str, one: str, other: str) -> None:
+    defaults = {name: str(each["Default"]) for name, each in template()["Parameters"].items()}
+
+    assert version_description({**defaults, name: one}) != version_description({**defaults, name: other})
+
+
+def version_description(parameters: dict[str, str]) -> str:
+    """The version's description as CloudFormation resolves it."""
+    [version] = of_type("AWS::Lambda::Version", expanded()["Resources"]).values()
+    return resolved(version["Properties"]["Description"], parameters)
+
+
+def resolved(part: Any, values: dict[str, str]) -> Any:
+    """What CloudFormation makes of the functions that a description uses."""
+    match part:
+        case {"Ref": name}:
+            return values[name]
+        case {"Fn::Join": [separator, parts]}:
+            return separator.join(resolved(parts, values))
+        case {"Fn::Split": [separator, text]}:
+            return resolved(text, values).split(separator)
+        case {"Fn::Select": [index, parts]}:
+            return resolved(parts, values)[int(index)]
+        case {"Fn::Sub": [text, more]}:
+            return substituted(text, values | {name: resolved(each, values) for name, each in more.items()})
+        case {"Fn::Sub": text}:
+            return substituted(text, values)
+        case _:
+            return part
+
+
+def substituted(text: str, values: dict[str, str]) -> str:
+    return re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], text)
 
 
 def test_executions_keep_the_version_that_they_began_on() -> None:

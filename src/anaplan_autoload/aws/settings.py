@@ -28,6 +28,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     function_name: str
     reports_bucket: str | None = None
     """None: rejected rows are not kept."""
+    contact: str | None = None
+    """Whom readers of a message can ask: one line of text. None: messages name nobody."""
     routes_file: Path = PACKAGED_ROUTES
     function_alias: str = "live"
     poll_min: int = 2
@@ -79,6 +81,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         function_name=required("AWS_LAMBDA_FUNCTION_NAME"),
         function_alias=environment.get("FUNCTION_ALIAS") or "live",
         reports_bucket=environment.get("REPORTS_BUCKET") or None,
+        contact=environment.get("CONTACT", "").strip() or None,
         routes_file=Path(environment.get("ROUTES_FILE") or PACKAGED_ROUTES),
         poll_min=poll_min,
         poll_max=poll_max,
