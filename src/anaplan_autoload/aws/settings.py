@@ -50,6 +50,11 @@ class Settings(Struct, frozen=True, kw_only=True):
         return max(1, self.lease // 9)
 
     @property
+    def stack(self) -> str:
+        """The stack's name, a dimension of every metric: template.yaml names the function after its stack."""
+        return self.function_name
+
+    @property
     def function(self) -> str:
         """How the function invokes itself: durable functions answer to a version or an alias only."""
         return f"{self.function_name}:{self.function_alias}"
