@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -329,6 +330,7 @@ METRICS = {
 
 def test_every_alarm_looks_at_its_own_stack_alone() -> None:
     """One account may hold several stacks: what happens in one must not ring the alarm of another."""
+    assert template()["Resources"]["Autoload"]["Properties"]["FunctionName"] == {"Ref": "AWS::StackName"}
     for name, alarm in alarms().items():
         for metric in watched(alarm["Properties"]):
             if query := metric.get("Expression"):
@@ -428,6 +430,22 @@ def test_the_doctor_knows_how_long_a_stacks_name_may_be() -> None:
 def referred_or_written(value: Any) -> str:
     """The reference or the text with references that a name is, else nothing."""
     return str(value) if isinstance(value, dict) and value.keys() <= {"Ref", "Fn::Sub"} else ""
+
+
+def test_the_readmes_environment_for_sam_local_names_every_resource_of_the_stack() -> None:
+    """`sam local` gives the function a resource's logical id for its name, and a bucket so named may be somebody's."""
+    resources = template()["Resources"].keys()
+    variables = template()["Resources"]["Autoload"]["Properties"]["Environment"]["Variables"]
+    made = {name for name, value in variables.items() if set(referred_in_any_branch(value)) & resources}
+    [sample] = re.findall(r'`(\{"Autoload": .*?\}\})`', (ROOT / "README.md").read_text())
+
+    assert "REPORTS_BUCKET" in made
+    assert json.loads(sample)["Autoload"].keys() == made
+
+
+def referred_in_any_branch(value: Any) -> Iterator[str]:
+    """What a variable refers to, either branch of a condition included."""
+    yield from referred_to(value["Fn::If"][1:] if isinstance(value, dict) and "Fn::If" in value else value)
 
 
 def test_no_output_bears_the_name_of_a_list() -> None:
