@@ -28,6 +28,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     function_name: str
     reports_bucket: str | None = None
     """None: rejected rows are not kept."""
+    contact: str | None = None
+    """Whom readers of a message can ask: one line of text. None: messages name nobody."""
     routes_file: Path = PACKAGED_ROUTES
     function_alias: str = "live"
     poll_min: int = 2
@@ -46,6 +48,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def search_pause(self) -> int:
         """Seconds between two searches for a run whose answer was lost: as deployed, four of them take a minute."""
         return max(1, self.lease // 9)
+
+    @property
+    def stack(self) -> str:
+        """The stack's name, a dimension of every metric: template.yaml names the function after its stack."""
+        return self.function_name
 
     @property
     def function(self) -> str:
@@ -79,6 +86,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         function_name=required("AWS_LAMBDA_FUNCTION_NAME"),
         function_alias=environment.get("FUNCTION_ALIAS") or "live",
         reports_bucket=environment.get("REPORTS_BUCKET") or None,
+        contact=environment.get("CONTACT", "").strip() or None,
         routes_file=Path(environment.get("ROUTES_FILE") or PACKAGED_ROUTES),
         poll_min=poll_min,
         poll_max=poll_max,

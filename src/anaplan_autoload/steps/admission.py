@@ -86,7 +86,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     if unrouted:
         from anaplan_autoload.report.metrics import count_unrouted
 
-        count_unrouted(unrouted)
+        count_unrouted(unrouted, stack=services.settings.stack)
     if not lanes:
         return Admission("ignored")
     first, *others = lanes

@@ -93,7 +93,7 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
         services.ledger.note_author(lease, run.author)
     if not record.retried:
         return Recorded(record.sk, record.outcome, run.id, batch)
-    _tell_of_retry(step, record, batch)
+    _tell_of_retry(step, services, record, batch)
     again = replace(batch, run_id=None, posted_at=None, lost_since=None, retries=batch.retries + 1, opened_at=now)
     wait = protocol.retry_delay(batch.retries)
     if services.ledger.renew(lease, services.clock(), again, not_before=now + wait * 1000) is None:
@@ -101,14 +101,14 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
     return Recorded(record.sk, record.outcome, run.id, again, retry_in=wait)
 
 
-def _tell_of_retry(step: StepContext, record: RunRecord, batch: Batch) -> None:
+def _tell_of_retry(step: StepContext, services: Services, record: RunRecord, batch: Batch) -> None:
     """A failed run that is started again is logged and counted, not announced."""
     from anaplan_autoload.report.log import log_run
     from anaplan_autoload.report.metrics import write_metrics
 
     described = _described(record, ())
     log_run(step.logger, described, retrying=True)
-    write_metrics(described, oldest=batch.oldest, retrying=True)
+    write_metrics(described, stack=services.settings.stack, oldest=batch.oldest, retrying=True)
 
 
 def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> tuple[tuple[RunError, ...], str | None]:
@@ -227,7 +227,7 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
         told = False
         step.logger.exception("Nobody could be told of this run; the lane goes on", extra={"report_id": record.id})
     log_run(step.logger, described)
-    write_metrics(described, oldest=batch.oldest)
+    write_metrics(described, stack=services.settings.stack, oldest=batch.oldest)
     if told:
         services.ledger.mark_announced(record)
     return None
