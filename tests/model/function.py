@@ -326,6 +326,9 @@ class Sandbox(Services):
         self.clock = lambda: function.world.now
         self._function = function
 
+    def check(self) -> None:
+        """Nothing: these settings are sound, and no client of AWS is made."""
+
     @property
     def routes(self) -> Routes:
         """Decoded once for all sandboxes."""
