@@ -510,9 +510,9 @@ def test_trouble_at_the_authentication_service_is_tried_later_not_again(
     assert_hidden(caught.value)
 
 
-def test_a_wrong_authentication_url_is_refused_for_good(world: World, tokens: Tokens) -> None:
+def test_a_wrong_authentication_url_is_named(world: World, tokens: Tokens) -> None:
     world.script.page(404)
-    with pytest.raises(Refused, match="ANAPLAN_AUTH_URL"):
+    with pytest.raises(TryLater, match="ANAPLAN_AUTH_URL"):
         tokens.token()
 
 

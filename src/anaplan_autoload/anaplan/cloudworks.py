@@ -1,6 +1,6 @@
 """The CloudWorks client: start a run, follow it, ask what became of it.
 
-What each method may raise is sorted by what it proves (see `transport`): `Refused`, `NotFound`, `Busy` and `TryLater`
+What each method may raise is sorted by what it proves (see `http.proven`): `Refused`, `NotFound`, `Busy` and `TryLater`
 mean that nothing began, `Unknown` that nobody can tell. Questions are asked again a few times; what changes anything is
 sent once, as CloudWorks knows no idempotency key.
 """
@@ -70,6 +70,10 @@ _REMEDIES = {
     452: _ROLE,
     HTTPStatus.INTERNAL_SERVER_ERROR: "If it stays, look at the integration in CloudWorks and ask Anaplan's support.",
 }
+_NOT_CLOUDWORKS = (
+    "This is not CloudWorks' own answer, but a gateway's, a proxy's or a maintenance page's. If it stays, check "
+    "CLOUDWORKS_URL, its version (/2/0) included."
+)
 _KNOWN = {
     "already running": "Wait until that run has ended.",
     "Duplicate resource name": "Choose another name.",
@@ -253,7 +257,9 @@ class CloudWorks:
         request, response = self._sent_once(method, path, limits, body, accept, fresh=False)
         if response.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return request, response
-        response.close()
+        answer = read(response, request, limits.body)
+        if not _is_about_the_token(answer):
+            raise _failure(request, answer)
         return self._sent_once(method, path, limits, body, accept, fresh=True)
 
     def _sent_once(
@@ -285,9 +291,14 @@ class CloudWorks:
 def _failure(request: Request, answer: Answer) -> CloudWorksError:
     known = (remedy for words, remedy in _KNOWN.items() if words.lower() in answer.message.lower())
     remedy = next(known, _REMEDIES.get(answer.status, ""))
-    if answer.status == HTTPStatus.NOT_FOUND and answer.is_html:
-        remedy = "That is no page of CloudWorks; check CLOUDWORKS_URL, its version (/2/0) included."
+    if 400 <= answer.status < 500 and not answer.is_anaplans:
+        remedy = _NOT_CLOUDWORKS
     return failure(request, answer, remedy)
+
+
+def _is_about_the_token(answer: Answer) -> bool:
+    """Whether a 401 or 403 may mean that the token has expired. A gateway's 403 does not: a log-in would be wasted."""
+    return answer.is_anaplans or (answer.status == HTTPStatus.UNAUTHORIZED and not answer.is_html)
 
 
 def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -> _T:
@@ -298,7 +309,8 @@ def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -
     except (ValueError, RecursionError) as error:
         found = "a web page" if answer.is_html else quoted(str(error), request.secrets)
     # Raised out here, so that what was decoded is not part of it as its context.
-    raise Unknown(f"{request.asked}: answered {answer.status}, but not in CloudWorks' form ({found}).")
+    text = f"{request.asked}: answered {answer.status}, but not in CloudWorks' form ({found})."
+    raise Unknown(text, answer.status)
 
 
 def _json(answer: Answer) -> object:

@@ -16,6 +16,7 @@ from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.credentials import Tokens, secret_source
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.settings import check_settings
 from anaplan_autoload.domain import routes
 
 if TYPE_CHECKING:
@@ -49,6 +50,10 @@ class Services:
         self.settings = settings
         self.clock = clock
         self._aws = boto3.session.Session()
+
+    def check(self) -> None:
+        """Raise `SettingsInvalid` where a setting cannot work: to be called before anything is recorded."""
+        check_settings(self.settings, self._aws.region_name)
 
     @cached_property
     def routes(self) -> Routes:

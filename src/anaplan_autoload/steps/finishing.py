@@ -94,7 +94,15 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
     if not record.retried:
         return Recorded(record.sk, record.outcome, run.id, batch)
     _tell_of_retry(step, services, record, batch)
-    again = replace(batch, run_id=None, posted_at=None, lost_since=None, retries=batch.retries + 1, opened_at=now)
+    again = replace(
+        batch,
+        run_id=None,
+        posted_at=None,
+        lost_since=None,
+        unanswered=None,
+        retries=batch.retries + 1,
+        opened_at=now,
+    )
     wait = protocol.retry_delay(batch.retries)
     if services.ledger.renew(lease, services.clock(), again, not_before=now + wait * 1000) is None:
         return Stop("left", LOST)
