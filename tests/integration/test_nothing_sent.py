@@ -9,7 +9,7 @@ from aws_durable_execution_sdk_python_testing import DurableFunctionTestRunner
 from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionError
 from urllib3 import PoolManager
 
-from anaplan_autoload.anaplan import cloudworks
+from anaplan_autoload.anaplan import cloudworks, wire
 from anaplan_autoload.anaplan.credentials import Tokens
 from anaplan_autoload.anaplan.http import Request
 from anaplan_autoload.aws import staging
@@ -145,7 +145,7 @@ def test_a_bug_after_the_request_was_sent_leaves_the_answer_unknown(
     latest(autoload)
     known_author(autoload)
     with monkeypatch.context() as broken:
-        autoload.when("POST", RUN, lambda: broken.setattr(cloudworks.wire, "decode_run_id", raising(BUG)))
+        autoload.when("POST", RUN, lambda: broken.setattr(wire, "decode_run_id", raising(BUG)))
         autoload.when("GET", "/integrations/runs/", broken.undo)
         autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 

@@ -308,8 +308,8 @@ def test_every_page_of_a_history_is_searched_for_a_lost_run(autoload: Autoload, 
     known_author(autoload)
     started = iso(autoload.now() + 2_000)
     ended = {"startDate": started, "endDate": started, "success": True, "message": "Success", "triggeredBy": "Else"}
-    newer = [{"id": f"{number:032x}", **ended} for number in range(on_page)]
-    hung = {"id": "f" * 32, "startDate": started, "endDate": None, "message": "Running", "triggeredBy": "Else"}
+    newer: list[dict[str, object]] = [{"id": f"{number:032x}", **ended} for number in range(on_page)]
+    hung: dict[str, object] = {"id": "f" * 32, "startDate": started, "endDate": None, "message": "Running", "triggeredBy": "Else"}
 
     def page(runs: list[dict[str, object]]) -> Fault:
         paging = {"meta": {"paging": {"totalSize": on_page + 1}}} if told else {}
@@ -318,7 +318,7 @@ def test_every_page_of_a_history_is_searched_for_a_lost_run(autoload: Autoload, 
         return Fault(kind="status", method="GET", path=history, status=200, body=body, content_type="application/json")
 
     autoload.simulator.add_fault(Fault(kind="lose_before", method="POST", path=RUN))
-    pages = [[*newer], [hung], []] if not told else [[*newer], [hung]]
+    pages: list[list[dict[str, object]]] = [[*newer], [hung], []] if not told else [[*newer], [hung]]
     for _ in range(3):
         for runs in pages:
             autoload.simulator.add_fault(page(runs))

@@ -335,7 +335,8 @@ class Tokens:
             "POST", f"{self._url}/token/authenticate", login.authorization, login.body, hidden=login.hidden
         )
         answer = self._exchange(request)
-        if answer.status in _REFUSALS and not answer.is_html:  # a gateway's page tells nothing of the credentials
+        # What a gateway or a proxy answers says nothing about the credentials.
+        if answer.status in _REFUSALS and (answer.is_anaplans or not answer.body):
             self._reject(secret.version)
             raise LoginRefused(secret.version, str(failure(request, answer, _REMEDY)))
         return self._issued(request, answer, now)
