@@ -21,7 +21,8 @@ from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitF
 from aws_lambda_powertools import Logger
 
 from anaplan_autoload.aws import settings
-from anaplan_autoload.aws.services import Services
+from anaplan_autoload.aws.refusals import blameless
+from anaplan_autoload.aws.services import Services, account_of
 from anaplan_autoload.aws.staging import PartedCopy
 from anaplan_autoload.domain import events, protocol
 from anaplan_autoload.domain.events import Sweep, Uploads
@@ -93,7 +94,7 @@ class Execution:
         So does one whose `Services` are refused with `SettingsInvalid`.
         """
         _ = self.services.routes  # refuse a broken routes.toml before anything is recorded
-        parsed = events.parse(event)
+        parsed = events.parse(event, self.services.account)
         if isinstance(parsed, Sweep):
             self.step(sweeping.sweep)
             return {"state": "ignored", "uploads": []}
@@ -355,7 +356,8 @@ class Execution:
         """Run a function once and store what it returns; its name is the operation's."""
 
         def run(context: StepContext) -> T:
-            return step(context, self.services, *arguments)
+            with blameless():
+                return step(context, self.services, *arguments)
 
         self.operations += 1
         return self.context.step(run, name=step.__name__, config=config(step))
@@ -368,6 +370,7 @@ def make_handler(services: Callable[[], Services]) -> Callable[[Any, LambdaConte
     def autoload(event: object, context: DurableContext) -> dict[str, Any]:
         made = services()
         made.check()
+        made.account = account_of(context.lambda_context)
         context.set_logger(_logger(made.settings.log_level))
         return Execution(context, made).handle(event)
 

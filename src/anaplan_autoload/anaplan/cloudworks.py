@@ -52,6 +52,9 @@ NOTHING_VISIBLE = (
 )
 """What to tell someone whose listing is empty: a lack of rights looks the same as a lack of objects."""
 
+_LONGEST_ENVELOPE = 16 * 1024
+"""Bytes of a dump that are read before it is judged: Anaplan's JSON about an error is far shorter."""
+
 PAUSES = (0.5, 1.5)
 """Seconds before the second and the third try of a question, give or take half."""
 
@@ -242,9 +245,13 @@ class CloudWorks:
             raise _failure(request, answer)
         chunks = received(response, request)
         first = next(chunks, b"")
-        if first.lstrip()[:1] in (b"{", b"<"):
+        while len(first) < _LONGEST_ENVELOPE and (more := next(chunks, b"")):
+            first += more
+        start = Answer(response.status, response.headers, first)
+        if start.is_page or start.is_anaplans:
             chunks.close()
-            raise Unknown(f"{request.asked}: answered {response.status} with something that is no CSV.")
+            said = quoted(start.message, request.secrets) or ("a web page" if start.is_page else "something")
+            raise Unknown(f"{request.asked}: answered {response.status} with {said} instead of rows.", response.status)
         return Dump(first, chunks, cap) if first else None
 
     def _sent(

@@ -132,6 +132,12 @@ class Answer(Discreet, frozen=True):
         return self.headers.get("Content-Type", "").lower().startswith("text/html")
 
     @property
+    def is_page(self) -> bool:
+        """Whether a web page came back, also one without a content type. Rows may begin with a tag, but not with this."""
+        start = self.body.lstrip()[:9].lower()
+        return self.is_html or ("Content-Type" not in self.headers and start.startswith((b"<html", b"<!doctype")))
+
+    @property
     def date_ms(self) -> int | None:
         """The `Date` header as epoch ms: the server's clock, in whole seconds. None when absent or malformed."""
         return _http_date(self.headers.get("Date", ""))

@@ -75,12 +75,15 @@ def stage(_step: StepContext, services: Services, lease: Lease, batch: Batch) ->
 
 
 @leading
-def stage_parts(_step: StepContext, services: Services, lease: Lease, batch: Batch, copy: PartedCopy) -> Staging:
+def stage_parts(step: StepContext, services: Services, lease: Lease, batch: Batch, copy: PartedCopy) -> Staging:
     """Copy the next parts of a large upload."""
     upload, stage_to = _staged(batch)
     found = _copied(lambda: staging.copy_parts(services.s3, upload, stage_to, copy))
     if isinstance(found, Superseded | NotStaged):
-        staging.abandon(services.s3, upload, stage_to, copy)
+        try:
+            staging.abandon(services.s3, upload, stage_to, copy)
+        except AWS_TROUBLE as error:  # the bucket's rule for unfinished uploads drops the parts later
+            step.logger.warning("The parts of a copy could not be dropped", extra={"reason": str(error)})
     return found
 
 
@@ -89,7 +92,7 @@ def _copied(copy: Callable[[], PartedCopy | None]) -> Staging:
         return copy() or Staged()
     except staging.Overwritten as error:
         return Superseded(str(error))
-    except (staging.Gone, staging.Denied) as error:
+    except (staging.Gone, staging.NotCopied) as error:
         return NotStaged(str(error))
 
 
