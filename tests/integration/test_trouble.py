@@ -309,7 +309,13 @@ def test_every_page_of_a_history_is_searched_for_a_lost_run(autoload: Autoload, 
     started = iso(autoload.now() + 2_000)
     ended = {"startDate": started, "endDate": started, "success": True, "message": "Success", "triggeredBy": "Else"}
     newer: list[dict[str, object]] = [{"id": f"{number:032x}", **ended} for number in range(on_page)]
-    hung: dict[str, object] = {"id": "f" * 32, "startDate": started, "endDate": None, "message": "Running", "triggeredBy": "Else"}
+    hung: dict[str, object] = {
+        "id": "f" * 32,
+        "startDate": started,
+        "endDate": None,
+        "message": "Running",
+        "triggeredBy": "Else",
+    }
 
     def page(runs: list[dict[str, object]]) -> Fault:
         paging = {"meta": {"paging": {"totalSize": on_page + 1}}} if told else {}

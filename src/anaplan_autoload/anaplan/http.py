@@ -133,7 +133,7 @@ class Answer(Discreet, frozen=True):
 
     @property
     def is_page(self) -> bool:
-        """Whether a web page came back, also one without a content type. Rows may begin with a tag, but not with this."""
+        """Whether a web page came back, with or without a content type. Rows can begin with a tag, but not this one."""
         start = self.body.lstrip()[:9].lower()
         return self.is_html or ("Content-Type" not in self.headers and start.startswith((b"<html", b"<!doctype")))
 

@@ -198,28 +198,34 @@ def _gather_details(
 
     def save(action_id: str | None) -> bool:
         """Whether there were rows, and all of them are saved now."""
+        saved = False
         if services.clock() > until:
             found.missing.append(f"Rejected rows{_of(action_id)} could not be saved: there was no time left.")
-            return False
+            return saved
         with noting(f"Rejected rows{_of(action_id)} could not be saved"):
             dump = services.cloudworks.dump(run.id, action_id, cap=DUMP_BYTES)
             if dump is None:
-                return False
+                return saved
             timely = _Timely(dump, services.clock, until)
             name = f"rejected-{action_id}" if action_id else "rejected"
             found.url = rejected_rows.save_rejected_rows(services.s3, bucket, prefix, name, timely, owner)
             if dump.truncated or timely.cut:
                 found.missing.append(f"Only the first of the rejected rows{_of(action_id)} were saved: there are many.")
-            return True
-        return False
+            saved = True
+        return saved
 
     # An import has one dump, a process one for every import in it.
     notes = len(found.missing)
     if not save(None):
         with_dump = dict.fromkeys(error.action_id for error in found.errors if error.dump and error.action_id)
         notes_of_whole = found.missing[notes:]
-        if with_dump and all([save(action_id) for action_id in with_dump]):
+        if with_dump and _all_of(map(save, with_dump)):
             found.missing = [note for note in found.missing if note not in notes_of_whole]
+
+
+def _all_of(saved: Iterator[bool]) -> bool:
+    """Whether everything was saved. All of it is tried, also after one that was not."""
+    return all(tuple(saved))
 
 
 def _of(action_id: str | None) -> str:
@@ -358,7 +364,7 @@ def tell(
 ) -> None:
     """Tell everyone of something other than an end: the batch takes long, or is held back.
 
-    After a few tries, or where SNS refuses for good, the batch goes on untold: no attempt at it is used up because SNS is out of order.
+    After a few tries, or where SNS refuses for good, the batch continues untold: trouble with SNS uses up no attempt.
     """
     from anaplan_autoload.report.log import log_run
     from anaplan_autoload.report.message import publish
