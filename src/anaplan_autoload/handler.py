@@ -246,7 +246,7 @@ class Execution:
         try:
             return self.step(starting.post, lease, batch, config=at_most_once)
         except StepError as error:
-            if not error.error_type.endswith("StepInterruptedError"):
+            if not error.error_type.endswith(("StepInterruptedError", "InvocationError")):
                 raise
             return NoAnswer(msgspec.structs.replace(batch, attempts=batch.attempts + 1), LOST_ANSWER)
 

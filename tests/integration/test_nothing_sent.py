@@ -74,7 +74,7 @@ def test_a_variable_that_is_missing_fails_the_execution_with_its_name(name: str)
     environment = {key: value for key, value in ENVIRONMENT.items() if key != name}
 
     with DurableFunctionTestRunner(make_handler(lambda: Services(from_environment(environment)))) as runner:
-        result = runner.run(input="{}", timeout=60)
+        result = runner.run(input="{}", execution_timeout=60)
 
     assert result.error is not None
     assert result.error.message is not None and f"environment variable {name} is not set" in result.error.message
