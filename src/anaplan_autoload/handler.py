@@ -377,10 +377,16 @@ def make_handler(services: Callable[[], Services]) -> Callable[[Any, LambdaConte
     return autoload
 
 
-@cache
 def _logger(level: str) -> Logger:
+    logger = _one_logger()
+    logger.setLevel(level)  # loggers of one name share their level, so the last one made would decide it for all
+    return logger
+
+
+@cache
+def _one_logger() -> Logger:
     logging.getLogger("botocore").setLevel(logging.INFO)  # at DEBUG it logs what Secrets Manager answers
-    return Logger(service="anaplan-autoload", level=level, location=None)
+    return Logger(service="anaplan-autoload", location=None)
 
 
 @cache

@@ -105,6 +105,7 @@ def test_the_document_has_exactly_the_documented_keys_with_explicit_nulls() -> N
         "errors": [],
         "errors_total": 0,
         "report_url": None,
+        "details_missing": None,
     }
 
 

@@ -248,7 +248,7 @@ class CloudWorks:
         while len(first) < _LONGEST_ENVELOPE and (more := next(chunks, b"")):
             first += more
         start = Answer(response.status, response.headers, first)
-        if start.is_page or start.is_anaplans:
+        if start.is_page or _is_json_answer(start):
             chunks.close()
             said = quoted(start.message, request.secrets) or ("a web page" if start.is_page else "something")
             raise Unknown(f"{request.asked}: answered {response.status} with {said} instead of rows.", response.status)
@@ -301,6 +301,15 @@ def _failure(request: Request, answer: Answer) -> CloudWorksError:
     if 400 <= answer.status < 500 and not answer.is_anaplans:
         remedy = _NOT_CLOUDWORKS
     return failure(request, answer, remedy)
+
+
+def _is_json_answer(answer: Answer) -> bool:
+    """Whether an answer that should hold rows is an answer in JSON instead. Rows too may begin with a brace."""
+    try:
+        fields = msgspec.json.decode(answer.body, type=dict[str, msgspec.Raw])
+    except (ValueError, RecursionError):
+        return False
+    return "status" in fields or "json" in answer.headers.get("Content-Type", "").lower()
 
 
 def _is_about_the_token(answer: Answer) -> bool:
