@@ -557,7 +557,7 @@ def test_a_history_names_author_integration_and_total() -> None:
 
 @pytest.mark.parametrize("absent", [{}, {"runs": None}, {"runs": []}])
 def test_a_history_without_runs_is_empty(absent: dict[str, object]) -> None:
-    assert history(history_of_runs={"integrationId": "i1", **absent}) == runs.History((), 0, 7)
+    assert history(history_of_runs={"integrationId": "i1", **absent}) == runs.History((), None, 7)
 
 
 def test_a_last_run_may_be_text() -> None:
@@ -683,8 +683,8 @@ def test_a_queued_flow_counts_as_running() -> None:
 
 
 def test_a_listing_without_its_key_is_empty() -> None:
-    assert wire.decode_page(b'{"status": {"code": 200}}', "connections") == ([], None)
-    assert wire.decode_page(b'{"connections": null, "meta": null}', "connections") == ([], None)
+    assert wire.decode_page(b'{"status": {"code": 200}}', "connections") == wire.Page([], 0)
+    assert wire.decode_page(b'{"connections": null, "meta": null}', "connections") == wire.Page([], 0)
 
 
 ENVELOPES = ("run", "runs", "history_of_runs", "integrationFlow", "steps", "latestRun", "errorMessages", "errorMessage")

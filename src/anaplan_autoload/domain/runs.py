@@ -69,10 +69,12 @@ class History(Struct, frozen=True):
     """A page of an integration's runs, newest first."""
 
     runs: tuple[Run, ...]
-    total: int
-    """How many runs there are in all."""
+    total: int | None
+    """How many runs there are in all; None when the answer did not say."""
     date_ms: int | None = None
     """When the page was made, on Anaplan's clock: epoch ms, whole seconds. None when the answer did not say."""
+    size: int = 0
+    """How far the next page's offset lies behind this one's: it may be more than there are runs to be seen."""
 
 
 class Step(Struct, frozen=True):
