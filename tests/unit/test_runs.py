@@ -688,9 +688,10 @@ def test_a_listing_without_its_key_is_empty() -> None:
 
 
 ENVELOPES = ("run", "runs", "history_of_runs", "integrationFlow", "steps", "latestRun", "errorMessages", "errorMessage")
-LISTING = ("meta", "paging", "totalSize", "integrations")
-LEAVES = ("id", "startDate", "endDate", "success", "message", "executionErrorCode", "occurrences", "values")
-FIELDS = st.sampled_from((*ENVELOPES, *LISTING, *LEAVES))
+LISTING = ("meta", "paging", "totalSize", "currentPageSize", "integrations", "connections", "integration")
+LEAVES = ("id", "startDate", "endDate", "success", "message", "executionErrorCode", "occurrences", "values", "status")
+KEPT = ("integrationId", "connectionId", "name", "jobs", "sources", "targets", "body", "type", "file", "processId")
+FIELDS = st.sampled_from((*ENVELOPES, *LISTING, *LEAVES, *KEPT))
 ANYTHING = st.recursive(
     st.none()
     | st.booleans()
@@ -712,9 +713,37 @@ def test_whatever_comes_is_read_or_refused_with_a_value_error(content: object) -
         lambda: wire.decode_flow(body).run_since(0),
         lambda: wire.decode_errors(body),
         lambda: wire.decode_page(body, "integrations"),
+        lambda: wire.decode_connection(content).trouble,
+        lambda: wire.decode_integration(content),
+        lambda: wire.decode_integration_detail(content),
+        lambda: wire.decode_flow_summary(content),
+        lambda: wire.decode_new_connection(content),
+        lambda: wire.decode_new_integration(content),
     ):
         with suppress(ValueError):
             decode()
+
+
+@given(st.dictionaries(st.sampled_from((*KEPT, "workspaceId", "modelId", "nuxVisible", "latestRun")), ANYTHING))
+def test_what_is_only_shown_of_a_thing_never_hides_it(content: dict[str, object]) -> None:
+    content = {**content, "connectionId": "c1", "integrationId": "i1", "id": "f1", "jobs": None}
+    assert wire.decode_connection(content).id == "c1"
+    assert wire.decode_integration(content).id == "i1"
+    assert wire.decode_flow_summary(content).id == "f1"
+
+
+@pytest.mark.parametrize("status, works", [(1, True), (None, True), ("1", True), (0, False), ("0", False)])
+def test_a_connection_works_unless_its_status_is_0(status: object, works: bool) -> None:
+    assert wire.decode_connection({"connectionId": "c1", "status": status}).works is works
+
+
+def test_the_files_of_an_integration_are_read_in_every_form() -> None:
+    end = {"type": "AmazonS3", "connectionId": "c1", "file": "a.csv", "isConnectionDeleted": {}}
+    job = {"type": "AmazonS3ToAnaplan", "sources": end, "targets": [{"type": "Anaplan", "actionId": 112000000001}]}
+    found = wire.decode_integration_detail({"integration": {"integrationId": "i1", "name": "A", "jobs": [job]}})
+    [read] = found.jobs or ()
+    assert [source.file for source in read.sources] == ["a.csv"]
+    assert read.targets[0].action_id == "112000000001"
 
 
 @given(ANYTHING)

@@ -328,7 +328,7 @@ def _interrupted(cli: Cli, target: Target, run_id: str) -> None:
         if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
             raise
         raise CommandFailed(
-            "The run could not be cancelled: it waits to begin, or has just ended. It goes on.",
+            "The run could not be cancelled: it waits to begin, or has just ended. If it has not ended, it goes on.",
             answered=str(error),
             remedy=f"Follow it: {_follow(target)}",
         ) from error
