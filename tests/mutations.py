@@ -180,11 +180,13 @@ MUTATIONS = (
         "the outcome is read from `success` alone",
         (
             (
-                "domain/runs.py",
-                "        if self.error_code == PARTIAL or (self.success and rows_left_out(self.message)):\n"
-                '            return "partial"\n'
-                '        return "loaded" if self.success and not self.error_code else "failed"\n',
-                '        return "loaded" if self.success else "failed"\n',
+                "domain/outcomes.py",
+                '    if error_code == PARTIAL:\n        return "partial"\n'
+                '    if not success or error_code:\n        return "failed"\n'
+                "    said = wording.read(message)\n"
+                '    if said.cancelled:\n        return "failed"\n'
+                '    return "partial" if said.left_out else "loaded"\n',
+                '    return "loaded" if success else "failed"\n',
             ),
         ),
         "rows that are lost",

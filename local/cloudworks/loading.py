@@ -14,7 +14,7 @@ from msgspec import Struct
 CODE_DATA_MISMATCH = 12
 CODE_UNREADABLE = 35
 CODE_PARTIAL = 38
-CODE_CONNECTION = 46
+CODE_NO_SOURCE = 39
 
 SHOWN_VALUES = 10
 """As many examples of a reason as the error listing shows."""

@@ -23,6 +23,8 @@ class Variants(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What the order to run an integration is answered with."""
     expired_status: Literal[401, 403] = 403
     """What an expired token is answered with."""
+    largest_page: int | None = None
+    """The most items that a page of a listing or a history holds, whatever `limit` asks for; None: as many as asked."""
     flow_runs_resolve: bool = False
     """Whether `/integrations/run/{id}` knows the run ids of flows."""
 

@@ -277,7 +277,7 @@ class Simulator:
                     raise Refusal(429, "Too many requests")
                 if user.role is None:
                     raise Refusal(*endpoint.denied)
-                return endpoint.act(Call(user, user.role, request, found.groups()))
+                return endpoint.act(Call(user, user.role, request, found.groups(), self.settings.variants.largest_page))
         return unrouted()
 
     def _refused(self, request: Request, refusal: Refusal) -> Answer:

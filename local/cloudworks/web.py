@@ -60,6 +60,8 @@ class Call(Struct, frozen=True):
     request: Request
     args: tuple[str, ...]
     """The ids in the path, in order."""
+    largest_page: int | None = None
+    """The most items that a page may hold."""
 
     def decode(self, shape: type[T]) -> T:
         """The body as `shape`; refused with 400 where it is anything else."""
@@ -75,7 +77,10 @@ class Call(Struct, frozen=True):
     def page(self, items: Sequence[T]) -> tuple[tuple[T, ...], Paging]:
         """The part of a list that `offset` and `limit` ask for: 25 from the beginning, unless told."""
         offset = self.number("offset", 0)
-        part = tuple(items[offset : offset + self.number("limit", DEFAULT_PAGE)])
+        limit = self.number("limit", DEFAULT_PAGE)
+        if self.largest_page is not None:
+            limit = min(limit, self.largest_page)
+        part = tuple(items[offset : offset + limit])
         return part, Paging(current_page_size=len(part), total_size=len(items), offset=offset)
 
 

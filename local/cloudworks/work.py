@@ -52,7 +52,7 @@ class Worker:
         action = Action(action_id=action_id, name=self._world.tenant.action_name(action_id))
         connection = self._world.tenant.connections.get(str(cloud.connection_id))
         if connection is None or connection.error_code is not None:
-            return replace(action, error="The connection to Amazon S3 failed", code=loading.CODE_CONNECTION), None
+            return replace(action, error="The connection to Amazon S3 failed", code=loading.CODE_NO_SOURCE), None
         if imports:
             return self._import(action, connection.bucket, str(cloud.file))
         folder = str(cloud.file).strip("/")
@@ -62,7 +62,7 @@ class Worker:
         found = self._world.buckets.read(bucket, key)
         if found is None:
             error = f"The file {key} was not found in the bucket {bucket}"
-            return replace(action, error=error, code=loading.CODE_CONNECTION), None
+            return replace(action, error=error, code=loading.CODE_NO_SOURCE), None
         action = _load(action, found.content)
         return action, Source(
             bucket=bucket,

@@ -110,6 +110,22 @@ def test_a_broken_connection_fails_the_check_with_its_remedy(tenant: Tenant) -> 
     assert "connections update" in said.err
 
 
+@pytest.mark.parametrize(
+    ("code", "remedy"),
+    [(1, "AWS keys"), (4, "bucket does not exist"), (10, "trust policy"), (46, "does not say why"), (77, "code 77")],
+)
+def test_a_list_explains_why_a_connection_does_not_work(tenant: Tenant, code: int, remedy: str) -> None:
+    connection_id = tenant.connect()
+    broken = tenant.simulator.tenant.connections[connection_id]
+    tenant.simulator.add_connection(replace(broken, error_code=code))
+    said = tenant.run("connections", "list")
+    assert said.code == 0
+    assert remedy in said.err
+    (listed,) = tenant.run("connections", "list", "--json").json
+    assert (listed["state"], listed["error_code"]) == ("broken", code)
+    assert remedy in listed["trouble"]
+
+
 def test_deleting_asks_and_refuses_what_is_used(tenant: Tenant) -> None:
     tenant.connect()
     unasked = tenant.run("connections", "delete", BUCKET)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from local.cloudworks import WORKSPACE_ID
+from local.cloudworks import WORKSPACE_ID, Fault, Variants
 from tests.cli_tenant import BUCKET, GOOD_ROWS, MODEL_ID, Tenant, empty_tenant, import_options
 
 ACCOUNTS = 'import = { file = "source/Accounts.csv", action = "112000000001", data_source = "113000000001" }'
@@ -193,3 +194,63 @@ def test_more_integrations_than_a_page_are_all_listed_and_found(tenant: Tenant) 
         tenant.simulator.add_integration(replace(one, id=f"{number:032x}", name=f"Other {number}"), {})
     assert len(tenant.run("integrations", "list", "--json").json) == 121
     assert tenant.run("integrations", "show", "Other 119", "--json").json["id"] == f"{119:032x}"
+
+
+def test_pages_that_are_shorter_than_asked_for_lose_nothing(tenant: Tenant) -> None:
+    made = tenant.integrate("Last", "a.csv")
+    one = tenant.simulator.tenant.integrations[made]
+    for number in range(6):
+        tenant.simulator.add_integration(replace(one, id=f"{number:032x}", name=f"Other {number}"), {})
+        tenant.simulator.start_foreign_run(made)
+        tenant.simulator.tick()
+    tenant.simulator.settings.variants = Variants(largest_page=2)
+    assert len(tenant.run("integrations", "list", "--json").json) == 7
+    assert len(tenant.run("history", "Last", "--json").json) == 6
+
+
+def answered(tenant: Tenant, content: object) -> None:
+    """Let the next list of integrations be answered so."""
+    tenant.simulator.add_fault(
+        Fault(
+            kind="status",
+            status=200,
+            method="GET",
+            path="/integrations$",
+            body=json.dumps(content),
+            content_type="application/json",
+        )
+    )
+
+
+ODD_RUN = {"startDate": 1781832616, "endDate": "2026-06-19 01:31:16", "success": "true", "executionErrorCode": None}
+
+
+@pytest.mark.parametrize(
+    ("latest", "shown"),
+    [
+        (ODD_RUN, "loaded"),
+        (ODD_RUN | {"executionErrorCode": "E38"}, "failed"),
+        (ODD_RUN | {"executionErrorCode": 38.0}, "partial"),
+        (ODD_RUN | {"success": 1, "triggeredBy": {}, "triggerSource": 7}, "loaded"),
+        (ODD_RUN | {"message": "95 of 100 rows loaded"}, "partial"),
+        (ODD_RUN | {"startDate": "soon"}, None),
+        ({}, None),
+        (None, None),
+        ("none", None),
+    ],
+)
+def test_a_list_reads_every_form_of_a_latest_run(tenant: Tenant, latest: object, shown: str | None) -> None:
+    odd = {"integrationId": "i1", "name": None, "jobs": None, "nuxVisible": None, "processId": 118, "latestRun": latest}
+    answered(tenant, {"integrations": [odd]})
+    (listed,) = tenant.run("integrations", "list", "--json").json
+    assert (listed["name"], listed["kind"], listed["last_run"]) == ("i1", "process", shown)
+
+
+@pytest.mark.parametrize("content", [{"integrations": [7]}, {"integrations": {}}, [], {"integrations": [{}]}])
+def test_an_answer_that_is_not_known_ends_with_one_clear_line(tenant: Tenant, content: object) -> None:
+    for _ in range(3):
+        answered(tenant, content)
+    said = tenant.run("integrations", "list")
+    assert said.code == 1
+    assert "form" in said.err
+    assert "Traceback" not in said.err

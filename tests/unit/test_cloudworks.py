@@ -562,7 +562,7 @@ def test_a_history_is_asked_for_with_both_parameters_and_tells_anaplans_time(
     page = client.history("i1", offset=25)
     assert script.asked() == ["GET /2/0/integrations/runs/i1?offset=25&limit=25"]
     assert [(run.id, run.author, run.integration_id) for run in page.runs] == [("r1", "Ada Builder", None)]
-    assert (page.total, page.date_ms) == (1, DATE_MS)
+    assert (page.total, page.size, page.date_ms) == (None, 1, DATE_MS)
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Tue, 99 Nov 2026 21:05:00 GMT"])
@@ -690,9 +690,44 @@ def test_a_listing_is_read_page_by_page(client: CloudWorks, script: Script) -> N
     assert script.asked() == [f"GET /2/0/integrations?offset={offset}&limit=2" for offset in (0, 2)]
 
 
-def test_a_listing_without_totals_ends_with_its_first_short_page(client: CloudWorks, script: Script) -> None:
-    script.answer(200, {"integrations": [1, 2]}).answer(200, {"integrations": [3]})
+def test_a_page_may_be_shorter_than_asked_for(client: CloudWorks, script: Script) -> None:
+    for offset, items in enumerate((["a"], ["b"], ["c"])):
+        paging = {"currentPageSize": 1, "offset": offset, "totalSize": 3}
+        script.answer(200, {"integrations": items, "meta": {"paging": paging}})
+    assert list(client.pages("/integrations", "integrations", limit=50)) == ["a", "b", "c"]
+    assert script.asked() == [f"GET /2/0/integrations?offset={offset}&limit=50" for offset in (0, 1, 2)]
+
+
+def test_a_page_that_hides_items_counts_as_long_as_it_says(client: CloudWorks, script: Script) -> None:
+    for items in ["a"], ["b"]:
+        script.answer(200, {"integrations": items, "meta": {"paging": {"currentPageSize": 25, "totalSize": 30}}})
+    assert list(client.pages("/integrations", "integrations")) == ["a", "b"]
+    assert [asked.split("offset=")[1] for asked in script.asked()] == ["0&limit=100", "25&limit=100"]
+
+
+@pytest.mark.parametrize("meta", [{}, {"meta": None}, {"meta": {"paging": {"totalSize": "many"}}}])
+def test_a_listing_without_totals_ends_with_an_empty_page(
+    client: CloudWorks, script: Script, meta: dict[str, object]
+) -> None:
+    for items in [1, 2], [3], []:
+        script.answer(200, {"integrations": items, **meta})
     assert list(client.pages("/integrations", "integrations", limit=2)) == [1, 2, 3]
+
+
+@pytest.mark.parametrize("total", [None, 1000])
+def test_a_listing_that_repeats_its_pages_ends(client: CloudWorks, script: Script, total: int | None) -> None:
+    for items in [1, 2], [3], [1, 2]:
+        script.answer(200, {"integrations": items, "meta": {"paging": {"totalSize": total}}})
+    assert list(client.pages("/integrations", "integrations", limit=2)) == [1, 2, 3]
+
+
+def test_a_history_is_read_page_by_page_however_short_they_are(client: CloudWorks, script: Script) -> None:
+    for run in "r3", "r2", "r1":
+        paging = {"currentPageSize": 1, "totalSize": 3}
+        script.answer(200, {"history_of_runs": {"runs": [{"id": run}]}, "meta": {"paging": paging}})
+    pages = client.histories("i1", limit=25)
+    assert [run.id for page in pages for run in page.runs] == ["r3", "r2", "r1"]
+    assert script.asked()[-1] == "GET /2/0/integrations/runs/i1?offset=2&limit=25"
 
 
 def test_a_listing_may_be_empty(client: CloudWorks, script: Script) -> None:

@@ -486,7 +486,7 @@ def test_a_partial_success_is_shown_in_three_ways(anaplan: Anaplan, form: Any, s
 @pytest.mark.parametrize(
     "content, code, message",
     [
-        (None, 46, "The file incoming/accounts.csv was not found in the bucket inbox"),
+        (None, 39, "The file incoming/accounts.csv was not found in the bucket inbox"),
         (b"", 35, "The file is empty"),
         (b"Code\n\xff\xfe", 35, "The file is not UTF-8"),
         (b'Code\n"A', 35, "The file is not CSV: unexpected end of data"),
@@ -506,7 +506,7 @@ def test_what_cannot_be_loaded_fails_and_says_why(
 def test_a_broken_connection_fails_the_run(anaplan: Anaplan) -> None:
     connection = anaplan.simulator.tenant.connections[anaplan.seeded.connection_id]
     anaplan.simulator.add_connection(replace(connection, error_code=1))
-    assert anaplan.ended(GOOD)["executionErrorCode"] == 46
+    assert anaplan.ended(GOOD)["executionErrorCode"] == 39
     shown = anaplan.ask("GET", "/integrations/connections")["connections"][0]
     assert (shown["status"], shown["integrationErrorCode"]) == (0, 1)
 
@@ -565,6 +565,15 @@ def test_a_history_without_runs_has_no_list_of_them(anaplan: Anaplan) -> None:
     history = anaplan.history()
     assert "runs" not in history
     assert history["totalRuns"] == 0
+
+
+def test_pages_may_be_shorter_than_asked_for(anaplan: Anaplan) -> None:
+    for _ in range(3):
+        anaplan.ended(GOOD)
+    anaplan.simulator.settings.variants = Variants(largest_page=2)
+    answer = anaplan.ask("GET", f"/integrations/runs/{anaplan.id}?offset=0&limit=25")
+    assert len(answer["history_of_runs"]["runs"]) == 2
+    assert answer["meta"]["paging"] == {"currentPageSize": 2, "offset": 0, "totalSize": 3}
 
 
 def test_a_history_is_paged_newest_first(anaplan: Anaplan) -> None:
@@ -784,9 +793,23 @@ def test_a_process_has_a_dump_for_each_of_its_imports(anaplan: Anaplan) -> None:
 def test_a_process_with_a_failed_import_fails_as_a_whole(anaplan: Anaplan) -> None:
     process = create(anaplan, "Broken", import_job(anaplan, "missing.csv"), processId="118000000001")
     run_id = anaplan.run(process)
-    assert "not in running state" in anaplan.refused("POST", f"/integrations/{process}/cancel", 409)
     anaplan.clock.time += 60
     assert anaplan.status(run_id)["message"] == "Process failed"
+
+
+def test_a_process_cannot_be_cancelled_in_any_state(anaplan: Anaplan) -> None:
+    process = create(anaplan, "Slow", import_job(anaplan, "good.csv"), processId="118000000001")
+    anaplan.upload(GOOD, "good.csv")
+    anaplan.simulator.settings.pace = Pace(queue_seconds=5, run_seconds=10)
+    path = f"/integrations/{process}/cancel"
+    run_id = anaplan.run(process)
+    assert anaplan.refused("POST", path, 404) == "Resource not found"
+    anaplan.clock.time += 6
+    assert anaplan.status(run_id)["message"] == "Running"
+    assert "not in running state" in anaplan.refused("POST", path, 409)
+    anaplan.clock.time += 60
+    assert anaplan.status(run_id)["message"] == "Success"
+    assert "not in running state" in anaplan.refused("POST", path, 409)
 
 
 # Roles

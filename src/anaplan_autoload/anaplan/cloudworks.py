@@ -169,6 +169,10 @@ class CloudWorks:
         path = _with_query(f"/integrations/runs/{_id(integration_id)}", {"offset": offset, "limit": limit})
         return self._ask(path, lambda answer: wire.decode_history(answer.body, answer.date_ms))
 
+    def histories(self, integration_id: str, limit: int = 25) -> Iterator[History]:
+        """The pages of the integration's runs, newest first. Runs that begin meanwhile may shift some to two pages."""
+        yield from _pages(lambda offset: self.history(integration_id, offset, limit), lambda page: page.runs)
+
     def flow(self, flow_id: str) -> Flow:
         """The flow with the latest run of it and of each of its steps.
 
@@ -205,14 +209,13 @@ class CloudWorks:
 
     def pages(self, path: str, key: str, limit: int = 100) -> Iterator[object]:
         """Each item that the listing at `path` holds under `key`, page by page."""
-        seen = 0
-        while True:
-            page = _with_query(path, {"offset": seen, "limit": limit})
-            items, total = self._ask(page, lambda answer: wire.decode_page(answer.body, key))
-            yield from items
-            seen += len(items)
-            if not items or (len(items) != limit if total is None else seen >= total):
-                return
+
+        def page(offset: int) -> wire.Page:
+            asked = _with_query(path, {"offset": offset, "limit": limit})
+            return self._ask(asked, lambda answer: wire.decode_page(answer.body, key))
+
+        for found in _pages(page, lambda found: found.items):
+            yield from found.items
 
     def _start(self, path: str) -> str:
         try:
@@ -332,6 +335,35 @@ def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -
 def _json(answer: Answer) -> object:
     decoded: object = msgspec.json.decode(answer.body) if answer.body else None
     return decoded
+
+
+class _Paged(Protocol):
+    @property
+    def size(self) -> int: ...
+    @property
+    def total(self) -> int | None: ...
+
+
+_P = TypeVar("_P", bound=_Paged)
+
+
+def _pages(ask: Callable[[int], _P], items: Callable[[_P], object]) -> Iterator[_P]:
+    """Pages by offset, up to their total; without one, up to an empty page. A page that comes again ends them too.
+
+    A page may hold fewer items than were asked for, so its length does not tell whether it is the last.
+    """
+    offset = 0
+    seen = set()
+    while True:
+        page = ask(offset)
+        content = msgspec.json.encode(items(page))
+        if not items(page) or content in seen:
+            return
+        yield page
+        seen.add(content)
+        offset += page.size
+        if page.total is not None and offset >= page.total:
+            return
 
 
 def _id(text: str) -> str:

@@ -1,7 +1,8 @@
 """CloudWorks' JSON, decoded once, here: leniently, into the plain values of `domain.runs`.
 
 Everything here is pure. Fields that CloudWorks adds are ignored, those it leaves out are None, and each shape that its
-documentation, its tenants or its clients have shown is accepted; what fits none of them is a `ValueError`.
+documentation, its tenants or its clients have shown is accepted. What decides something (an id, the start and the end
+of a run, its message) and fits no known shape is a `ValueError`; what is only shown is then None.
 """
 
 from __future__ import annotations
@@ -14,10 +15,13 @@ import msgspec
 from msgspec import Struct
 
 from anaplan_autoload.domain.runs import Flow, History, Run, RunError, Step
+from anaplan_autoload.domain.tenant import EXPORT_JOB, S3, Connection, End, FlowSummary, Integration, Job
 from anaplan_autoload.domain.times import epoch_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from anaplan_autoload.domain.tenant import Kind
 
 
 _T = TypeVar("_T")
@@ -30,10 +34,10 @@ def normalize_time(value: str | int | float) -> str:
     epoch milliseconds, either as text, and times without a zone, read as UTC.
     """
     try:
-        moment = _moment(value)
+        moment = _moment(value).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"{str(value)[:40]!r} is no time") from None
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def decode_run(body: bytes, run_id: str) -> Run:
@@ -54,9 +58,9 @@ def decode_history(body: bytes, date_ms: int | None = None) -> History:
     runs = tuple(run.plain(history.integration_id) for run in history.runs or ())
     if any(not run.id for run in runs):
         raise ValueError("a run without an id")
-    paging = (page.meta and page.meta.paging) or _Paging()
-    totals = (paging.total_size, history.total_runs, (paging.offset or 0) + len(runs))
-    return History(runs, next(total for total in totals if total is not None), date_ms)
+    paging = _paging(page.meta)
+    total = _count(paging.total_size)
+    return History(runs, _count(history.total_runs) if total is None else total, date_ms, _size(paging, len(runs)))
 
 
 def decode_flow(body: bytes, date_ms: int | None = None) -> Flow:
@@ -80,12 +84,90 @@ def decode_errors(body: bytes) -> tuple[RunError, ...]:
     )
 
 
-def decode_page(body: bytes, key: str) -> tuple[list[object], int | None]:
-    """A page of a listing: the items under `key` (missing or null means none) and how many there are in all."""
+def decode_connection(item: object) -> Connection:
+    """One item of `GET /integrations/connections`."""
+    wire = msgspec.convert(item, _WireConnection)
+    body = _part(wire.body, _WireConnectionBody)
+    return Connection(
+        id=wire.connection_id,
+        type=_text(wire.connection_type) or S3,
+        name=_text(body.name) or wire.connection_id,
+        bucket=_text(body.bucket_name),
+        role_arn=_text(body.role_arn),
+        workspace_id=_text(wire.workspace_id),
+        works=str(wire.status).strip().lower() not in ("0", "false"),
+        error_code=_code(wire.integration_error_code),
+        created_by=_text(wire.created_by),
+        modified_at=_shown_time(wire.modification_date),
+    )
+
+
+def decode_integration(item: object) -> Integration:
+    """One item of `GET /integrations`, or the `integration` of `GET /integrations/{id}`."""
+    wire = msgspec.convert(item, _WireIntegration)
+    process_id = _text(wire.process_id)
+    jobs = None if wire.jobs is None else tuple(_job(job) for job in wire.jobs)
+    return Integration(
+        id=wire.integration_id,
+        name=_text(wire.name) or wire.integration_id,
+        kind=_kind(process_id, (_text(wire.integration_type) or "").lower(), jobs),
+        workspace_id=_text(wire.workspace_id),
+        model_id=_text(wire.model_id),
+        process_id=process_id,
+        nux_visible=_truth(wire.nux_visible) or False,
+        jobs=jobs,
+        created_by=_text(wire.created_by),
+        modified_at=_shown_time(wire.modification_date),
+        last_run=_shown_run(wire.latest_run),
+    )
+
+
+def decode_integration_detail(answer: object) -> Integration:
+    """`GET /integrations/{id}`."""
+    return decode_integration(msgspec.convert(answer, _IntegrationDetail).integration)
+
+
+def decode_flow_summary(item: object) -> FlowSummary:
+    """One item of `GET /integrationflows`."""
+    wire = msgspec.convert(item, _WireFlowSummary)
+    return FlowSummary(wire.id, _text(wire.name) or wire.id, _count(wire.steps_count), _shown_run(wire.latest_run))
+
+
+def decode_new_connection(answer: object) -> str:
+    """The id of a connection that was created: in `connections`, as tenants answer, or beside it."""
+    made = msgspec.convert(answer, _NewConnection)
+    return made.connections.connection_id if made.connections else made.connection_id or ""
+
+
+def decode_new_integration(answer: object) -> str:
+    """The id of an integration that was created."""
+    return msgspec.convert(answer, _NewIntegration).integration.integration_id
+
+
+class Page(Struct, frozen=True):
+    """A page of a listing."""
+
+    items: list[object]
+    size: int
+    """How far the next page's offset lies behind this one's: it may be more than there are items to be seen."""
+    total: int | None = None
+    """How many items there are in all; None when the answer did not say."""
+
+
+def decode_page(body: bytes, key: str) -> Page:
+    """A page of a listing: the items under `key` (missing or null means none)."""
     page = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
     items = msgspec.json.decode(page[key], type=list[object] | None) if key in page else None
-    meta = msgspec.json.decode(page["meta"], type=_Meta | None) if "meta" in page else None
-    return items or [], meta.paging.total_size if meta and meta.paging else None
+    paging = _paging(msgspec.json.decode(page["meta"]) if "meta" in page else None)
+    return Page(items or [], _size(paging, len(items or [])), _count(paging.total_size))
+
+
+def _paging(meta: object) -> _Paging:
+    return _part(_part(meta, _Meta).paging, _Paging)
+
+
+def _size(paging: _Paging, items: int) -> int:
+    return max(_count(paging.current_page_size) or 0, items)
 
 
 class _WireRun(Struct, frozen=True, rename="camel"):
@@ -93,27 +175,26 @@ class _WireRun(Struct, frozen=True, rename="camel"):
     integration_id: str | None = None
     start_date: str | int | float | None = None
     end_date: str | int | float | None = None
-    success: bool | str | None = None
+    success: bool | int | str | None = None
     message: str | None = None
-    execution_error_code: int | str | None = None
-    triggered_by: str | None = None
-    created_by: str | None = None
-    trace_id: str | None = None
-    trigger_source: str | None = None
+    execution_error_code: int | float | str | None = None
+    triggered_by: object = None
+    created_by: object = None
+    trace_id: object = None
+    trigger_source: object = None
 
     def plain(self, integration_id: str | None = None) -> Run:
-        success = self.success.strip().lower() == "true" if isinstance(self.success, str) else self.success
         return Run(
             id=self.id or "",
             integration_id=self.integration_id or integration_id,
             started_at=normalize_time(self.start_date) if self.start_date else None,
             ended_at=normalize_time(self.end_date) if self.end_date else None,
-            success=success,
+            success=_truth(self.success),
             message=self.message or "",
             error_code=_code(self.execution_error_code),
-            author=self.triggered_by or self.created_by or None,
-            trace_id=self.trace_id,
-            trigger=self.trigger_source,
+            author=_text(self.triggered_by) or _text(self.created_by),
+            trace_id=_text(self.trace_id),
+            trigger=_text(self.trigger_source),
         )
 
 
@@ -136,21 +217,21 @@ class _Started(Struct, frozen=True):
 class _WireHistory(Struct, frozen=True, rename="camel"):
     integration_id: str | None = None
     runs: list[_WireRun] | None = None
-    total_runs: int | None = None
+    total_runs: object = None
 
 
 class _Paging(Struct, frozen=True, rename="camel"):
-    offset: int | None = None
-    total_size: int | None = None
+    current_page_size: object = None
+    total_size: object = None
 
 
 class _Meta(Struct, frozen=True):
-    paging: _Paging | None = None
+    paging: object = None
 
 
 class _HistoryPage(Struct, frozen=True):
     history_of_runs: _WireHistory
-    meta: _Meta | None = None
+    meta: object = None
 
 
 class _WireStep(Struct, frozen=True, rename="camel"):
@@ -166,20 +247,106 @@ class _WireFlow(Struct, frozen=True, rename="camel"):
     latest_run: _WireRun | None = None
 
 
+class _WireFlowSummary(Struct, frozen=True, rename="camel"):
+    id: str
+    name: object = None
+    steps_count: object = None
+    latest_run: object = None
+
+
+class _WireConnectionBody(Struct, frozen=True, rename="camel"):
+    name: object = None
+    bucket_name: object = None
+    role_arn: object = None
+
+
+class _WireConnection(Struct, frozen=True, rename="camel"):
+    connection_id: str
+    connection_type: object = None
+    body: object = None
+    status: object = None
+    integration_error_code: object = None
+    workspace_id: object = None
+    created_by: object = None
+    modification_date: object = None
+
+
+class _ConnectionId(Struct, frozen=True, rename="camel"):
+    connection_id: str
+
+
+class _NewConnection(Struct, frozen=True, rename="camel"):
+    connections: _ConnectionId | None = None
+    connection_id: str | None = None
+
+
+class _WireEnd(Struct, frozen=True, rename="camel"):
+    type: object = None
+    connection_id: object = None
+    file: object = None
+    action_id: object = None
+    file_id: object = None
+    overwrite: object = None
+    bucket_name: object = None
+
+    def plain(self) -> End:
+        return End(
+            type=_text(self.type) or "",
+            connection_id=_text(self.connection_id),
+            file=_text(self.file),
+            action_id=_text(self.action_id),
+            file_id=_text(self.file_id),
+            overwrite=_truth(self.overwrite),
+            bucket_name=_text(self.bucket_name),
+        )
+
+
+class _WireJob(Struct, frozen=True):
+    type: object = None
+    sources: list[_WireEnd] | _WireEnd | None = None
+    targets: list[_WireEnd] | _WireEnd | None = None
+
+
+class _WireIntegration(Struct, frozen=True, rename="camel"):
+    integration_id: str
+    name: object = None
+    integration_type: object = None
+    workspace_id: object = None
+    model_id: object = None
+    process_id: object = None
+    nux_visible: object = None
+    jobs: list[_WireJob] | None = None
+    created_by: object = None
+    modification_date: object = None
+    latest_run: object = None
+
+
+class _IntegrationDetail(Struct, frozen=True):
+    integration: object
+
+
+class _IntegrationId(Struct, frozen=True, rename="camel"):
+    integration_id: str
+
+
+class _NewIntegration(Struct, frozen=True):
+    integration: _IntegrationId
+
+
 class _FlowDetail(Struct, frozen=True, rename="camel"):
     integration_flow: _WireFlow
 
 
 class _WireError(Struct, frozen=True, rename="camel"):
     local_message_text: str | None = None
-    occurrences: int | str | None = None
-    values: list[object] | str | None = None
+    occurrences: object = None
+    values: object = None
 
 
 class _WireAction(Struct, frozen=True, rename="camel"):
     action_id: str | int | None = None
-    action_name: str | None = None
-    failure_dump_generated: bool | None = None
+    action_name: object = None
+    failure_dump_generated: object = None
     error_message: list[_WireError] | _WireError | str | None = None
 
 
@@ -197,12 +364,63 @@ def _listed(value: list[_T] | _T | None) -> list[_T]:
     return [] if value is None else [value]
 
 
-def _code(value: int | str | None) -> int | None:
-    """None where there is none; -1 for a code that is no number, so that it is not taken for success."""
+def _part(value: object, shape: type[_T]) -> _T:
+    """A part of an answer that only shows things: read as empty where it has another form."""
     try:
-        return int(value) if value not in (None, "") else None
+        return msgspec.convert(value, shape)
     except ValueError:
+        return shape()
+
+
+def _text(value: object) -> str | None:
+    """A text, a number as text, and None for all else and for an empty text."""
+    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+        return str(value) or None
+    return None
+
+
+def _truth(value: object) -> bool | None:
+    """True for `true`, "true" and 1, None for what says nothing, False for all else."""
+    if value is None or isinstance(value, bool):
+        return value
+    return str(value).strip().lower() in ("true", "1")
+
+
+def _code(value: object) -> int | None:
+    """None where there is none; -1 for a code that is no number, so that it is not taken for success."""
+    if value is None or value == "":
+        return None
+    try:
+        return int(float(str(value))) if not isinstance(value, int) else int(value)
+    except (ValueError, OverflowError):
         return -1
+
+
+def _count(value: object) -> int | None:
+    """A number of things; None where it is missing or is none."""
+    count = _code(value)
+    return None if count is None or count < 0 else count
+
+
+def _shown_time(value: object) -> str | None:
+    try:
+        return normalize_time(value) if isinstance(value, str | int | float) and value else None
+    except ValueError:
+        return None
+
+
+def _job(job: _WireJob) -> Job:
+    sources, targets = (tuple(end.plain() for end in _listed(ends)) for ends in (job.sources, job.targets))
+    return Job(_text(job.type) or "", sources, targets)
+
+
+def _kind(process_id: str | None, named: str, jobs: tuple[Job, ...] | None) -> Kind:
+    """What an integration is; its jobs tell where its type does not."""
+    if process_id or named == "process":
+        return "process"
+    if named in ("import", "export"):
+        return "export" if named == "export" else "import"
+    return "export" if any(job.type == EXPORT_JOB for job in jobs or ()) else "import"
 
 
 def _latest(run: _WireRun | None, integration_id: str | None = None) -> Run | None:
@@ -210,15 +428,23 @@ def _latest(run: _WireRun | None, integration_id: str | None = None) -> Run | No
     return None if run is None or run == _WireRun() else run.plain(integration_id)
 
 
+def _shown_run(latest: object) -> Run | None:
+    """A `latestRun` in a list; none where it cannot be read: the history tells more."""
+    try:
+        return _latest(msgspec.convert(latest, _WireRun | None))
+    except ValueError:
+        return None
+
+
 def _action_errors(action: _WireAction) -> Iterator[RunError]:
     """One error for each message, and one without for an action that only left a dump."""
     action_id = None if action.action_id is None else str(action.action_id)
-    dump = bool(action.failure_dump_generated)
+    dump = _truth(action.failure_dump_generated) or False
     said = action.error_message
     messages = _listed(_WireError(said) if isinstance(said, str) else said)
     for error in messages or ([_WireError()] if dump else []):
         yield RunError(
-            action=action.action_name or action_id or "",
+            action=_text(action.action_name) or action_id or "",
             message=error.local_message_text or "",
             occurrences=_code(error.occurrences) or 1,
             values=_texts(error.values),
@@ -227,10 +453,9 @@ def _action_errors(action: _WireAction) -> Iterator[RunError]:
         )
 
 
-def _texts(values: list[object] | str | None) -> tuple[str, ...]:
-    if isinstance(values, str):
-        return (values,)
-    return tuple(value if isinstance(value, str) else msgspec.json.encode(value).decode() for value in values or ())
+def _texts(values: object) -> tuple[str, ...]:
+    listed = values if isinstance(values, list) else [] if values is None else [values]
+    return tuple(value if isinstance(value, str) else msgspec.json.encode(value).decode() for value in listed)
 
 
 def _moment(value: str | int | float) -> datetime:

@@ -1,44 +1,64 @@
-"""How a run ended, judged from its code and its message."""
+"""How a run ended, and whether it may end better next time: judged from its success, its code and its message."""
 
 from __future__ import annotations
 
 import re
 from typing import Literal
 
-Outcome = Literal["loaded", "partial", "failed"]
+from anaplan_autoload.domain import wording
 
+Outcome = Literal["loaded", "partial", "failed"]
 
 PARTIAL = 38
 """The `executionErrorCode` of a run that loaded some rows and left others out."""
-CONNECTION = 46
-"""The `executionErrorCode` of a run that could not use its connection."""
+DATA_MISMATCH = 12
+"""The `executionErrorCode` of a run whose data have the wrong type: the same file fails again."""
+
+_PASSING = re.compile(
+    r"""\bconnection\ (?:\w+\ ){0,2}(?:error|failed|failure|refused|reset|lost|closed|broken|aborted|timeout)
+        |\bconnection\ to\ .{1,60}\ (?:failed|lost)\b
+        |\b(?:fail\w*|unable|could\ not|couldn't|cannot)\ (?:to\ )?connect\b
+        |\btrigger\ error\b|\binternal\b(?!\ id)|\bserver\ error\b|\bservice\b.{0,20}\bunavailable\b|\bbad\ gateway\b
+        |\btimeout\b|\btime-?out\b|\btemporar|\btry\ again\b|\bretry\ later\b|\bthrottl|\btoo\ many\ requests\b
+        |\bmodel\b.{0,40}\b(?:locked|busy|unavailable|offline|maintenance|being\ \w+)|\bunder\ maintenance\b
+        |\bserver\ (?:is\ )?busy\b|\bnetwork\ error\b
+    """,
+    re.VERBOSE,
+)
+"""What CloudWorks says of troubles that pass by themselves."""
+_LASTING = re.compile(
+    r"""\bdeleted\b|\bnot\ found\b|\bno\ longer\ exists?\b|\bdoes\ not\ exist\b|\barchived\b|\binvalid\b|\bnot\ valid\b
+        |\bdenied\b|\bnot\ (?:permitted|authori[sz]ed|entitled|allowed)\b|\bcredentials?\b|\bcancel|\baborted\ by\b
+        |\b(?:row|record|line|item)s?\ (?:(?:were|was|are|is)\ )?(?:fail|reject|ignor|skip|invalid)
+        |\b(?:fail|reject|ignor|skip)\w*\ (?:row|record|line|item)s?\b|\bmismatch|\bduplicate|\bdata\ type\b|\bcolumn
+    """,
+    re.VERBOSE,
+)
+"""What stays as it is until somebody mends it."""
 
 
-def rows_left_out(message: str) -> bool:
-    """Whether a message counts rows that failed or were ignored, more than none.
+def outcome_of(success: bool | None, error_code: int | None, message: str) -> Outcome:
+    """How a run ended.
 
-    Its wording differs by kind of action and is nowhere documented: `3 of 120 rows failed`, `rows ignored: 3` and
-    `120 processed, 3 rejected` all count.
+    Partial: code 38, or success with a message that speaks of rows left out, as CloudWorks calls a run that lost rows
+    a success. Loaded: success without a code or such words. Failed: all else, and a run that was cancelled.
     """
-    text = re.sub(r"(?<=\d),(?=\d{3}\b)", "", message.lower())
-    text = re.sub(r"(\d+)\s*(?:of|out of|/)\s*\d+", r"\1", text)
-    return any(_counts(clause) for clause in re.split(r"[,;.\n|]|\band\b", text))
+    if error_code == PARTIAL:
+        return "partial"
+    if not success or error_code:
+        return "failed"
+    said = wording.read(message)
+    if said.cancelled:
+        return "failed"
+    return "partial" if said.left_out else "loaded"
 
 
-_LEFT_OUT = r"\b(?:fail|ignor|reject|skipp|error)\w*"
-_LOADED = re.compile(r"\b(?:load|process|succe|import|updat|creat|without|no\b)")
-_COUNT_AFTER = re.compile(_LEFT_OUT + r"(?:\s+[a-z]+){0,3}\s*(?:[:=(]|\bis\b)\s*(\d+)")
-_COUNT_BEFORE = re.compile(r"(\d+)\s+((?:[a-z]+\W+){0,5})" + _LEFT_OUT)
-_COUNT_LAST = re.compile(_LEFT_OUT + r"(?:\s+[a-z]+){0,2}\s+(\d+)")
+def may_heal(error_code: int | None, message: str) -> bool:
+    """Whether a failed run may succeed when it is started again: CloudWorks or the model had no time or no connection.
 
-
-def _counts(clause: str) -> bool:
-    """Whether one clause counts rows left out, more than none: with the number after a colon, before, or after."""
-    for counts in (
-        [match[1] for match in _COUNT_AFTER.finditer(clause)],
-        [match[1] for match in _COUNT_BEFORE.finditer(clause) if not _LOADED.search(match[2])],
-        [match[1] for match in _COUNT_LAST.finditer(clause)],
-    ):
-        if counts:
-            return any(int(count) > 0 for count in counts)
-    return False
+    Names in quotation marks say nothing of it. Code 46 alone does not either: connections have it, runs do not.
+    """
+    if error_code in (DATA_MISMATCH, PARTIAL):
+        return False
+    said = wording.prose(message)
+    return _PASSING.search(said) is not None and _LASTING.search(said) is None

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 from msgspec import Struct
 
-from anaplan_autoload.domain.outcomes import CONNECTION, PARTIAL, Outcome, rows_left_out
+from anaplan_autoload.domain import outcomes
+from anaplan_autoload.domain.outcomes import PARTIAL, Outcome
 from anaplan_autoload.domain.times import epoch_ms
 
 
@@ -30,6 +29,8 @@ class Run(Struct, frozen=True):
     """What Anaplan's support asks for."""
     trigger: str | None = None
     """`manual` (the API too), `scheduled`, `manual_inf`, `scheduled_inf`, `nux_dashboard`, or one not known yet."""
+    cause: str = ""
+    """Of a flow's run: the messages of the steps that failed, which say whether it may heal."""
 
     @property
     def ended(self) -> bool:
@@ -38,23 +39,15 @@ class Run(Struct, frozen=True):
 
     @property
     def outcome(self) -> Outcome:
-        """How the run ended.
-
-        Partial: code 38, or success with failed or ignored rows in the message, as CloudWorks calls a run that lost
-        rows a success. Loaded: success without a code. Failed: all else. `ValueError` while the run has not ended.
-        """
+        """How the run ended: see `outcomes.outcome_of`. `ValueError` while it has not."""
         if not self.ended:
             raise ValueError(f"run {self.id} has not ended; it has no outcome yet")
-        if self.error_code == PARTIAL or (self.success and rows_left_out(self.message)):
-            return "partial"
-        return "loaded" if self.success and not self.error_code else "failed"
+        return outcomes.outcome_of(self.success, self.error_code, self.message)
 
     @property
     def may_heal(self) -> bool:
-        """Whether the run failed for a reason that passes: the connection (code 46) or the trigger."""
-        if self.outcome != "failed":
-            return False
-        return self.error_code == CONNECTION or re.search(r"connection|trigger error", self.message, re.I) is not None
+        """Whether the run failed for a reason that may pass by itself: see `outcomes.may_heal`."""
+        return self.outcome == "failed" and outcomes.may_heal(self.error_code, self.cause or self.message)
 
 
 class RunError(Struct, frozen=True):
@@ -76,10 +69,12 @@ class History(Struct, frozen=True):
     """A page of an integration's runs, newest first."""
 
     runs: tuple[Run, ...]
-    total: int
-    """How many runs there are in all."""
+    total: int | None
+    """How many runs there are in all; None when the answer did not say."""
     date_ms: int | None = None
     """When the page was made, on Anaplan's clock: epoch ms, whole seconds. None when the answer did not say."""
+    size: int = 0
+    """How far the next page's offset lies behind this one's: it may be more than there are runs to be seen."""
 
 
 class Step(Struct, frozen=True):
@@ -137,8 +132,10 @@ def _with_steps(run: Run, unclean: list[Step]) -> Run:
     message = f"{run.message or 'Ended'} ({names})"
     if run.outcome != "failed":
         return msgspec.structs.replace(run, success=True, error_code=PARTIAL, message=message)
-    code = next((end.error_code for _, end in ends if end.outcome == "failed" and end.error_code), None)
-    return msgspec.structs.replace(run, error_code=run.error_code or code, message=message)
+    failed = [end for _, end in ends if end.outcome == "failed"]
+    code = next((end.error_code for end in failed if end.error_code), None)
+    cause = "; ".join(end.message for end in failed)
+    return msgspec.structs.replace(run, error_code=run.error_code or code, message=message, cause=cause)
 
 
 def _ended_as(run: Run) -> str:

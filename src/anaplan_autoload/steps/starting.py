@@ -295,17 +295,15 @@ def _history(services: Services, batch: Batch, since: int) -> tuple[list[Run], i
         return ([run] if run else []), ahead
     runs: list[Run] = []
     ahead = 0
-    while True:
-        page = services.cloudworks.history(route.target, offset=len(runs), limit=HISTORY_PAGE)
+    for page in services.cloudworks.histories(route.target, HISTORY_PAGE):
         if page.date_ms is not None:
             ahead = page.date_ms - services.clock()
         runs += page.runs
         oldest = page.runs[-1].started_at if page.runs else None
         reached = oldest is not None and epoch_ms(oldest) < since + ahead - protocol.START_TOLERANCE_MS
-        # A page may be shorter than asked for, and not every history tells how many runs there are in all.
-        last = not page.runs or (len(page.runs) < HISTORY_PAGE and len(runs) >= page.total)
-        if reached or last:
-            return runs, ahead
+        if reached:
+            break
+    return runs, ahead
 
 
 class Vacancy(Struct, frozen=True, tag="vacancy"):

@@ -9,15 +9,16 @@ import msgspec
 import typer
 
 from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
+from anaplan_autoload.domain.tenant import S3
 from anaplan_autoload_cli.cloudworks.keys import keys_for_cloudworks
 from anaplan_autoload_cli.cloudworks.policy import INFERRED, least_policy
-from anaplan_autoload_cli.cloudworks.workspace import S3, ConnectionDefinition, Workspace
+from anaplan_autoload_cli.cloudworks.workspace import ConnectionDefinition, Workspace
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column, CommandFailed
 
 if TYPE_CHECKING:
-    from anaplan_autoload_cli.cloudworks.workspace import Connection
+    from anaplan_autoload.domain.tenant import Connection
     from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.output import Record
 
@@ -58,7 +59,11 @@ def list_(context: typer.Context) -> None:
     created_by, modified_at.
     """
     cli = cli_of(context)
-    cli.out.rows([_record(found) for found in _workspace(cli).connections()], _COLUMNS, nothing=NOTHING_VISIBLE)
+    connections = _workspace(cli).connections()
+    cli.out.rows([_record(found) for found in connections], _COLUMNS, nothing=NOTHING_VISIBLE)
+    for broken in connections:
+        if broken.trouble:
+            cli.out.hint(f"{broken.name!r} does not work: {broken.trouble}.")
 
 
 @app.command()

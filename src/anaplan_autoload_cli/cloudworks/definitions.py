@@ -33,7 +33,8 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from anaplan_autoload_cli.cloudworks.workspace import Definition, End, Integration, Job, export_job, import_job
+from anaplan_autoload.domain.tenant import End, Integration, Job
+from anaplan_autoload_cli.cloudworks.workspace import Definition, export_job, import_job
 from anaplan_autoload_cli.output import CommandFailed
 
 _IDS = {

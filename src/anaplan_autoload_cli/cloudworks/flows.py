@@ -17,7 +17,7 @@ from anaplan_autoload_cli.output import Column
 
 if TYPE_CHECKING:
     from anaplan_autoload.domain.runs import Flow, Run, Step
-    from anaplan_autoload_cli.cloudworks.workspace import FlowSummary
+    from anaplan_autoload.domain.tenant import FlowSummary
     from anaplan_autoload_cli.output import Record
 
 app = group("List and run integration flows.")

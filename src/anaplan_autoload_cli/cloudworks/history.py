@@ -146,13 +146,13 @@ def _write(found: Dump, write: Callable[[bytes], object]) -> int:
 
 
 def _runs(cloudworks: CloudWorks, integration_id: str) -> Iterator[Run]:
-    offset = 0
-    while True:
-        page = cloudworks.history(integration_id, offset, PAGE)
-        yield from page.runs
-        offset += len(page.runs)
-        if not page.runs or offset >= page.total:
-            return
+    """All runs, each once: a run that begins meanwhile shifts the others to the next page."""
+    seen = set()
+    for page in cloudworks.histories(integration_id, PAGE):
+        for run in page.runs:
+            if run.id not in seen:
+                seen.add(run.id)
+                yield run
 
 
 def _since(runs: Iterator[Run], oldest: int | None) -> Iterator[Run]:

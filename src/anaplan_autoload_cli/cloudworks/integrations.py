@@ -10,16 +10,18 @@ import msgspec
 import typer
 
 from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
+from anaplan_autoload.domain.tenant import EXPORT_JOB, IMPORT_JOB
 from anaplan_autoload_cli.cloudworks import definitions
 from anaplan_autoload_cli.cloudworks.definitions import Change, Export, Import, Wanted
 from anaplan_autoload_cli.cloudworks.running import outcome_of, run_integration
-from anaplan_autoload_cli.cloudworks.workspace import EXPORT_JOB, IMPORT_JOB, Workspace, pick
+from anaplan_autoload_cli.cloudworks.workspace import Workspace, pick
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column, CommandFailed
 
 if TYPE_CHECKING:
-    from anaplan_autoload_cli.cloudworks.workspace import Definition, Integration, Job
+    from anaplan_autoload.domain.tenant import Integration, Job
+    from anaplan_autoload_cli.cloudworks.workspace import Definition
     from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.output import Record
 

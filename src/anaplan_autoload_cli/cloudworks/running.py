@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from http import HTTPStatus
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated, NoReturn, Protocol
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
     from anaplan_autoload.anaplan.cloudworks import CloudWorks
     from anaplan_autoload.domain.runs import Run, RunError
+    from anaplan_autoload.domain.tenant import Integration
     from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.output import Progress, Record
 
@@ -82,12 +84,13 @@ class IntegrationTarget:
     """An integration, as something to run."""
 
     kind = "integration"
-    can_be_cancelled = True
 
-    def __init__(self, cloudworks: CloudWorks, integration_id: str, name: str) -> None:
+    def __init__(self, cloudworks: CloudWorks, integration: Integration) -> None:
         self._cloudworks = cloudworks
-        self.id = integration_id
-        self.name = name
+        self.id = integration.id
+        self.name = integration.name
+        # CloudWorks answers 404 or 409 to every attempt to cancel the run of a process.
+        self.can_be_cancelled = integration.kind != "process"
 
     def start(self) -> str:
         """See `Target`."""
@@ -179,9 +182,7 @@ def run_integration(
     """
     cli = cli_of(context)
     found = Workspace(cli.cloudworks).integration(integration)
-    run(
-        cli, IntegrationTarget(cli.cloudworks, found.id, found.name), {"integration_id": found.id}, wait=wait, join=join
-    )
+    run(cli, IntegrationTarget(cli.cloudworks, found), {"integration_id": found.id}, wait=wait, join=join)
 
 
 def run(cli: Cli, target: Target, ids: dict[str, str], *, wait: bool, join: bool) -> None:
@@ -323,9 +324,11 @@ def _interrupted(cli: Cli, target: Target, run_id: str) -> None:
     try:
         target.cancel()
         cli.out.hint("Cancelling; waiting for the end.")
-    except NotFound as error:
+    except Refused as error:
+        if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
+            raise
         raise CommandFailed(
-            "The run could not be cancelled: it waits to begin, or has just ended. It goes on.",
+            "The run could not be cancelled: it waits to begin, or has just ended. If it has not ended, it goes on.",
             answered=str(error),
             remedy=f"Follow it: {_follow(target)}",
         ) from error
@@ -340,7 +343,7 @@ def _second_interrupt(cli: Cli, target: Target, run_id: str) -> Iterator[None]:
 
 
 def _left_running(cli: Cli, target: Target, run_id: str) -> NoReturn:
-    why = "" if target.can_be_cancelled else " (CloudWorks has no way to cancel a flow)"
+    why = "" if target.can_be_cancelled else " (CloudWorks cancels neither flows nor processes)"
     cli.out.warning(f"Run {run_id} goes on at Anaplan{why}. Follow it: {_follow(target)}")
     raise typer.Exit(INTERRUPTED)
 

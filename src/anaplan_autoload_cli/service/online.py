@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from anaplan_autoload.anaplan.errors import NotFound, Refused
-from anaplan_autoload_cli.cloudworks.workspace import S3
+from anaplan_autoload.domain.tenant import S3
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, skipped, warning
 from anaplan_autoload_cli.service.times import count
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
     from anaplan_autoload.anaplan.cloudworks import CloudWorks
     from anaplan_autoload.domain.routes import Route, Routes
-    from anaplan_autoload_cli.cloudworks.workspace import Connection, End, Integration, Workspace
+    from anaplan_autoload.domain.tenant import Connection, End, Integration
+    from anaplan_autoload_cli.cloudworks.workspace import Workspace
 
 STEPS_OF_A_FLOW = 2
 
