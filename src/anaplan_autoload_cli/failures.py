@@ -39,7 +39,9 @@ _THREE_PARTS = re.compile(r'(?P<asked>[A-Z]+ .+?): answered (?P<answered>[^".]+(
 
 TRACEBACK = "AUTOLOAD_TRACEBACK"
 """The environment variable that asks for the traceback of an error that nobody foresaw."""
-_PROXY = "If a proxy or gateway stands between, see what it answers: check HTTPS_PROXY, AWS_ENDPOINT_URL and the network."
+_PROXY = (
+    "If a proxy or gateway stands between, see what it answers: check HTTPS_PROXY, AWS_ENDPOINT_URL and the network."
+)
 
 
 def in_words(error: Exception, cli: Cli) -> CommandFailed:
