@@ -14,11 +14,14 @@ from typing import Any
 
 import msgspec
 
+from anaplan_autoload.domain import routes
+from anaplan_autoload.domain.routes import RoutesInvalid
 from local.aws.journal import function_lines, metrics
 from local.aws.stack import ROOT, STACK_NAME, Message, Options, Stack
 from local.cloudworks import Pace, Settings
 
 LOOK_SECONDS = 0.5
+KEPT = "The routes are broken; the function goes on with those it had. Correct the file, and save it again."
 ROUTES = """\
 [[route]]
 name = "accounts"
@@ -50,7 +53,7 @@ Look after it with the command line, which that file leads here too (stack {stac
   anaplan-autoload status --watch
   anaplan-autoload loads
   anaplan-autoload routes check --online
-The routes are in {routes}. Ctrl-C ends everything.
+The routes are in {routes}: edit them, and save. Ctrl-C ends everything.
 """
 BOTOCORES = re.compile(r"\[INFO\]\s+\S+Z\s.*Found (credentials|endpoint) ")
 """What the SDK tells of itself in every invocation: true, and of no use here."""
@@ -68,10 +71,10 @@ def main() -> None:
     print("Starting …", flush=True)
     try:
         with Stack(Options(runtimes=options.runtimes, anaplan=anaplan, logs=logs)) as stack:
-            stack.deploy(ROUTES.format(**stack.seed(INTEGRATIONS)))
-            print(_guide(stack), flush=True)
+            edited = EditedRoutes(stack, ROUTES.format(**stack.seed(INTEGRATIONS)))
+            print(_guide(stack, edited.path), flush=True)
             try:
-                for line in _happenings(stack):
+                for line in _happenings(stack, edited):
                     print(line, flush=True)
             finally:
                 print("Stopping …", flush=True)
@@ -79,9 +82,37 @@ def main() -> None:
         print("Everything has ended.")
 
 
-def environment_script(stack: Stack) -> str:
+class EditedRoutes:
+    """The routes file that people edit: each sound version of it is deployed, and the last one stays in use."""
+
+    def __init__(self, stack: Stack, text: str) -> None:
+        """Write the file, and deploy it."""
+        self.path = stack.logs / "routes.toml"
+        self._stack = stack
+        self.path.write_text(text)
+        self._seen: str | None = text
+        stack.deploy(text)
+
+    def look(self) -> list[str]:
+        """Deploy the file if it was changed; what there is to tell of it."""
+        try:
+            text = self.path.read_text(encoding="utf-8-sig")
+        except (OSError, UnicodeDecodeError):
+            text = None
+        if text == self._seen:
+            return []
+        self._seen = text
+        try:
+            found = routes.load(self.path)
+        except RoutesInvalid as error:
+            return [*(f"         {finding}" for finding in error.findings), f"         {KEPT}"]
+        self._stack.deploy(self.path.read_text(encoding="utf-8-sig"))
+        return [f"         routes reloaded from {self.path}: {', '.join(route.name for route in found)}"]
+
+
+def environment_script(stack: Stack, edited: Path) -> str:
     """Shell commands that lead any SDK and the command line to this stack, and bring the command line itself."""
-    settings = stack.aws.environment | {"AUTOLOAD_STACK": STACK_NAME, "ROUTES_FILE": str(stack.routes)}
+    settings = stack.aws.environment | {"AUTOLOAD_STACK": STACK_NAME, "ROUTES_FILE": str(edited)}
     exports = "".join(f"export {name}={quote(value)}\n" for name, value in settings.items())
     command = f"PYTHONPATH={quote(str(ROOT / 'src'))} {quote(sys.executable)} -m anaplan_autoload_cli"
     return f'{exports}anaplan-autoload() {{ {command} "$@"; }}\n'
@@ -110,24 +141,25 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _guide(stack: Stack) -> str:
+def _guide(stack: Stack, edited: Path) -> str:
     script = stack.logs / "environment.sh"
-    script.write_text(environment_script(stack))
+    script.write_text(environment_script(stack, edited))
     return GUIDE.format(
         logs=stack.logs,
         environment=script,
         inbox=stack.inbox,
-        routes=stack.routes,
+        routes=edited,
         stack=STACK_NAME,
         python=quote(sys.executable),
     )
 
 
-def _happenings(stack: Stack) -> Iterator[str]:
+def _happenings(stack: Stack, edited: EditedRoutes) -> Iterator[str]:
     """What the function logs, measures and publishes, for ever."""
     shown: dict[Path, int] = {}
     told = 0
     while True:
+        yield from edited.look()
         for path in sorted(stack.logs.glob("runtime-*.log")):
             lines = function_lines(path)
             yield from (readable(line) for line in lines[shown.get(path, 0) :] if not BOTOCORES.match(line))

@@ -93,7 +93,7 @@ class Stack:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self.logs = self.options.logs or Path(tempfile.mkdtemp(prefix="autoload-"))
-        self.routes = self.logs / "routes.toml"
+        self.routes = self.logs / "deployed-routes.toml"
         """The function's routes, absent until the first `deploy`: events before that fail."""
         self._parts = ExitStack()
         self._messages: list[Message] = []
@@ -222,6 +222,7 @@ class Stack:
                 function_name=self.resources.function.name,
                 pool=self.pool,
                 executions=self.executions,
+                routes=self.routes,
                 durable_port=durable.port,
                 moto_port=moto.port,
             )

@@ -80,7 +80,7 @@ def options(logs: Path) -> Options:
             "POLL_MIN_SECONDS": "1",
             "POLL_MAX_SECONDS": "2",
             "LEASE_SECONDS": "150",
-            "ROUTES_FILE": os.path.relpath(logs / "routes.toml", ROOT / "src"),
+            "ROUTES_FILE": os.path.relpath(logs / "deployed-routes.toml", ROOT / "src"),
         },
         anaplan=Settings(pace=Pace(run_seconds=RUN_SECONDS), access_keys={ACCESS_KEY_ID: SECRET_ACCESS_KEY}),
         logs=logs,

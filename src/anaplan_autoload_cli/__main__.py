@@ -2,20 +2,45 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 INTERRUPTED = 130
 """As `output.INTERRUPTED`, which is not imported yet when it is needed."""
+READER_GONE = 141
+"""What a shell calls the end of a program that wrote into a closed pipe, as in `loads | head -1`."""
 
 
 def main() -> None:
-    """Run the command line. Ctrl-C ends it without a traceback, also before all of it is imported."""
+    """Run the command line. Ctrl-C and a closed pipe end it without a traceback, also before all of it is imported."""
     try:
-        from anaplan_autoload_cli import app  # here, as it takes long enough to be interrupted
-
-        app.main()
+        _run()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except BrokenPipeError:
+        _end_quietly()
+    except SystemExit as ended:
+        if isinstance(ended.__context__, BrokenPipeError):  # typer and rich turn it into an exit with code 1
+            _end_quietly()
+        raise
+
+
+def _run() -> None:
+    from anaplan_autoload_cli import app  # here, as it takes long enough to be interrupted
+
+    try:
+        app.main()
+    finally:
+        sys.stdout.flush()  # now, as a closed pipe that shows at the interpreter's end cannot be caught any more
+
+
+def _end_quietly() -> None:
+    """End the process as a closed pipe ends any; what is still to be printed goes nowhere."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            os.dup2(nowhere, stream.fileno())
+    sys.exit(READER_GONE)
 
 
 if __name__ == "__main__":

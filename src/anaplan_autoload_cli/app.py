@@ -60,14 +60,13 @@ class Root(LazyGroup):
         """Invoke the command, and show how it failed if it did."""
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, typer.TyperException):
+        except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError, EOFError):
             raise
         except Exception as error:
-            cli = ctx.obj
-            failure = _in_words(error, cli)
-            if failure is None:
+            if environment().get("AUTOLOAD_TRACEBACK"):
                 raise
-            cli.out.failed(failure)
+            cli = ctx.obj
+            cli.out.failed(_in_words(error, cli))
             raise typer.Exit(FAILED) from None
 
     def _hoisted(self, args: list[str]) -> list[str]:
@@ -173,7 +172,7 @@ def main() -> None:
     app(prog_name=NAME)
 
 
-def _in_words(error: Exception, cli: Cli) -> CommandFailed | None:
+def _in_words(error: Exception, cli: Cli) -> CommandFailed:
     if isinstance(error, CommandFailed):
         return error
     from anaplan_autoload_cli.failures import in_words  # imports what may have failed

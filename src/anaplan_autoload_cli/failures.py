@@ -1,14 +1,18 @@
-"""Errors that a command may meet, in words: no traceback for a mistake or a refused request."""
+"""Errors that a command may meet, in words: no traceback for a mistake, a refused request or an unusable answer."""
 
 from __future__ import annotations
 
 import re
+from http.client import HTTPException
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.parsers import ResponseParserError
+from urllib3.exceptions import HTTPError
 
 from anaplan_autoload.anaplan.credentials import LoginRefused, SecretInvalid
 from anaplan_autoload.anaplan.errors import AddressInvalid, CloudWorksError
+from anaplan_autoload.anaplan.http import quoted
 from anaplan_autoload.domain.routes import RoutesInvalid
 from anaplan_autoload_cli.login import refusal
 from anaplan_autoload_cli.output import CommandFailed
@@ -33,8 +37,19 @@ REMEDIES = {
 _THREE_PARTS = re.compile(r'(?P<asked>[A-Z]+ .+?): answered (?P<answered>[^".]+(?:"[^"]*")?)\. ?(?P<remedy>.*)', re.S)
 
 
-def in_words(error: Exception, cli: Cli) -> CommandFailed | None:
-    """The failure that an error of the function's code or of AWS stands for; None for a bug of our own."""
+TRACEBACK = "AUTOLOAD_TRACEBACK"
+"""The environment variable that asks for the traceback of an error that nobody foresaw."""
+_PROXY = (
+    "If a proxy or gateway stands between, see what it answers: check HTTPS_PROXY, AWS_ENDPOINT_URL and the network."
+)
+
+
+def in_words(error: Exception, cli: Cli) -> CommandFailed:
+    """The failure that an error stands for.
+
+    An answer of the wrong shape shows as almost any exception where it is used, so what nobody foresaw is put into
+    words too, and says how to get its traceback.
+    """
     match error:
         case SecretInvalid():
             return CommandFailed(refusal(error, cli.way))
@@ -54,10 +69,25 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed | None:
             return _refused_by_aws(error)
         case BotoCoreError():
             return CommandFailed(f"AWS cannot be asked: {str(error).rstrip('.')}.")
+        case ResponseParserError():
+            return CommandFailed("What answered for AWS is not AWS: the answer cannot be read.", remedy=_PROXY)
+        case HTTPError() | HTTPException():
+            return CommandFailed(f"The exchange over the network broke off: {_named(error)}.", remedy=_PROXY)
         case OSError(filename=str(name)):
             return CommandFailed(f"{name}: {error.strerror}.")
+        case OSError():
+            return CommandFailed(f"The system or the network refused it: {_named(error)}.", remedy=_PROXY)
         case _:
-            return None
+            return CommandFailed(
+                f"An answer or a file was not as expected: {_named(error)}.",
+                remedy=f"{_PROXY} Otherwise report this with what {TRACEBACK}=1 shows.",
+            )
+
+
+def _named(error: Exception) -> str:
+    """The error's kind and its first line, which holds no answer's body."""
+    said = quoted(str(error).partition("\n")[0]).rstrip(".")
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _split(text: str, summary: str) -> CommandFailed:

@@ -327,8 +327,9 @@ def test_a_command_in_a_hint_can_be_pasted_whatever_the_key_is(autoload: Autoloa
     ("arguments", "reason"),
     [
         ((f"s3://{BUCKET}/incoming/none.csv",), "There is no s3://"),
-        ((f"s3://{BUCKET}/elsewhere.csv",), "no route matches"),
-        (("incoming/none.csv",), "s3://bucket/key"),
+        ((f"s3://{BUCKET}/elsewhere.csv",), "no route in routes.toml matches"),
+        (("incoming/none.csv",), f"There is no s3://{BUCKET}/incoming/none.csv"),
+        (("https://inbox/incoming/none.csv",), "s3://bucket/key"),
         ((URL, "--version", "x"), 'load = "latest"'),
     ],
 )
@@ -341,6 +342,126 @@ def test_what_cannot_be_loaded_is_refused_with_the_reason(
 
     assert result.exit_code == 1 and reason in " ".join(result.stderr.split())
     assert autoload.sent.take() == []
+
+
+def test_the_same_retry_twice_is_one_run(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    refuse_a_run(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    [failed] = command.data("loads", "--failed")
+
+    first, second = (command.data("retry", failed["run_id"]) for _ in range(2))
+    assert first[0]["request_id"] == second[0]["request_id"]
+    autoload.drain()
+    late, by_name = command("retry", failed["run_id"]), command("retry", KEY)
+
+    assert len(autoload.simulator.runs) == 1 and autoload.sent.take() == []
+    assert late.exit_code == 0 and "was retried already and was loaded by run" in late.stderr
+    assert by_name.exit_code == 1 and "was loaded by run" in by_name.stderr
+    with handling(autoload):
+        command("retry", failed["run_id"], "--again")
+    assert len(autoload.simulator.runs) == 2
+
+
+def test_a_retry_that_waits_is_not_asked_for_again(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    refuse_a_run(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    [failed] = command.data("loads", "--failed")
+    command("pause", "accounts")
+    with handling(autoload):
+        command("retry", failed["run_id"])
+
+    result = command("retry", failed["run_id"])
+
+    assert result.exit_code == 0 and "waits to be loaded" in result.stderr
+    assert autoload.sent.take() == []
+
+
+def test_a_retry_that_failed_may_be_retried_by_either_run(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    for _ in range(2):
+        refuse_a_run(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    [failed] = command.data("loads", "--failed")
+    with handling(autoload):
+        command("retry", failed["run_id"])
+    assert autoload.simulator.runs == []
+
+    with handling(autoload):
+        command("retry", failed["run_id"])
+
+    assert len(autoload.simulator.runs) == 1
+
+
+def test_a_batch_that_ended_without_a_run_tells_its_reason(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    refuse_a_run(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    [failed] = command.data("loads", "--failed")
+
+    [error] = command.data("errors", failed["run_id"])
+    rows = command("dump", failed["run_id"])
+
+    assert "Integration not found" in error["message"]
+    assert rows.exit_code == 1 and "No run began" in rows.stderr and "Integration not found" in rows.stderr
+    assert "knows no run" in command("errors", "batch-none").stderr
+
+
+@pytest.mark.parametrize("spelled", [f"s3://{BUCKET}/{KEY}", KEY])
+def test_a_file_goes_by_its_url_or_its_key(autoload: Autoload, command: Command, spelled: str) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert command.data("routes", "match", spelled)["route"] == "accounts"
+    assert command.data("load", spelled)[0]["bucket"] == BUCKET
+    assert [each["state"] for each in command.data("loads", "--key", spelled)] == ["loaded"]
+    assert "was loaded by run" in command("retry", spelled).stderr
+
+
+@pytest.mark.parametrize("spelled", [f"s3://{BUCKET}/Incoming/x.csv", "Incoming/x.csv"])
+def test_a_file_that_nothing_loads_is_told_why_and_what_comes_close(
+    autoload: Autoload, command: Command, spelled: str
+) -> None:
+    latest(autoload)
+
+    looked, loaded = command("loads", "--key", spelled), command("load", spelled)
+
+    assert looked.exit_code == 0 and "no route matches" in looked.stderr and "accounts is close" in looked.stderr
+    assert loaded.exit_code == 1 and "Nothing was loaded: no route" in loaded.stderr
+    assert "Route accounts is close: its prefix" in loaded.stderr and "unrouted" not in loaded.stderr
+    assert autoload.sent.take() == []
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pause", "acounts"),
+        ("resume", "Accounts"),
+        ("status", "accuonts"),
+        ("loads", "--route", "acounts"),
+        ("backfill", "account", "--since", "1d"),
+        ("history", "acounts"),
+    ],
+)
+def test_a_mistyped_name_is_answered_with_those_that_come_close(
+    autoload: Autoload, command: Command, words: tuple[str, ...]
+) -> None:
+    latest(autoload)
+
+    result = command(*words)
+
+    assert result.exit_code == 1 and "Did you mean 'accounts'" in result.stderr
+
+
+def test_a_history_goes_by_integration_or_by_route(autoload: Autoload, command: Command) -> None:
+    autoload.routes(LATEST.replace('"accounts"', '"ledgers"'), accounts=KEY)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    by_route, by_id = command.data("history", "ledgers"), command.data("history", autoload.ids["accounts"])
+
+    assert [run["run_id"] for run in by_route] == [run.id for run in autoload.simulator.runs]
+    assert by_id == by_route
 
 
 # backfill

@@ -165,10 +165,13 @@ def policy(
 ) -> None:
     r"""Print the least IAM policy for the user whose keys a connection holds.
 
+    CloudWorks reads what its integrations name as their source: the uploads themselves where a route has load =
+    "latest", the copies under stage_to where it has "each".
+
     Example:
 
         anaplan-autoload connections policy --bucket finance-inbox \
-            --prefix source/ > policy.json
+            --prefix incoming/ --prefix source/ > policy.json
     """
     cli = cli_of(context)
     cli.out.text(json.dumps(least_policy(bucket, tuple(prefix or ()), export=export), indent=2))

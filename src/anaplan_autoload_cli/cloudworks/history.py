@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from anaplan_autoload.domain.runs import Run
+from anaplan_autoload.domain.runs import Run, RunError
 from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload_cli.cloudworks.running import ERRORS, error_record, run_record
-from anaplan_autoload_cli.cloudworks.workspace import Workspace
+from anaplan_autoload_cli.cloudworks.workspace import Workspace, pick
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 
 if TYPE_CHECKING:
     from anaplan_autoload.anaplan.cloudworks import CloudWorks, Dump
+    from anaplan_autoload_cli.cloudworks.workspace import Integration
     from anaplan_autoload_cli.context import Cli
 
 PAGE = 100
@@ -43,7 +44,10 @@ RunId = Annotated[str, typer.Argument(help="The run's id, as history and message
 
 def history(
     context: typer.Context,
-    integration: Annotated[str, typer.Argument(metavar="NAME|ID", help="The integration.", show_default=False)],
+    integration: Annotated[
+        str,
+        typer.Argument(metavar="NAME|ID|ROUTE", help="The integration, or a route that runs it.", show_default=False),
+    ],
     limit: Annotated[int, typer.Option(min=1, help="How many runs at most.")] = 20,
     since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or were partial.")] = False,
@@ -59,7 +63,7 @@ def history(
     """
     cli = cli_of(context)
     oldest = moment(since) if since else None
-    found = Workspace(cli.cloudworks).integration(integration)
+    found = _integration(cli, integration)
     runs = (run for run in _since(_runs(cli.cloudworks, found.id), oldest) if not failed or _is_unclean(run))
     cli.out.rows(
         [run_record(run) for run in islice(runs, limit)], _COLUMNS, nothing=f"No such run of {found.name!r} was found."
@@ -67,11 +71,14 @@ def history(
 
 
 def errors(context: typer.Context, run_id: RunId) -> None:
-    """What the actions of a run reported; nothing for a clean run.
+    """What the actions of a run reported; nothing for a clean run. For batch-…, why no run began.
 
     Keys with --json: action, action_id, message, occurrences, values, dump (whether rejected rows can be had).
     """
     cli = cli_of(context)
+    if reason := _why_no_run(cli, run_id):
+        cli.out.rows([error_record(RunError("no run began", reason))], ERRORS)
+        return
     found = cli.cloudworks.errors(run_id)
     cli.out.rows([error_record(error) for error in found], ERRORS, nothing="This run reported no errors.")
 
@@ -92,6 +99,8 @@ def dump(
     cli = cli_of(context)
     if output and output.exists() and not force:
         raise CommandFailed(f"{output} is there already.", remedy="Give another name, or --force to replace it.")
+    if reason := _why_no_run(cli, run_id):
+        raise CommandFailed(f"No run began, so no rows were rejected: {reason}")
     found = _found(cli, run_id, action)
     if output is None:
         _write(found, sys.stdout.buffer.write)
@@ -115,6 +124,32 @@ def moment(text: str) -> int:
     except ValueError:
         raise typer.BadParameter(f"{text!r} is no time. Write it as in 12h, 7d or 2026-11-24.") from None
     return round(then.replace(tzinfo=then.tzinfo or UTC).timestamp() * 1000)
+
+
+def _integration(cli: Cli, wanted: str) -> Integration:
+    """The integration of that id or name, else the one that the route of that name runs."""
+    from anaplan_autoload_cli.service.places import known_routes  # here, as only this command needs routes
+
+    everything = Workspace(cli.cloudworks).integrations()
+    routes = {route.name: route for route in known_routes(cli)}
+    by_itself = any(wanted in (found.id, found.name) for found in everything)
+    if by_itself or wanted not in routes:
+        return pick(everything, wanted, "integration", also=routes)
+    if routes[wanted].integration is None:
+        raise CommandFailed(
+            f"Route {wanted!r} runs a flow, and CloudWorks keeps no history of flows.",
+            remedy=f"See anaplan-autoload loads --route {wanted}; anaplan-autoload flows show {routes[wanted].flow}.",
+        )
+    return pick(everything, routes[wanted].target, "integration")
+
+
+def _why_no_run(cli: Cli, run_id: str) -> str | None:
+    """Why a batch (`batch-…`) ended without a run, which the ledger knows; None for the id of a run."""
+    if not run_id.startswith("batch-"):
+        return None
+    from anaplan_autoload_cli.service.loads import batch_without_run  # here, as it is made with this module
+
+    return batch_without_run(cli, run_id).message
 
 
 def _found(cli: Cli, run_id: str, action: str | None) -> Dump:

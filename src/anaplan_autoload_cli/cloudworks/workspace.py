@@ -166,13 +166,18 @@ class Workspace:
         return pick(self.flows(), wanted, "flow")
 
 
-def pick(found: Iterable[N], wanted: str, what: str) -> N:
-    """The one of that id, else of that name; raises `CommandFailed` that says what there is instead."""
+def pick(found: Iterable[N], wanted: str, what: str, also: Iterable[str] = ()) -> N:
+    """The one of that id, else of that name; raises `CommandFailed` that says what there is instead.
+
+    `also` are other names that would have been taken, for whoever mistyped one.
+    """
     everything = list(found)
     for match in (lambda item: item.id == wanted, lambda item: item.name == wanted):
         if chosen := next(filter(match, everything), None):
             return chosen
-    raise CommandFailed(f"There is no {what} {wanted!r} that you can see.", remedy=_instead(everything, wanted, what))
+    raise CommandFailed(
+        f"There is no {what} {wanted!r} that you can see.", remedy=_instead(everything, wanted, what, also)
+    )
 
 
 def import_job(connection_id: str, file: str, action_id: str, file_id: str) -> Job:
@@ -187,10 +192,11 @@ def export_job(connection_id: str, folder: str, action_id: str, *, overwrite: bo
     return Job(EXPORT_JOB, (End(ANAPLAN, action_id=action_id),), (target,))
 
 
-def _instead(everything: list[N], wanted: str, what: str) -> str:
-    if not everything:
+def _instead(everything: list[N], wanted: str, what: str, also: Iterable[str]) -> str:
+    names = {name.casefold(): name for name in (*also, *(item.name for item in everything))}
+    if not names:
         return NOTHING_VISIBLE
-    close = get_close_matches(wanted, [item.name for item in everything], n=3)
+    close = [names[name] for name in get_close_matches(wanted.casefold(), names, n=3)]
     if close:
         return f"Did you mean {', '.join(repr(name) for name in close)}?"
     return f"See: anaplan-autoload {what}s list."

@@ -21,13 +21,15 @@ from anaplan_autoload_cli.service import deployment
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, skipped, warning
 from anaplan_autoload_cli.service.lanes import known_lanes
 from anaplan_autoload_cli.service.online import check_exports, check_route
-from anaplan_autoload_cli.service.places import RoutesFile, routes_path
+from anaplan_autoload_cli.service.places import RoutesFile, find_routes_path, read_routes
 from anaplan_autoload_cli.service.routes import offline, reports_of
 from anaplan_autoload_cli.service.site import Site
 from anaplan_autoload_cli.service.status import lane_status
 from anaplan_autoload_cli.service.times import count, length
 
 if TYPE_CHECKING:
+    from anaplan_autoload.domain.routes import Routes
+    from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.service.status import LaneStatus
 
 Check = Callable[[Site], Iterator[Finding]]
@@ -53,7 +55,7 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
         anaplan-autoload doctor --stack autoload
     """
     cli = cli_of(context)
-    findings, routes = offline(routes_path(cli, file), reports_of(cli))
+    findings, routes = _routes(cli, file)
     site = Site(cli, routes)
     with cli.out.progress("Checking") as progress:
         for about, check in CHECKS.items():
@@ -65,6 +67,19 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
             f"Nothing essential could be checked: {', '.join(ESSENTIAL)}.",
             remedy="Name the stack with --stack, and look as a user who may read its parts.",
         )
+
+
+def _routes(cli: Cli, file: str | None) -> tuple[list[Finding], Routes | None]:
+    """What the routes file comes to; without one here, the routes that are deployed."""
+    path = find_routes_path(cli, file)
+    if path is not None:
+        return offline(path, reports_of(cli))
+    try:
+        found = read_routes(cli, file)
+    except Exception as error:  # what nobody foresaw is no reason to leave all else unchecked
+        failure = error if isinstance(error, CommandFailed) else in_words(error, cli)
+        return [skipped("routes file", failure.message.rstrip("."), failure.remedy)], None
+    return [ok("routes file", f"deployed with the function: {', '.join(route.name for route in found)}")], found
 
 
 def _because_of(findings: list[Finding], about: str) -> list[Finding]:
@@ -88,6 +103,9 @@ def guarded(about: str, check: Check, site: Site) -> list[Finding]:
         findings.append(skipped(about, "there is no log-in to look with"))
     except (BotoCoreError, CloudWorksError) as error:
         findings.append(skipped(about, str(error).rstrip(".")))
+    except Exception as error:  # an answer of the wrong shape may show as any
+        failure = in_words(error, site.cli)
+        findings.append(skipped(about, failure.message.rstrip("."), failure.remedy))
     return findings
 
 
@@ -104,7 +122,7 @@ def account(site: Site) -> Iterator[Finding]:
         )
         return
     except BotoCoreError as error:
-        failure = in_words(error, site.cli) or CommandFailed(str(error))
+        failure = in_words(error, site.cli)
         yield failed("AWS", failure.message.rstrip("."), failure.remedy or "Check --profile, --region and the network.")
         return
     yield ok("AWS", f"account {found['Account']}, {site.cli.aws.region_name}, as {found['Arn'].rpartition(':')[2]}")

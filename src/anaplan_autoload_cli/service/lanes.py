@@ -10,12 +10,13 @@ from msgspec.structs import replace
 
 from anaplan_autoload.domain.protocol import Lane
 from anaplan_autoload_cli.context import cli_of
-from anaplan_autoload_cli.output import Column, CommandFailed
+from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.places import (
     RouteName,
     RoutesFile,
+    find_routes_path,
+    no_such_route,
     read_routes,
-    routes_path,
     the_function,
     the_ledger,
 )
@@ -103,11 +104,9 @@ def differences(routes: Routes, ledger: Ledger, lanes: Iterable[str]) -> list[st
 
 def tell_strangers(cli: Cli, file: str | None, found: Sequence[str]) -> None:
     """Say that the routes file may not be the deployed one, where `differences` found any."""
-    if found:
-        cli.out.hint(
-            f"By {routes_path(cli, file)}, {'; '.join(found)}. If it is not the file that is deployed, name that "
-            "with --file."
-        )
+    path = find_routes_path(cli, file)
+    if found and path:
+        cli.out.hint(f"By {path}, {'; '.join(found)}. If it is not the file that is deployed, name that with --file.")
 
 
 def _is_untouched(ledger: Ledger, lane: str) -> bool:
@@ -133,9 +132,7 @@ def find_lane(routes: Routes, ledger: Ledger, wanted: str) -> str:
         return wanted
     if left := next((found.lane for found in pending if wanted in found.oldest), None):
         return left
-    raise CommandFailed(
-        f"There is no route {wanted!r}.", remedy=f"The routes file has: {', '.join(route.name for route in routes)}."
-    )
+    raise no_such_route(wanted, routes)
 
 
 def known_lanes(routes: Routes, pending: Iterable[Pending]) -> dict[str, list[str]]:

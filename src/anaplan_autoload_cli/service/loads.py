@@ -15,14 +15,23 @@ from anaplan_autoload_cli.cloudworks.history import moment
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.lanes import known_lanes, tell_held
-from anaplan_autoload_cli.service.places import RoutesFile, named, place_of, read_routes, the_ledger
+from anaplan_autoload_cli.service.places import (
+    RoutesFile,
+    named,
+    object_named,
+    place_of,
+    read_routes,
+    the_ledger,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from anaplan_autoload.aws.ledger import Ledger, RunRecord, UploadRecord
     from anaplan_autoload.domain.routes import Routes
+    from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.output import Record
+    from anaplan_autoload_cli.service.places import Place
 
 CLOCKS_DIFFER_MS = 10 * 60_000
 """Runs are filed under Anaplan's clock, uploads under ours."""
@@ -102,7 +111,7 @@ def loads(
         with cli.out.progress("Reading the ledger"):
             uploads = find_uploads(ledger, routes, wanted, [lane] if lane else None)
             records = list(islice(_of_a_key(ledger, uploads, route, oldest, failed=failed), limit))
-        cli.out.rows(records, _OF_A_KEY, nothing=_unknown(routes, wanted))
+        cli.out.rows(records, _OF_A_KEY, nothing="" if records else _unknown(routes, _placed(cli, routes, key)))
         tell_held(cli.out, _held(ledger, {found.lane: [found.record.route.name] for found in uploads}))
         return
     known = known_lanes(routes, ledger.pending())
@@ -144,6 +153,12 @@ def find_run(ledger: Ledger, lanes: Iterable[str], run_id: str) -> RunRecord:
     )
 
 
+def batch_without_run(cli: Cli, batch_id: str) -> RunRecord:
+    """What the ledger says of a batch that ended without a run; raises `CommandFailed` where it knows none of it."""
+    routes, ledger = read_routes(cli, None), the_ledger(cli)
+    return find_run(ledger, known_lanes(routes, ledger.pending()), batch_id)
+
+
 def _held(ledger: Ledger, lanes: Mapping[str, Sequence[str]]) -> list[str]:
     """The routes of those lanes that are held; a lane without routes stands for itself."""
     return [name for lane, names in lanes.items() if ledger.lane(lane).held is not None for name in names or (lane,)]
@@ -163,6 +178,14 @@ def _wanted(key: str) -> Wanted:
         return Wanted(None, key)
     place = place_of(key)
     return Wanted(place.bucket, place.key)
+
+
+def _placed(cli: Cli, routes: Routes, key: str) -> Place | None:
+    """The object's place; None where its bucket is not known."""
+    try:
+        return object_named(cli, routes, key)
+    except CommandFailed:
+        return None
 
 
 def _of_a_key(
@@ -235,10 +258,11 @@ def _run_record(run: RunRecord) -> Record:
     }
 
 
-def _unknown(routes: Routes, wanted: Wanted) -> str:
+def _unknown(routes: Routes, place: Place | None) -> str:
     """Why the ledger may know nothing of a key."""
-    why = routes.explain(wanted.bucket, wanted.key).why if wanted.bucket else None
-    return (
-        f"Nothing of that name was uploaded or loaded in the last {UPLOAD_DAYS} days, as far as the ledger knows."
-        + (f" By the routes file, {why}." if why else "")
-    )
+    told = f"Nothing of that name was uploaded or loaded in the last {UPLOAD_DAYS} days, as far as the ledger knows."
+    if place is None:
+        return told
+    explained = routes.explain(place.bucket, place.key)
+    near = "".join(f" Route {miss.route.name} is close: {miss.why}." for miss in explained.near_misses)
+    return f"{told} By the routes file, {explained.why}.{near if explained.route is None else ''}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from difflib import get_close_matches
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,8 +15,11 @@ from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.domain import routes
 from anaplan_autoload_cli.login import LEASE_MS
 from anaplan_autoload_cli.output import CommandFailed
+from anaplan_autoload_cli.service.package import deployed_routes
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from mypy_boto3_lambda import LambdaClient
 
     from anaplan_autoload.domain.routes import Route, Routes
@@ -50,30 +54,88 @@ def place_of(url: str) -> Place:
     return Place(bucket, key)
 
 
-def routes_path(cli: Cli, given: str | None) -> Path:
-    """The routes file that is named, else the first of the usual ones; raises `CommandFailed` where there is none."""
+def object_named(cli: Cli, routes: Routes, text: str) -> Place:
+    """The place of an object given as `s3://bucket/key`, or as a key alone: in its route's bucket, else in the inbox.
+
+    Raises `CommandFailed` where the text names none, or the key's bucket is not known.
+    """
+    if "://" in text or not text:
+        return place_of(text)
+    buckets = {route.bucket for route in routes if route.covers(text) and route.bucket}
+    bucket = buckets.pop() if len(buckets) == 1 else cli.settings.get("inbox")
+    if bucket is None:
+        raise CommandFailed(
+            f"It is not known which bucket {text!r} is in.",
+            remedy=f"Write it as s3://bucket/{text}, or name the inbox with --inbox or --stack.",
+        )
+    return Place(bucket, text)
+
+
+def did_you_mean(wanted: str, names: Iterable[str], otherwise: str) -> str:
+    """The names that come close to a mistyped one, else what else to say."""
+    known = {name.casefold(): name for name in names}
+    close = [known[name] for name in get_close_matches(wanted.casefold(), known, n=3)]
+    return f"Did you mean {' or '.join(repr(name) for name in close)}?" if close else otherwise
+
+
+def no_such_route(wanted: str, routes: Routes) -> CommandFailed:
+    """What to say about a route that is not in the routes file."""
+    names = [route.name for route in routes]
+    return CommandFailed(
+        f"There is no route {wanted!r}.",
+        remedy=did_you_mean(wanted, [*names, *routes.lanes], f"The routes file has: {', '.join(names)}."),
+    )
+
+
+def find_routes_path(cli: Cli, given: str | None) -> Path | None:
+    """The routes file that is named, else the first of the usual ones; None where there is none."""
     if named := cli.settings.get("routes", given):
         return Path(named)
-    if found := next((path for path in USUAL_ROUTES if path.exists()), None):
-        return found
+    return next((path for path in USUAL_ROUTES if path.exists()), None)
+
+
+def routes_path(cli: Cli, given: str | None) -> Path:
+    """As `find_routes_path`; raises `CommandFailed` where there is none."""
+    if path := find_routes_path(cli, given):
+        return path
     raise CommandFailed(
         f"There is no routes file: neither {USUAL_ROUTES[0]} nor {USUAL_ROUTES[1]}.",
-        remedy="Go to the project's directory, or name the file with --file.",
+        remedy="Go to the project's directory, name the file with --file, or name the stack with --stack.",
     )
 
 
 def read_routes(cli: Cli, given: str | None) -> Routes:
-    """The routes of that file; raises `RoutesInvalid` where it holds a mistake."""
-    return routes.load(routes_path(cli, given))
+    """The routes of that file, else those that are deployed with the function, and then a hint says so.
+
+    Raises `RoutesInvalid` where the file holds a mistake, `CommandFailed` where there are no routes to be had.
+    """
+    path = find_routes_path(cli, given)
+    if path is None and (alias := cli.settings.get("function")):
+        found = deployed_routes(cli.aws.client("lambda"), alias)
+        cli.out.hint(f"There is no routes file here. These are the routes deployed with {alias}.")
+        return found
+    return routes.load(path or routes_path(cli, given))
+
+
+def routes_name(cli: Cli, given: str | None) -> str:
+    """What messages call the routes that `read_routes` gives."""
+    path = find_routes_path(cli, given)
+    return str(path) if path else "the deployed routes.toml"
+
+
+def known_routes(cli: Cli) -> list[Route]:
+    """The routes of the usual file, for a command that can do without: none where there is no sound one."""
+    try:
+        return list(routes.load(routes_path(cli, None)))
+    except (CommandFailed, routes.RoutesInvalid):
+        return []
 
 
 def named(found: Routes, name: str) -> Route:
     """The route of that name; raises `CommandFailed` that says which there are."""
     if route := next((route for route in found if route.name == name), None):
         return route
-    raise CommandFailed(
-        f"There is no route {name!r}.", remedy=f"The routes file has: {', '.join(route.name for route in found)}."
-    )
+    raise no_such_route(name, found)
 
 
 def the_ledger(cli: Cli) -> Ledger:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from msgspec import Struct
 
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload_cli.context import cli_of
@@ -15,9 +17,9 @@ from anaplan_autoload_cli.service.loads import Wanted, find_run, find_uploads
 from anaplan_autoload_cli.service.objects import head
 from anaplan_autoload_cli.service.places import (
     RoutesFile,
-    place_of,
+    object_named,
     read_routes,
-    routes_path,
+    routes_name,
     the_function,
     the_ledger,
 )
@@ -32,13 +34,19 @@ if TYPE_CHECKING:
 
 def retry(
     context: typer.Context,
-    what: Annotated[str, typer.Argument(metavar="RUN_ID|s3://…", help="A run, or a file.", show_default=False)],
+    what: Annotated[str, typer.Argument(metavar="RUN_ID|s3://…|KEY", help="A run, or a file.", show_default=False)],
+    again: Annotated[
+        bool, typer.Option("--again", help="Also what was retried already and waits, or was loaded by that.")
+    ] = False,
     file: RoutesFile = None,
 ) -> None:
     """Load again what a run was to load that failed or was partial, or a file whose last load did.
 
     With load = "latest" the newest upload of every key is asked for, as one run covers them; with "each" exactly the
     version that failed, unless newer data of its key was loaded since: older data never replaces newer.
+
+    The same retry twice, even at once, loads nothing twice: what an earlier retry waits to load, or has loaded, is not
+    asked for again without --again. A retry that failed may be retried.
 
     Keys with --json: bucket, key, version_id, route, lane, request_id, upload_id.
 
@@ -51,18 +59,26 @@ def retry(
     cli = cli_of(context)
     routes, ledger = read_routes(cli, file), the_ledger(cli)
     with cli.out.progress("Reading the ledger"):
-        failed = _of_file(ledger, routes, place_of(what)) if what.startswith("s3://") else _of_run(ledger, routes, what)
-    uploads = [record.upload for record in failed]
-    route = _route(cli, routes, file, uploads[0])
+        if _is_run(what):
+            failed = _of_run(ledger, routes, what)
+        else:
+            failed = _of_file(ledger, routes, object_named(cli, routes, what))
+    route = _route(cli, routes, file, failed[0].upload)
+    uploads = chosen([record.upload for record in failed], route)
     for upload in uploads:
         refuse_older(ledger, route, upload)
-    send(cli.out, ledger, the_function(cli), [reload(each, route) for each in chosen(uploads, route)])
+    found = {upload.id: _retries_of(ledger, route, upload) for upload in uploads}
+    due = [upload for upload in uploads if again or found[upload.id].asked is None]
+    _tell_retried(cli, [asked for upload in uploads if upload not in due and (asked := found[upload.id].asked)])
+    if due:
+        requests = [reload(each, route, None if again else found[each.id].request_id) for each in due]
+        send(cli.out, ledger, the_function(cli), requests)
     cli.out.hint(f"See how it goes: anaplan-autoload status {quote(route.name)}")
 
 
 def load(
     context: typer.Context,
-    url: Annotated[str, typer.Argument(metavar="s3://…", help="The file.", show_default=False)],
+    url: Annotated[str, typer.Argument(metavar="s3://…|KEY", help="The file.", show_default=False)],
     version: Annotated[str | None, typer.Option(help="A version of it; default: the newest.")] = None,
     file: RoutesFile = None,
 ) -> None:
@@ -76,7 +92,7 @@ def load(
     """
     cli = cli_of(context)
     routes, ledger = read_routes(cli, file), the_ledger(cli)
-    place = place_of(url)
+    place = object_named(cli, routes, url)
     route = _route(cli, routes, file, place)
     if version and route.load == "latest":
         raise CommandFailed(
@@ -105,6 +121,37 @@ def refuse_older(ledger: Ledger, route: Route, upload: Upload) -> None:
             f"{newest.event_time}{version}. Older data never replaces newer.",
             remedy="If the older data is the right one, upload it again: then it is the newest.",
         )
+
+
+class Retries(Struct, frozen=True):
+    """The retries of an upload so far, as the ledger knows them."""
+
+    request_id: str
+    """What the next one is asked for by: whoever asks at the same time asks for the same."""
+    asked: UploadRecord | None
+    """The last one, where it waits or was loaded."""
+
+
+def _retries_of(ledger: Ledger, route: Route, upload: Upload) -> Retries:
+    """Follow an upload to its last retry: each is asked for by a request that is named after what failed before it."""
+    while True:
+        again = reload(upload, route, f"retry-{sha256(upload.id.encode()).hexdigest()[:32]}")
+        record = ledger.upload(route.lane_id, again.upload_id)
+        if record is None or record.state in ("waiting", "loaded"):
+            return Retries(again.load.request_id, record)
+        upload = record.upload
+
+
+def _tell_retried(cli: Cli, asked: list[UploadRecord]) -> None:
+    for record in asked:
+        url = f"s3://{record.upload.bucket}/{record.upload.key}"
+        became = "waits to be loaded" if record.state == "waiting" else f"was loaded by run {record.run_id}"
+        cli.out.warning(f"{url} was retried already and {became}. To load it once more, add --again.")
+
+
+def _is_run(text: str) -> bool:
+    """Whether this is a run's id and not a file: ids have neither a slash nor a dot."""
+    return "/" not in text and "." not in text
 
 
 def _of_run(ledger: Ledger, routes: Routes, run_id: str) -> list[UploadRecord]:
@@ -153,9 +200,18 @@ def _route(cli: Cli, routes: Routes, file: str | None, place: Place | Upload) ->
     """The route by which the function will load the object, as the routes file has it."""
     if route := routes.match(place.bucket, place.key):
         return route
+    explained = routes.explain(place.bucket, place.key)
+    url, path = f"s3://{place.bucket}/{place.key}", routes_name(cli, file)
+    if routes.is_staged(place.bucket, place.key):
+        raise CommandFailed(
+            f"Nothing was loaded: {url}: {explained.why}.", remedy="Load the upload it was copied from."
+        )
+    near = "; ".join(f"route {miss.route.name} is close: {miss.why}" for miss in explained.near_misses)
     raise CommandFailed(
-        f"s3://{place.bucket}/{place.key}: {routes.explain(place.bucket, place.key).why}.",
-        remedy=f"Add a route to {routes_path(cli, file)} and deploy it.",
+        f"Nothing was loaded: no route in {path} matches {url}.",
+        remedy=f"{near[:1].upper()}{near[1:]}. Correct {path} or the key."
+        if near
+        else f"Add a route to {path}, and deploy it.",
     )
 
 

@@ -16,7 +16,7 @@ from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, warning
 from anaplan_autoload_cli.service.online import Tenant, check_routes
-from anaplan_autoload_cli.service.places import RoutesFile, place_of, read_routes, routes_path
+from anaplan_autoload_cli.service.places import RoutesFile, object_named, read_routes, routes_path
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +73,7 @@ def check(
 @app.command()
 def match(
     context: typer.Context,
-    url: Annotated[str, typer.Argument(metavar="s3://…", help="The file; it need not exist.", show_default=False)],
+    url: Annotated[str, typer.Argument(metavar="s3://…|KEY", help="The file; it need not exist.", show_default=False)],
     file: RoutesFile = None,
 ) -> None:
     """Which route an upload takes, and why: the longest matching prefix wins.
@@ -85,8 +85,9 @@ def match(
         anaplan-autoload routes match s3://finance-inbox/incoming/accounts/2026-11.csv
     """
     cli = cli_of(context)
-    place = place_of(url)
-    explained = read_routes(cli, file).explain(place.bucket, place.key)
+    routes = read_routes(cli, file)
+    place = object_named(cli, routes, url)
+    explained = routes.explain(place.bucket, place.key)
     misses = [{"route": miss.route.name, "why": miss.why} for miss in explained.near_misses]
     record = {"object": place.url, "why": explained.why, **_what_it_does(explained.route)}
     if cli.out.as_json:

@@ -1,0 +1,57 @@
+"""The routes that are deployed, read from the function's own package."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from typing import TYPE_CHECKING
+from zipfile import BadZipFile, ZipFile
+
+from botocore.exceptions import ClientError
+from urllib3 import Timeout
+from urllib3.exceptions import HTTPError
+
+from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload.domain import routes
+from anaplan_autoload_cli.output import CommandFailed
+
+if TYPE_CHECKING:
+    from mypy_boto3_lambda import LambdaClient
+
+    from anaplan_autoload.domain.routes import Routes
+
+ROUTES = "routes.toml"
+"""Where the package holds them."""
+CAP = 64 * 1024**2
+"""Bytes of a package, at most; Lambda takes 50 MiB."""
+REMEDY = "Look as a user who may lambda:GetFunction, go to the project's directory, or name the routes with --file."
+
+
+def deployed_routes(client: LambdaClient, alias: str) -> Routes:
+    """The routes in the package that this alias runs; raises `CommandFailed` where they cannot be had."""
+    try:
+        location = client.get_function(FunctionName=alias)["Code"]["Location"]
+        package = _downloaded(location)
+        with ZipFile(BytesIO(package)) as files:
+            text = files.read(ROUTES).decode("utf-8-sig")
+    except ClientError as error:
+        refusal = error.response.get("Error", {})
+        raise _not_had(f"AWS refused GetFunction ({refusal.get('Code')}: {refusal.get('Message')})") from error
+    except HTTPError as error:
+        raise _not_had(f"the package of {alias} cannot be downloaded ({type(error).__name__})") from error
+    except (BadZipFile, KeyError, UnicodeDecodeError) as error:
+        raise _not_had(f"the package of {alias} is no zip file with a {ROUTES}") from error
+    return routes.parse(text, f"{ROUTES} of {alias}")
+
+
+def _downloaded(location: str) -> bytes:
+    """The package; its address is signed by Lambda for some minutes, and is never shown."""
+    answer = http_pool().request("GET", location, preload_content=False, timeout=Timeout(connect=5.0, read=25.0))
+    try:
+        content = answer.read(CAP)
+    finally:
+        answer.close()
+    return bytes(content) if answer.status == 200 else b""
+
+
+def _not_had(why: str) -> CommandFailed:
+    return CommandFailed(f"There is no routes file here, and {why}.", remedy=REMEDY)

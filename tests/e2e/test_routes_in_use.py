@@ -1,0 +1,55 @@
+"""Which routes are in use: those edited on a laptop, and those deployed, seen from anywhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from anaplan_autoload_cli.app import app
+from local.aws.console import KEPT, EditedRoutes
+from local.aws.stack import STACK_NAME, Stack
+
+
+@pytest.mark.parametrize("broken", ["[[route]", '[[route]]\nname = "x"\n', ""])
+def test_an_edited_routes_file_is_deployed_when_it_is_sound_and_else_told_about(stack: Stack, broken: str) -> None:
+    before = stack.routes.read_text()
+    edited = EditedRoutes(stack, before)
+    assert edited.look() == []
+
+    edited.path.write_text(broken)
+    told = edited.look()
+    assert told[-1].strip() == KEPT and str(edited.path) in told[0]
+    assert stack.routes.read_text() == before and edited.look() == []
+
+    changed = before.replace('name = "sales"', 'name = "revenue"')
+    edited.path.write_text(changed)
+    assert edited.look() == [f"         routes reloaded from {edited.path}: accounts, revenue"]
+    assert stack.routes.read_text() == changed
+
+    edited.path.unlink()
+    assert edited.look()[-1].strip() == KEPT
+    edited.path.write_text(before)
+    edited.look()
+    assert stack.routes.read_text() == before
+
+
+def test_commands_work_outside_the_project_with_the_routes_that_are_deployed(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("ROUTES_FILE", raising=False)
+
+    def run(*words: str) -> tuple[int, str, str]:
+        ended = CliRunner().invoke(app, [*words, "--stack", STACK_NAME], env=stack.aws.environment)
+        return ended.exit_code, ended.stdout, ended.stderr
+
+    code, out, err = run("status", "--json")
+    assert code == 0, err
+    assert [lane["routes"] for lane in json.loads(out)] == [["accounts"], ["sales"]]
+    assert "These are the routes deployed with arn:" in err
+    code, out, err = run("routes", "match", "incoming/sales/a.csv", "--json")
+    assert (code, json.loads(out)["route"]) == (0, "sales")
+    assert "deployed with the function: accounts, sales" in run("doctor")[1]
