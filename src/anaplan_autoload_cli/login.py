@@ -75,7 +75,7 @@ def tokens(cli: Cli) -> Tokens:
 
 def refusal(error: LoginRefused, way: Way) -> str:
     """Why no token was to be had; what the function's words say about secrets is left out where there is none."""
-    return error.reason if way.secret_id else error.reason.partition(" Store the secret again")[0]
+    return str(error) if way.secret_id else str(error).partition(" Store the secret again")[0]
 
 
 def asked_for(prompt: str) -> str:

@@ -63,12 +63,27 @@ _REMEDIES = {
     HTTPStatus.BAD_REQUEST: "Correct the request; a flow, for one, needs at least two enabled steps.",
     HTTPStatus.UNAUTHORIZED: _ROLE,
     HTTPStatus.FORBIDDEN: _ROLE,
-    HTTPStatus.NOT_FOUND: "Check the id; what the user may not see looks absent too.",
+    HTTPStatus.NOT_FOUND: "Check the id, and that the user is assigned to the workspace.",
     HTTPStatus.CONFLICT: "It is in use or in another state; look at it in CloudWorks.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests from this tenant; try again later.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again later; if it stays, see that the workspace and the model still exist.",
     452: _ROLE,
     HTTPStatus.INTERNAL_SERVER_ERROR: "If it stays, look at the integration in CloudWorks and ask Anaplan's support.",
+}
+_MEANINGS = {
+    HTTPStatus.UNAUTHORIZED: "the user may not do this",
+    HTTPStatus.FORBIDDEN: "the user may not do this",
+    HTTPStatus.NOT_FOUND: "{thing} does not exist, or the user cannot see it",
+    HTTPStatus.TOO_MANY_REQUESTS: "too many requests",
+    452: "the user may not do this",
+}
+"""What a status means, in words, where Anaplan's own often tell less."""
+_THINGS = {
+    "/integrationflows/": "the flow",
+    "/integrations/run/": "the run",
+    "/integrations/runerror/": "the run",
+    "/integrations/connections/": "the connection",
+    "/integrations/": "the integration",
 }
 _KNOWN = {
     "already running": "Wait until that run has ended.",
@@ -240,7 +255,7 @@ class CloudWorks:
         first = next(chunks, b"")
         if first.lstrip()[:1] in (b"{", b"<"):
             chunks.close()
-            raise Unknown(f"{request.asked}: answered {response.status} with something that is no CSV.")
+            raise Unknown(request.told(f"Anaplan answered {response.status} with something that is no CSV."))
         return Dump(first, chunks, cap) if first else None
 
     def _sent(
@@ -287,7 +302,12 @@ def _failure(request: Request, answer: Answer) -> CloudWorksError:
     remedy = next(known, _REMEDIES.get(answer.status, ""))
     if answer.status == HTTPStatus.NOT_FOUND and answer.is_html:
         remedy = "That is no page of CloudWorks; check CLOUDWORKS_URL, its version (/2/0) included."
-    return failure(request, answer, remedy)
+    return failure(request, answer, remedy, _MEANINGS.get(answer.status, "").format(thing=_thing(request.url)))
+
+
+def _thing(url: str) -> str:
+    """What a request was about, in words."""
+    return next((thing for part, thing in _THINGS.items() if part in url), "it")
 
 
 def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -> _T:
@@ -298,7 +318,7 @@ def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -
     except (ValueError, RecursionError) as error:
         found = "a web page" if answer.is_html else quoted(str(error), request.secrets)
     # Raised out here, so that what was decoded is not part of it as its context.
-    raise Unknown(f"{request.asked}: answered {answer.status}, but not in CloudWorks' form ({found}).")
+    raise Unknown(request.told(f"Anaplan answered {answer.status}, but not in CloudWorks' form ({found})."))
 
 
 def _json(answer: Answer) -> object:

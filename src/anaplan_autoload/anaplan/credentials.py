@@ -17,7 +17,17 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from anaplan_autoload.anaplan.errors import CloudWorksError, Refused, TryLater, Unknown
-from anaplan_autoload.anaplan.http import LIMITS, Answer, Discreet, Limits, Request, checked_url, exchange, failure
+from anaplan_autoload.anaplan.http import (
+    LIMITS,
+    Answer,
+    Discreet,
+    Limits,
+    Request,
+    checked_url,
+    exchange,
+    failure,
+    said,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,24 +61,26 @@ _RESUMES = "Store the secret again once this is put right; loading resumes withi
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _MISSING = ("ResourceNotFoundException", "InvalidRequestException")
 _FORBIDDEN = ("AccessDeniedException", "DecryptionFailure")
+_EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,4}")
 _READABLE_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class LoginRefused(CloudWorksError):
     """No token can be had with this version of the secret; only a new version changes that."""
 
-    def __init__(self, version: str, reason: str) -> None:
-        super().__init__(reason)
+    def __init__(self, version: str, reason: str, text: str = "") -> None:
+        super().__init__(text or reason)
         self.version = version
         """The secret's version, as Secrets Manager names it, or `NO_VERSION`."""
         self.reason = reason
+        """What happened, for people whom neither requests nor secrets concern; the error's text says more."""
 
 
 class SecretInvalid(LoginRefused):
     """The secret is not one of the two forms, or what it holds cannot be used. Nothing was sent to Anaplan."""
 
-    def __init__(self, reason: str, version: str = NO_VERSION) -> None:
-        super().__init__(version, reason)
+    def __init__(self, reason: str, version: str = NO_VERSION, text: str = "") -> None:
+        super().__init__(version, reason, text)
 
 
 class Secret(Discreet, frozen=True):
@@ -87,6 +99,8 @@ class Login(Discreet, frozen=True):
     body: bytes | None = None
     hidden: tuple[str, ...] = ()
     """See `Request.hidden`."""
+    user: str = ""
+    """Whose log-in it is, for messages; empty where that is not known for sure."""
 
 
 class BasicCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
@@ -97,7 +111,8 @@ class BasicCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
 
     def login(self, now_ms: int) -> Login:
         """The log-in for these credentials."""
-        return Login("Basic " + _base64(f"{self.username}:{self.password}".encode()), hidden=(self.password,))
+        authorization = "Basic " + _base64(f"{self.username}:{self.password}".encode())
+        return Login(authorization, hidden=(self.password,), user=_shown_user(self.username, self.password))
 
 
 class CertificateCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
@@ -266,17 +281,17 @@ class Tokens:
         self._token = None
         login = self._login(secret, now)
         if self._rejected(secret.version):
-            reason = (
-                f"Anaplan has refused this version of the secret ({secret.version}); it is not sent again. {_RESUMES}"
-            )
-            raise LoginRefused(secret.version, reason)
+            reason = f"Anaplan has refused the log-in{_of(login)}; it is not sent again (version {secret.version})."
+            raise LoginRefused(secret.version, reason, f"{reason} {_RESUMES}")
         request = Request(
             "POST", f"{self._url}/token/authenticate", login.authorization, login.body, hidden=login.hidden
         )
         answer = self._exchange(request)
         if answer.status in _REFUSALS:
             self._reject(secret.version)
-            raise LoginRefused(secret.version, f"{failure(request, answer, _REMEDY)} {_RESUMES}")
+            words = said(request, answer)
+            reason = f"Anaplan refused the log-in{_of(login)}{f': {words}' if words else ''} ({answer.status})."
+            raise LoginRefused(secret.version, reason, f"{failure(request, answer, _REMEDY)} {_RESUMES}")
         return self._issued(request, answer, now)
 
     def _login(self, secret: Secret, now: int) -> Login:
@@ -284,7 +299,7 @@ class Tokens:
             return decode_secret(secret.text).login(now)
         except SecretInvalid as error:
             reason = error.reason
-        raise SecretInvalid(f"{reason} {_RESUMES}", secret.version)
+        raise SecretInvalid(reason, secret.version, f"{reason} {_RESUMES}")
 
     def _refreshed(self, token: _Token, now: int) -> _Token | None:
         """The token with a later expiry, or None when that did not work: a log-in always may."""
@@ -310,7 +325,7 @@ class Tokens:
             info = msgspec.json.decode(answer.body, type=_Issued).token_info
         # What is no plain text would be shown by the HTTP library when it refuses the header.
         if not _READABLE_TOKEN.fullmatch(info.token_value):
-            raise TryLater(f"{request.asked}: answered {answer.status} without a token that can be used.")
+            raise TryLater(request.told(f"Anaplan answered {answer.status} without a token that can be used."))
         return _Token(info.token_value, info.expires_at or now + DOCUMENTED_LIFE_SECONDS * 1000)
 
 
@@ -344,6 +359,15 @@ def _unreadable(secret_id: str, code: str) -> CloudWorksError:
             "kms:Decrypt where the secret has a key of its own."
         )
     return TryLater(f"Secrets Manager did not give out {secret_id} ({code or 'no code'}).")
+
+
+def _of(login: Login) -> str:
+    return f" of {login.user}" if login.user else ""
+
+
+def _shown_user(username: str, password: str) -> str:
+    """The user's name if it is an e-mail address, as Anaplan's are: something else may be a secret in a wrong field."""
+    return username if _EMAIL.fullmatch(username) and password not in username else ""
 
 
 def _base64(data: bytes) -> str:

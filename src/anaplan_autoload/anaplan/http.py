@@ -28,6 +28,7 @@ from anaplan_autoload.anaplan.errors import (
     TryLater,
     Unknown,
 )
+from anaplan_autoload.domain.wording import with_request
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -89,6 +90,10 @@ class Request(Discreet, frozen=True):
     def asked(self) -> str:
         """What an error's text calls this request."""
         return f"{self.method} {self.url}"
+
+    def told(self, text: str) -> str:
+        """An error's text: what happened and what to do, then this request."""
+        return with_request(text, self.asked)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -209,12 +214,13 @@ def opened(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Base
             timeout=urllib3.Timeout(connect=limits.connect, read=limits.read),
         )
     except (NewConnectionError, ConnectTimeoutError) as error:
-        raise NotSent(f"{request.asked}: no connection. Nothing was sent; it is safe to try again.") from error
+        text = "There is no connection to Anaplan. Nothing was sent; it is safe to try again."
+        raise NotSent(request.told(text)) from error
     except HTTPError as error:
         if _is_untrusted(error):
-            text = "the server's certificate cannot be trusted. Nothing was sent; check the URL and any TLS proxy."
-            raise NotSent(f"{request.asked}: {text}") from error
-        raise Unknown(f"{request.asked}: the answer was lost ({type(error).__name__}).") from error
+            text = "The server's certificate cannot be trusted. Nothing was sent; check the URL and any TLS proxy."
+            raise NotSent(request.told(text)) from error
+        raise Unknown(request.told(f"Anaplan's answer was lost ({type(error).__name__}).")) from error
 
 
 def exchange(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Answer:
@@ -229,7 +235,7 @@ def read(response: BaseHTTPResponse, request: Request, cap: int = LIMITS.body) -
         body += chunk
         if len(body) > cap:
             response.close()
-            raise Unknown(f"{request.asked}: the answer is longer than {cap} bytes; the rest was not read.")
+            raise Unknown(request.told(f"Anaplan's answer is longer than {cap} bytes; the rest was not read."))
     return Answer(response.status, response.headers, bytes(body))
 
 
@@ -238,21 +244,21 @@ def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
     try:
         yield from response.stream(CHUNK)
     except HTTPError as error:
-        raise Unknown(f"{request.asked}: the answer broke off ({type(error).__name__}).") from error
+        raise Unknown(request.told(f"Anaplan's answer broke off ({type(error).__name__}).")) from error
     finally:
         response.close()
 
 
-def failure(request: Request, answer: Answer, remedy: str) -> CloudWorksError:
-    """The error that an answer without success stands for; an echo of the request's secrets is struck out of it."""
+def failure(request: Request, answer: Answer, remedy: str, meaning: str = "") -> CloudWorksError:
+    """The error that an answer without success stands for; an echo of the request's secrets is struck out of it.
+
+    Its text begins with what was answered, in words where `meaning` has them, as subjects of mails show no more.
+    """
     if 300 <= answer.status < 400:
         # Where a redirect leads is not ours to trust, and what the first host did with the request nobody knows.
-        return Unknown(
-            f"{request.asked}: redirected ({answer.status}) and not followed. Check the URL's host and path."
-        )
-    said = quoted(answer.message, request.secrets).removesuffix(".")
-    said = f' "{said}"' if said else " with a web page" if answer.is_html else ""
-    text = f"{request.asked}: answered {_status(answer.status)}{said}. {remedy}".rstrip()
+        text = f"Anaplan's address redirects ({answer.status}), which is not followed. Check the URL's host and path."
+        return Unknown(request.told(text))
+    text = request.told(f"{_answered(request, answer, meaning)}. {remedy}".rstrip())
     match answer.status:
         case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.SERVICE_UNAVAILABLE:
             return TryLater(text, answer.retry_after)
@@ -262,6 +268,21 @@ def failure(request: Request, answer: Answer, remedy: str) -> CloudWorksError:
             return Refused(text, status)
         case _:
             return Unknown(text)
+
+
+def said(request: Request, answer: Answer) -> str:
+    """Anaplan's own words in quotation marks, without the request's secrets; empty when there are none."""
+    words = quoted(answer.message, request.secrets).removesuffix(".")
+    return f'"{words}"' if words else ""
+
+
+def _answered(request: Request, answer: Answer, meaning: str) -> str:
+    words = said(request, answer)
+    if not words and answer.is_html:
+        return f"A web page came back instead of Anaplan's answer ({_status(answer.status)})"
+    if meaning:
+        return f"Anaplan answered {answer.status}: {meaning}" + (f" ({words})" if words else "")
+    return f"Anaplan answered {_status(answer.status)}" + (f" {words}" if words else "")
 
 
 def quoted(text: str, secrets: Iterable[str] = ()) -> str:
