@@ -31,7 +31,7 @@ test: .venv/.ready $(RIE) ## Run every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: check
-check: .venv/.ready .venv-sam/.ready .venv-checkov/.ready ## Format, lint, types, template and locked files
+check: .venv/.ready .venv-sam/.ready .venv-checkov/.ready site ## Format, lint, types, template and locked files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -54,6 +54,10 @@ docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md and docs/operation
 	$(BIN)/python -m local.transcripts
 	$(BIN)/python -m local.demo > docs/demo.txt
 
+.PHONY: site
+site: .venv-site/.ready ## Build the docs as a site in .local/site, and fail on a broken link
+	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --quiet
+
 .PHONY: nightly
 nightly: .venv/.ready ## Hold the promise against thousands of histories (half an hour)
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/property/test_promise.py
@@ -73,11 +77,11 @@ bench: .venv/.ready ## Print the figures that docs/benchmarks.md quotes (some mi
 .PHONY: lock
 lock: .venv-lock/.ready ## Pin the newest releases that requirements/*.in and pyproject.toml allow
 	$(call compile,function,src/requirements.txt,--python-platform aarch64-manylinux_2_28 --python-version 3.13)
-	for name in dev sam checkov audit lock; do $(call compile,$$name,requirements/$$name.txt,--universal --python-version 3.11); done
+	for name in dev sam checkov audit site lock; do $(call compile,$$name,requirements/$$name.txt,--universal --python-version 3.11); done
 
 .PHONY: clean
 clean: ## Remove everything that was made here
-	rm -rf .venv .venv-sam .venv-checkov .venv-audit .venv-lock .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .venv-sam .venv-checkov .venv-audit .venv-lock .venv-site .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # 1: the name in requirements/  2: the file written  3: for which machines

@@ -33,5 +33,6 @@ KMS_REQUEST = 0.03 / 10_000
 SECRET_MONTH = 0.40
 KEY_MONTH = 1.00
 ALARM_MONTH = 0.10
+"""Each metric that an alarm reads, whether by name, in an expression or through a query."""
 METRIC_MONTH = 0.30
 """Each custom metric, counted by the hours in which it was written."""

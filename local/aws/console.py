@@ -90,8 +90,8 @@ def environment_script(stack: Stack) -> str:
 def readable(line: str) -> str:
     """A line of the function's log for people: time, message, and what else it says."""
     if values := metrics([line]):
-        dimensions = " ".join(values[0].dimensions.values())
-        return f"         metrics {dimensions}: " + ", ".join(f"{one.name} {one.value:g}" for one in values)
+        route = values[0].dimensions.get("route", "")
+        return f"         metrics {route}: " + ", ".join(f"{one.name} {one.value:g}" for one in values)
     try:
         record = msgspec.json.decode(line, type=dict[str, Any])
         at, level, message = record["timestamp"][11:19], record["level"], record["message"]

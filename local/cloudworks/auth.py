@@ -34,6 +34,8 @@ class Token(Struct, frozen=True, kw_only=True):
     value: str
     id: str
     refresh_id: str
+    refresh_token: str
+    """Long-lived, and a secret like the token."""
     user: str
     expires_at: float
 
@@ -186,6 +188,7 @@ class Authentication:
             value=f"{self._world.new_id()}{self._world.new_id()}",
             id=str(UUID(self._world.new_id())),
             refresh_id=str(UUID(self._world.new_id())),
+            refresh_token=f"{self._world.new_id()}{self._world.new_id()}",
             user=user.name,
             expires_at=self._world.anaplan_now() + self._world.settings.token_life_seconds,
         )
@@ -247,6 +250,7 @@ def _shown(status: int, message: str, token: Token) -> Answer:
                 "tokenId": token.id,
                 "tokenValue": token.value,
                 "refreshTokenId": token.refresh_id,
+                "refreshToken": token.refresh_token,
             },
         },
     )

@@ -21,7 +21,8 @@ from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitF
 from aws_lambda_powertools import Logger
 
 from anaplan_autoload.aws import settings
-from anaplan_autoload.aws.services import Services
+from anaplan_autoload.aws.refusals import blameless
+from anaplan_autoload.aws.services import Services, account_of
 from anaplan_autoload.aws.staging import PartedCopy
 from anaplan_autoload.domain import events, protocol
 from anaplan_autoload.domain.events import Sweep, Uploads
@@ -65,7 +66,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LOST_ANSWER = "the answer to the request for it was lost, and the run history does not prove that it began"
-DEAD_LEADERS = "executions that loaded it died; the function's log and its dead-letter queue tell why"
+DEATHS = "the function died while it loaded this; its log and its dead-letter queue tell why"
+AWS_ANSWERS = ("botocore.exceptions.ClientError", "botocore.errorfactory.")
+"""How the names of the errors begin that AWS answers with."""
 
 
 class Stopped(Exception):
@@ -86,9 +89,12 @@ class Execution:
         """Durable operations so far, polls included: the same number in every replay."""
 
     def handle(self, event: object) -> dict[str, Any]:
-        """Handle one event. Raises `UnknownEvent` or `RoutesInvalid`, and the event goes to the dead-letter queue."""
+        """Handle one event. Raises `UnknownEvent` or `RoutesInvalid`, and the event goes to the dead-letter queue.
+
+        So does one whose `Services` are refused with `SettingsInvalid`.
+        """
         _ = self.services.routes  # refuse a broken routes.toml before anything is recorded
-        parsed = events.parse(event)
+        parsed = events.parse(event, self.services.account)
         if isinstance(parsed, Sweep):
             self.step(sweeping.sweep)
             return {"state": "ignored", "uploads": []}
@@ -128,6 +134,10 @@ class Execution:
                         raise Stopped(claim)
         except Stopped as stopped:
             return self.leave(lease, stopped.stop)
+        except StepError as error:
+            if not error.error_type.startswith(AWS_ANSWERS):
+                self.step(leaving.give_back, lease)
+            raise
 
     def leave(self, lease: Lease, stop: Stop) -> State:
         """Leave the lane as the reason demands; whatever is open or waits is in the ledger."""
@@ -173,7 +183,6 @@ class Execution:
         if batch.run_id is not None:
             return batch
         answer_lost = batch.unresolved_since is not None
-        trouble = DEAD_LEADERS
         waited = 0
         while True:
             if answer_lost:
@@ -181,8 +190,12 @@ class Execution:
                 if batch.run_id is not None:
                     return batch
                 answer_lost = False
+                put_off = self.put_off(lease, batch)
+                if isinstance(put_off, TurnedDown):
+                    return put_off
+                batch = put_off
             if batch.attempts >= protocol.MAX_ATTEMPTS:
-                return TurnedDown(f"gave up after {protocol.MAX_ATTEMPTS} attempts: {trouble}")
+                return TurnedDown(f"gave up after {batch.attempts - 1} attempts: {DEATHS}")
             if batch.route.load == "each" and (not_staged := self.stage(lease, batch)):
                 return not_staged
             match self.post(lease, batch):
@@ -198,9 +211,18 @@ class Execution:
                     batch, waited = self.wait_for_vacancy(lease, batch, waited)
                 case Stop() as stop:
                     raise Stopped(stop)
-                case NoAnswer(batch, reason):
-                    answer_lost, trouble = True, reason
-                    batch = msgspec.structs.replace(batch, attempts=batch.attempts + 1)
+                case NoAnswer(batch):
+                    answer_lost = True
+
+    def put_off(self, lease: Lease, batch: Batch) -> Batch | TurnedDown:
+        """Wait longer after every request that brought no run; after a day it is given up."""
+        match self.step(starting.put_off, lease, batch):
+            case TurnedDown() as given_up:
+                return given_up
+            case NotNow(batch, seconds, reason):
+                return self.wait_with_lease(lease, batch, seconds, reason)
+            case Stop() as stop:
+                raise Stopped(stop)
 
     def stage(self, lease: Lease, batch: Batch) -> Superseded | TurnedDown | None:
         """Put exactly the batch's data where the integration reads; None when it is there."""
@@ -217,12 +239,16 @@ class Execution:
         return None
 
     def post(self, lease: Lease, batch: Batch) -> Answer:
-        """Ask for the run, at most once; a sandbox that died over the request leaves its answer unknown."""
+        """Ask for the run, at most once; a sandbox that died over the request leaves its answer unknown.
+
+        Any other error was raised before anything was sent, and ends the execution.
+        """
         try:
             return self.step(starting.post, lease, batch, config=at_most_once)
         except StepError as error:
-            interrupted = error.error_type.endswith("StepInterruptedError")
-            return NoAnswer(batch, LOST_ANSWER if interrupted else f"{LOST_ANSWER} ({error.message})")
+            if not error.error_type.endswith("StepInterruptedError"):
+                raise
+            return NoAnswer(msgspec.structs.replace(batch, attempts=batch.attempts + 1), LOST_ANSWER)
 
     def reconcile(self, lease: Lease, batch: Batch) -> Batch:
         """Find out whether a request whose answer was lost began a run: the batch has its id then."""
@@ -242,9 +268,10 @@ class Execution:
                     delay = self.services.settings.search_pause
                 case LookAgain() | WaitFor():
                     delay = self.next_delay(waited)
+            trouble = batch.unanswered.described() if batch.unanswered else LOST_ANSWER
             if sighting.overdue:
-                batch = self.tell_overdue(lease, batch, LOST_ANSWER)
-            batch = self.wait_with_lease(lease, batch, delay, LOST_ANSWER)
+                batch = self.tell_overdue(lease, batch, f"The run could not be started yet: {trouble}")
+            batch = self.wait_with_lease(lease, batch, delay, trouble)
             waited += delay
 
     def wait_for_vacancy(self, lease: Lease, batch: Batch, waited: int) -> tuple[Batch, int]:
@@ -329,7 +356,8 @@ class Execution:
         """Run a function once and store what it returns; its name is the operation's."""
 
         def run(context: StepContext) -> T:
-            return step(context, self.services, *arguments)
+            with blameless():
+                return step(context, self.services, *arguments)
 
         self.operations += 1
         return self.context.step(run, name=step.__name__, config=config(step))
@@ -341,6 +369,8 @@ def make_handler(services: Callable[[], Services]) -> Callable[[Any, LambdaConte
     @durable_execution
     def autoload(event: object, context: DurableContext) -> dict[str, Any]:
         made = services()
+        made.check()
+        made.account = account_of(context.lambda_context)
         context.set_logger(_logger(made.settings.log_level))
         return Execution(context, made).handle(event)
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
 
-from anaplan_autoload.anaplan.credentials import LoginRefused
+from anaplan_autoload.anaplan.credentials import LoginRefused, SecretInvalid
 from anaplan_autoload.anaplan.errors import AddressInvalid, CloudWorksError
 from anaplan_autoload.domain.routes import RoutesInvalid
 from anaplan_autoload_cli.login import refusal
@@ -40,6 +40,8 @@ _THREE_PARTS = re.compile(
 def in_words(error: Exception, cli: Cli) -> CommandFailed | None:
     """The failure that an error of the function's code or of AWS stands for; None for a bug of our own."""
     match error:
+        case SecretInvalid():
+            return CommandFailed(refusal(error, cli.way))
         case LoginRefused():
             return _split(refusal(error, cli.way), "Anaplan refused the log-in.")
         case CloudWorksError():

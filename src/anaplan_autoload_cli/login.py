@@ -74,8 +74,8 @@ def tokens(cli: Cli) -> Tokens:
 
 
 def refusal(error: LoginRefused, way: Way) -> str:
-    """Why no token was to be had; what the function's words say about secrets is left out where there is none."""
-    return str(error) if way.secret_id else str(error).partition(" Store the secret again")[0]
+    """Why there is no token. That a secret has to be stored again is left out where there is none."""
+    return str(error) if way.secret_id else error.text
 
 
 def asked_for(prompt: str) -> str:

@@ -48,7 +48,7 @@ def test_an_upload_reaches_anaplan_its_subscribers_and_the_metrics(stack: Stack)
     assert message.document["run_id"] == run.id
     assert message.attributes == {"outcome": "loaded", "route": "accounts", "integration_id": run.integration_id}
     loaded = [metric for metric in stack.metrics() if metric.name == "RunsLoaded"]
-    assert loaded[-1].dimensions == {"route": "accounts"}
+    assert loaded[-1].dimensions == {"stack": stack.resources.function.name, "route": "accounts"}
 
 
 def test_a_burst_gets_fewer_runs_than_uploads_and_the_last_of_them_reads_the_last_upload(stack: Stack) -> None:

@@ -419,11 +419,11 @@ def test_a_lane_that_was_paused_before_a_backfill_stays_so(autoload: Autoload, c
 # redrive
 
 
-def bury(command: Command, body: object, reason: str = "Runtime.Exited") -> None:
+def bury(command: Command, body: object, reason: str | None = "Runtime.Exited") -> None:
     boto3.client("sqs").send_message(
         QueueUrl=command.queue,
         MessageBody=body if isinstance(body, str) else json.dumps(body),
-        MessageAttributes={"ErrorMessage": {"DataType": "String", "StringValue": reason}},
+        MessageAttributes={"ErrorMessage": {"DataType": "String", "StringValue": reason}} if reason else {},
     )
 
 
@@ -447,6 +447,16 @@ def test_dead_letters_are_shown_then_sent_again_then_deleted(autoload: Autoload,
     assert [each["state"] for each in sent] == ["sent", "sent"]
     assert autoload.simulator.runs
     assert command.data("redrive", "--dry-run") == []
+
+
+def test_a_dead_letter_without_a_reason_is_shown_and_sent_like_others(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    bury(command, autoload.upload(KEY, ACCOUNTS), reason=None)
+
+    assert [(each["reason"], each["state"]) for each in command.data("redrive", "--dry-run")] == [(None, "to send")]
+    assert "to send" in command("redrive", "--dry-run").stdout
+    with handling(autoload):
+        assert [each["state"] for each in command.data("redrive", "--yes")] == ["sent"]
 
 
 def test_a_dead_letter_that_the_function_does_not_take_stays_in_the_queue(

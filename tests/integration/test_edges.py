@@ -14,7 +14,7 @@ from local.cloudworks import Fault, Pace
 from tests.autoload import BUCKET, Autoload, ExecutionFailed
 from tests.integration.test_flows import a_flow
 from tests.integration.test_main_path import ACCOUNTS, EACH, KEY, each, latest
-from tests.integration.test_trouble import RUN, known_author
+from tests.integration.test_trouble import RUN, known_author, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,7 +98,7 @@ def test_a_history_that_is_refused_leads_to_another_request(autoload: Autoload) 
     latest(autoload)
     known_author(autoload)
     autoload.simulator.add_fault(Fault(kind="lose_before", method="POST", path=RUN))
-    autoload.simulator.add_fault(Fault(kind="status", method="GET", path=HISTORY, status=404, count=None))
+    autoload.simulator.add_fault(refusal("GET", HISTORY, 404, count=None))
 
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
@@ -328,7 +328,7 @@ def test_a_foreign_run_ends_the_wait_although_the_history_is_refused(autoload: A
     known_author(autoload)
     autoload.simulator.settings.pace = Pace(run_seconds=100)
     autoload.simulator.add_fault(Fault(kind="lose_after", method="POST", path=RUN))
-    autoload.simulator.add_fault(Fault(kind="status", method="GET", path=HISTORY, status=403, count=None))
+    autoload.simulator.add_fault(refusal("GET", HISTORY, 403, count=None))
 
     assert autoload.invoke(autoload.upload(KEY, ACCOUNTS))["state"] == "led"
     assert outcomes(autoload) == ["loaded"]

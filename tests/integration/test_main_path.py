@@ -196,6 +196,7 @@ def test_an_unrouted_upload_is_counted_and_logged(
     assert result == {"state": "ignored", "uploads": []}
     [metric] = autoload.metrics(capsys.readouterr().out, "UploadsUnrouted")
     assert metric["UploadsUnrouted"] == [1.0]
+    assert metric["stack"] == autoload.settings().stack
     assert "No route matches this upload; it is not loaded" in caplog.messages
 
 
@@ -343,7 +344,7 @@ def test_the_sweep_writes_how_old_the_oldest_upload_is(autoload: Autoload, capsy
     autoload.invoke({"sweep": True})
 
     [metric] = autoload.metrics(capsys.readouterr().out, "OldestWaitingSeconds")
-    assert metric["route"] == "accounts"
+    assert (metric["stack"], metric["route"]) == (autoload.settings().stack, "accounts")
     assert 3_600 <= metric["OldestWaitingSeconds"][0] < 3_700
 
 

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+import pytest
+from msgspec.structs import replace
+
+from anaplan_autoload.domain.times import iso
 from local.cloudworks import Fault, Pace
 from tests.autoload import Autoload
 from tests.integration.test_main_path import ACCOUNTS, KEY, each, latest
 
 RUN = "/integrations/[0-9a-f]+/run$"
+
+
+def refusal(method: str, path: str, status: int, words: str = "No", count: int | None = 1) -> Fault:
+    """An answer in CloudWorks' own JSON."""
+    body = json.dumps({"status": {"code": status, "message": words}})
+    return Fault(
+        kind="status",
+        method=method,
+        path=path,
+        status=status,
+        body=body,
+        content_type="application/json",
+        count=count,
+    )
 
 
 def known_author(autoload: Autoload) -> None:
@@ -114,17 +132,7 @@ def test_a_request_to_come_later_is_obeyed(autoload: Autoload, status: int) -> N
 @pytest.mark.parametrize("status", [400, 403, 404, 452])
 def test_a_refusal_fails_the_batch_with_the_reason(autoload: Autoload, status: int) -> None:
     latest(autoload)
-    autoload.simulator.add_fault(
-        Fault(
-            kind="status",
-            method="POST",
-            path=RUN,
-            count=2,
-            status=status,
-            body=f'{{"status": {{"code": {status}, "message": "Out of the question"}}}}',
-            content_type="application/json",
-        )
-    )
+    autoload.simulator.add_fault(refusal("POST", RUN, status, "Out of the question", count=2))
 
     result = autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
@@ -134,16 +142,55 @@ def test_a_refusal_fails_the_batch_with_the_reason(autoload: Autoload, status: i
     assert autoload.simulator.runs == []
 
 
-def test_a_batch_that_gets_no_answer_again_and_again_fails_and_frees_its_lane(autoload: Autoload) -> None:
+PAGE_502 = Fault(kind="status", method="POST", path=RUN, status=502)
+NO_RUN = {
+    "answered 500": refusal("POST", RUN, 500, "Anaplan Connection Error"),
+    "answered 502": PAGE_502,
+    "answered not at all": Fault(kind="lose_before", method="POST", path=RUN),
+    "answered 200": replace(PAGE_502, status=200),
+}
+
+
+@pytest.mark.parametrize("answered", NO_RUN)
+def test_requests_that_bring_no_run_are_made_ever_more_rarely_until_one_does(autoload: Autoload, answered: str) -> None:
     latest(autoload)
-    autoload.simulator.add_fault(Fault(kind="status", method="POST", path=RUN, count=4, status=500))
+    known_author(autoload)
+    began, asked = autoload.now(), autoload.runs_asked_for()
+    autoload.simulator.add_fault(replace(NO_RUN[answered], count=6))
 
-    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
-    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    result = autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
-    failed, loaded = autoload.messages()
-    assert failed["outcome"] == "failed" and "gave up after 5 attempts" in failed["message"]
-    assert loaded["outcome"] == "loaded"
+    assert result["uploads"][0]["state"] == "loaded"
+    assert autoload.runs_asked_for() - asked == 7
+    assert 45 <= (autoload.now() - began) / 60_000 <= 55  # 1 + 2 + 4 + 8 + 15 + 15 minutes, and the looks
+    assert [message["outcome"] for message in autoload.messages()] == ["loaded"]
+
+
+@pytest.mark.parametrize("answered", ["answered 500", "answered not at all"])
+def test_requests_that_bring_no_run_for_a_day_are_given_up_with_the_true_count(
+    autoload: Autoload, answered: str
+) -> None:
+    latest(autoload)
+    known_author(autoload)
+    autoload.change(poll_max=900, lease=2700, age_limit=2 * 3600)
+    began, asked = autoload.now(), autoload.runs_asked_for()
+    autoload.simulator.add_fault(replace(NO_RUN[answered], count=None))
+
+    result = autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    while result["state"] == "handed_over":
+        [event] = autoload.sent.take()
+        result = autoload.invoke(event)
+    autoload.simulator.clear_faults()
+
+    overdue, failed = autoload.messages()
+    sent = autoload.simulator.requests
+    posts = sum(seen.method == "POST" and seen.path.endswith("/run") for seen in sent) - asked
+    assert (overdue["outcome"], failed["outcome"]) == ("overdue", "failed")
+    assert f"gave up after a day: {posts} requests for the run since {iso(began)[:10]}" in failed["message"]
+    assert f"{answered} to {posts}." in failed["message"]
+    assert 24 <= (autoload.now() - began) / 3_600_000 <= 25
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    assert [message["outcome"] for message in autoload.messages()] == ["loaded"]
 
 
 def test_an_expired_token_is_renewed_once(autoload: Autoload) -> None:
@@ -235,3 +282,116 @@ def test_an_overwritten_object_of_a_bucket_without_versions_is_superseded(autolo
     assert overwritten["uploads"][0]["state"] == "superseded"
     assert newest["uploads"][0]["state"] == "loaded"
     assert len(autoload.simulator.runs) == 1
+
+
+def test_a_request_to_come_later_binds_the_next_leader(autoload: Autoload) -> None:
+    latest(autoload)
+    known_author(autoload)
+    autoload.change(age_limit=60)
+    asked_at = autoload.now() / 1000
+    autoload.simulator.add_fault(
+        Fault(kind="status", method="POST", path=RUN, status=503, headers={"Retry-After": "600"})
+    )
+
+    states = [autoload.invoke(autoload.upload(KEY, ACCOUNTS))["state"]]
+    while events := autoload.sent.take():
+        autoload.change(age_limit=3600)
+        states += [autoload.invoke(event)["state"] for event in events]
+
+    assert states == ["handed_over", "led"]
+    assert autoload.simulator.runs[-1].started_at - asked_at >= 600
+
+
+@pytest.mark.parametrize(("on_page", "told"), [(25, True), (25, False), (7, True)])
+def test_every_page_of_a_history_is_searched_for_a_lost_run(autoload: Autoload, on_page: int, told: bool) -> None:
+    integration = latest(autoload)
+    known_author(autoload)
+    started = iso(autoload.now() + 2_000)
+    ended = {"startDate": started, "endDate": started, "success": True, "message": "Success", "triggeredBy": "Else"}
+    newer: list[dict[str, object]] = [{"id": f"{number:032x}", **ended} for number in range(on_page)]
+    hung: dict[str, object] = {
+        "id": "f" * 32,
+        "startDate": started,
+        "endDate": None,
+        "message": "Running",
+        "triggeredBy": "Else",
+    }
+
+    def page(runs: list[dict[str, object]]) -> Fault:
+        paging = {"meta": {"paging": {"totalSize": on_page + 1}}} if told else {}
+        body = json.dumps({"history_of_runs": {"integrationId": integration, "runs": runs}, **paging})
+        history = f"/integrations/runs/{integration}"
+        return Fault(kind="status", method="GET", path=history, status=200, body=body, content_type="application/json")
+
+    autoload.simulator.add_fault(Fault(kind="lose_before", method="POST", path=RUN))
+    pages: list[list[dict[str, object]]] = [[*newer], [hung], []] if not told else [[*newer], [hung]]
+    for _ in range(3):
+        for runs in pages:
+            autoload.simulator.add_fault(page(runs))
+    before = autoload.runs_asked_for()
+    seen: list[int] = []
+    autoload.when("GET", "/integrations/runs/", lambda: seen.append(autoload.runs_asked_for() - before), skip=5)
+
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert seen == [1], "a run was asked for while one that may be ours still went on"
+    assert [message["outcome"] for message in autoload.messages()] == ["loaded"]
+
+
+@pytest.mark.parametrize(
+    ("older", "newer"), [("00FF", "01"), ("0055AED6DCD90281E5", "0055AED6DCD902820"), ("9", "A0000000")]
+)
+def test_sequencers_of_different_lengths_are_padded_on_the_right(autoload: Autoload, older: str, newer: str) -> None:
+    each(autoload)
+    lane = autoload.lane()
+    autoload.ledger.pause(lane)
+    at = autoload.now()
+    for name, sequencer in (("New", newer), ("Old", older)):
+        event = autoload.upload(KEY, f"Code,Name\nA1,{name}\n", at=at)
+        event["Records"][0]["s3"]["object"]["sequencer"] = sequencer
+        autoload.invoke(event)
+    autoload.ledger.resume(lane)
+
+    autoload.invoke({"drain": lane})
+
+    assert autoload.simulator.models[autoload.models["accounts"]]["A1"]["Name"] == "New"
+    assert len(autoload.simulator.runs) == 2
+
+
+WEB_PAGE = Fault(kind="status", method="POST", path=RUN, body="<html>Sorry</html>", count=5)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        replace(WEB_PAGE, status=403),
+        replace(WEB_PAGE, status=404),
+        replace(WEB_PAGE, status=400, body="", content_type="text/plain"),
+        replace(WEB_PAGE, status=409),
+        replace(WEB_PAGE, status=403, body='{"message": "Forbidden"}', content_type="application/json"),
+        replace(WEB_PAGE, status=452, body="<Error/>", content_type="application/xml"),
+    ],
+)
+def test_a_gateways_refusal_is_waited_out(autoload: Autoload, answer: Fault) -> None:
+    latest(autoload, 'overdue = "1m"')
+    autoload.simulator.add_fault(answer)
+
+    result = autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert result["uploads"][0]["state"] == "loaded"
+    assert autoload.runs_asked_for() == 6
+    assert [message["outcome"] for message in autoload.messages()] == ["overdue", "loaded"]
+
+
+def test_a_gateways_refusal_while_following_ends_nothing(autoload: Autoload) -> None:
+    latest(autoload)
+    autoload.simulator.settings.pace = Pace(run_seconds=1500)
+    for status in (403, 404):
+        autoload.simulator.add_fault(
+            Fault(kind="status", method="GET", path="/integrations/run/", status=status, count=20)
+        )
+
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert autoload.runs_asked_for() == 1
+    assert [message["outcome"] for message in autoload.messages()] == ["loaded"]

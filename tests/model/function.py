@@ -17,6 +17,7 @@ from urllib3.exceptions import ProtocolError
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.credentials import secret_source
+from anaplan_autoload.anaplan.http import note_departure
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.services import Services
 from anaplan_autoload.aws.settings import Settings
@@ -325,6 +326,9 @@ class Sandbox(Services):
         self.clock = lambda: function.world.now
         self._function = function
 
+    def check(self) -> None:
+        """Nothing: these settings are sound, and no client of AWS is made."""
+
     @property
     def routes(self) -> Routes:
         """Decoded once for all sandboxes."""
@@ -395,6 +399,7 @@ class _Connections:
             {name.lower(): value for name, value in headers.items()},
             body or b"",
         )
+        note_departure()
         name = f"anaplan {method} {parts.path}"
         return self._function.world.effect(name, lambda: self._function.answer(request))
 

@@ -93,6 +93,7 @@ def _on_run(**described: Any) -> Fault:
     return Fault(method="POST", path="/run$", **described)
 
 
+OWN = '{{"status": {{"code": {}, "message": "CloudWorks says so"}}}}'
 LOST = [_on_run(kind="lose_before"), _on_run(kind="lose_after"), _on_run(kind="truncate")]
 ANSWERS = [
     *LOST,
@@ -100,8 +101,10 @@ ANSWERS = [
     _on_run(kind="status", status=500),
     _on_run(kind="status", status=503),
     _on_run(kind="status", status=429, headers={"Retry-After": "90"}),
-    _on_run(kind="status", status=409),
-    _on_run(kind="status", status=400),
+    _on_run(kind="status", status=409, body=OWN.format(409), content_type="application/json"),
+    _on_run(kind="status", status=400, body=OWN.format(400), content_type="application/json"),
+    _on_run(kind="status", status=403),
+    _on_run(kind="status", status=502, count=3),
     _on_run(kind="expire_token"),
     Fault(kind="expire_token", method="GET"),
     Fault(kind="lose_after", method="GET", count=4),

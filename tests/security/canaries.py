@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 from base64 import b64decode
@@ -169,13 +170,37 @@ def _hear_requests_to_aws(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", handlers)
 
 
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
+_REFRESH_TOKEN = re.compile(rb'"refreshToken":\s*"([^"]+)"')
+
+
+def _learn_refresh_tokens(patch: pytest.MonkeyPatch) -> None:
+    """The log-in's answer holds a second, long-lived secret, which nobody here has a use for."""
+    stream = urllib3.HTTPResponse.stream
+
+    def learned(response: urllib3.HTTPResponse, *args: Any, **kwargs: Any) -> Iterator[bytes]:
+        for chunk in stream(response, *args, **kwargs):
+            for token in _REFRESH_TOKEN.findall(chunk):
+                WATCH.plant("a refresh token", token.decode())
+            yield chunk
+
+    patch.setattr(urllib3.HTTPResponse, "stream", learned)
+
+
 def _plant_secret(text: str) -> None:
-    """Everything in a secret but the user's name and the certificate, which are no secrets."""
+    """Everything in a secret but the user's name and certificates, which are no secrets.
+
+    A field that holds PEM blocks is searched for private keys, whatever its name: any of them may be pasted anywhere.
+    """
     fields: object = None
     with suppress(ValueError, RecursionError):
         fields = json.loads(text)
     for name, value in fields.items() if isinstance(fields, dict) else [("the secret's text", text)]:
-        if isinstance(value, str) and name not in ("username", "certificate"):
+        if not isinstance(value, str):
+            continue
+        for block in _PRIVATE_KEY.findall(value.replace("\\n", "\n")):
+            WATCH.plant("a private key", block)
+        if name not in ("username", "certificate") and "-----BEGIN CERTIFICATE" not in value:
             WATCH.plant(name, value)
 
 
@@ -191,6 +216,8 @@ def _learn_authorizations(patch: pytest.MonkeyPatch) -> None:
                     WATCH.plant("a token", token)
                 elif scheme == "Basic":
                     WATCH.plant("a password", b64decode(token).decode("utf-8", "replace").partition(":")[2])
+                elif scheme == "CACertificate":
+                    WATCH.hear("header of a log-in", b64decode(token).decode("utf-8", "replace"))
         putheader(connection, header, *values)
 
     patch.setattr(urllib3.connection.HTTPConnection, "putheader", learned)
@@ -274,6 +301,7 @@ class Plugin:
         _hear_output(self._patch)
         _hear_requests_to_aws(self._patch)
         _learn_authorizations(self._patch)
+        _learn_refresh_tokens(self._patch)
         self._stop_exceptions = _hear_exceptions()
 
     def pytest_unconfigure(self) -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -414,6 +415,20 @@ def _empty_archive() -> bytes:
     with zipfile.ZipFile(content, "w") as archive:
         archive.writestr("handler.py", "")
     return content.getvalue()
+
+
+@pytest.mark.parametrize("form", ["{name}", "arn:aws:cloudformation:eu-west-1:123456789012:stack/{name}/5a1c-77"])
+def test_a_stack_whose_name_is_too_long_for_its_function_is_a_failure(deployed: Deployed, form: str) -> None:
+    """CloudFormation takes 128 characters, Lambda 64: such a stack cannot be created."""
+    fits, too_long = form.format(name="a" * 64), form.format(name="a" * 65)
+    run = partial(deployed.tenant.run, **deployed.environment())
+
+    [refused] = [each for each in run("doctor", "--stack", too_long, "--json").json if each["status"] == "failed"]
+    [missing] = [each for each in run("doctor", "--stack", fits, "--json").json if each["status"] == "failed"]
+
+    assert refused["about"] == "stack"
+    assert "65 characters" in refused["what"] and "at most 64" in refused["remedy"]
+    assert missing["what"].startswith("There is no stack")
 
 
 def test_a_stack_that_is_not_there_is_one_failure_and_the_rest_is_skipped_because_of_it(deployed: Deployed) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import socket
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
+from urllib3.connection import HTTPConnection
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.errors import (
@@ -19,7 +22,7 @@ from anaplan_autoload.anaplan.errors import (
     TryLater,
     Unknown,
 )
-from anaplan_autoload.anaplan.http import Answer, Limits, Request, checked_url, http_pool
+from anaplan_autoload.anaplan.http import Answer, Limits, Request, checked_url, departures, http_pool, opened
 from tests.unit.scripted import DATE_MS, Reply, Script, scripted, self_signed
 
 if TYPE_CHECKING:
@@ -139,8 +142,95 @@ def test_a_refusal_names_request_words_and_remedy(
 
 def test_a_web_page_for_a_404_points_at_the_url(client: CloudWorks, script: Script) -> None:
     script.page(404)
-    with pytest.raises(NotFound, match="CLOUDWORKS_URL"):
+    with pytest.raises(TryLater, match="CLOUDWORKS_URL"):
         client.run_integration("i1")
+
+
+PAGE = Reply(body=b"<html><title>Sorry</title></html>", headers={"Content-Type": "text/html; charset=utf-8"})
+NOT_CLOUDWORKS = {
+    "a web page": PAGE,
+    "a web page without a type": replace(PAGE, headers={}),
+    "nothing": Reply(),
+    "text": Reply(body=b"Forbidden", headers={"Content-Type": "text/plain"}),
+    "XML": Reply(body=b"<Error><Code>AccessDenied</Code></Error>", headers={"Content-Type": "application/xml"}),
+    "an API gateway's JSON": Reply(body=b'{"message": "Forbidden"}', headers={"Content-Type": "application/json"}),
+    "a fault": Reply(body=b'{"fault": {"faultstring": "Invalid ApiKey"}}'),
+    "Kubernetes' JSON": Reply(body=b'{"kind": "Status", "status": "Failure", "message": "no", "code": 403}'),
+    "a status without a code": Reply(body=b'{"status": {"message": "Forbidden"}}'),
+    "a list": Reply(body=b"[]"),
+    "half of CloudWorks' JSON": Reply(body=b'{"status": {"code": 403, "mess'),
+}
+
+
+@pytest.mark.parametrize("what", NOT_CLOUDWORKS)
+@pytest.mark.parametrize("status", [400, 402, 403, 404, 405, 409, 410, 413, 418, 422, 429, 451, 452, 503])
+def test_an_answer_that_is_not_cloudworks_own_is_no_verdict(
+    client: CloudWorks, script: Script, status: int, what: str
+) -> None:
+    reply = replace(NOT_CLOUDWORKS[what], status=status)
+    script.reply(reply, reply)
+    for ask in (client.run_integration, client.run):
+        with pytest.raises(TryLater):
+            ask("x1")
+    assert len(script.requests) == 2
+
+
+@pytest.mark.parametrize("what", NOT_CLOUDWORKS)
+@pytest.mark.parametrize("status", [408, 460, 499, 500, 501, 502, 504, 520, 524, 599])
+def test_a_gateway_that_may_have_passed_the_request_on_leaves_it_open(
+    client: CloudWorks, script: Script, status: int, what: str
+) -> None:
+    script.reply(replace(NOT_CLOUDWORKS[what], status=status))
+    with pytest.raises(Unknown) as caught:
+        client.run_integration("i1")
+    assert caught.value.status == status
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, Refused),
+        (404, NotFound),
+        (408, Unknown),
+        (409, Busy),
+        (410, Refused),
+        (429, TryLater),
+        (452, Refused),
+        (460, Refused),
+        (500, Unknown),
+        (502, Unknown),
+        (503, TryLater),
+        (504, Unknown),
+    ],
+)
+def test_what_cloudworks_answers_itself_is_believed(
+    client: CloudWorks, script: Script, status: int, kind: type[CloudWorksError]
+) -> None:
+    script.answer(status, envelope(status, "So it is"))
+    with pytest.raises(CloudWorksError, match="So it is") as caught:
+        client.run_integration("i1")
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize(
+    ("reply", "log_ins"),
+    [
+        (replace(PAGE, status=401), 0),
+        (replace(PAGE, status=403), 0),
+        (Reply(403), 0),
+        (Reply(403, b'{"message": "Forbidden"}'), 0),
+        (Reply(401), 1),
+        (Reply(401, b'{"message": "Unauthorized"}'), 1),
+        (Reply(403, b'{"status": {"code": 403}}'), 1),
+    ],
+)
+def test_a_log_in_is_not_wasted_on_a_gateways_refusal(
+    client: CloudWorks, script: Script, reply: Reply, log_ins: int
+) -> None:
+    script.reply(reply, reply)
+    with pytest.raises((TryLater, Refused)):
+        client.run_integration("i1")
+    assert sum(seen.authorization.endswith(FRESH) for seen in script.requests) == log_ins
 
 
 @pytest.mark.parametrize(
@@ -217,10 +307,56 @@ def test_a_server_that_cannot_be_reached_was_sent_nothing(pauses: list[float]) -
     assert pauses == []
 
 
+def test_a_server_that_speaks_no_tls_was_sent_nothing(script: Script, pauses: list[float]) -> None:
+    url = script.url.replace("http:", "https:")
+    with http_pool() as http, pytest.raises(NotSent, match="no secure connection"):
+        CloudWorks(http, url, Issuer(), limits=QUICK, sleep=pauses.append).run_integration("i1")
+    assert script.requests == []
+
+
+def test_a_server_that_hangs_up_before_anything_was_sent_has_lost_nothing(pauses: list[float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        Thread(target=lambda: server.accept()[0].close(), daemon=True).start()
+        url = f"https://127.0.0.1:{server.getsockname()[1]}"
+        with http_pool() as http, pytest.raises(NotSent):
+            CloudWorks(http, url, Issuer(), limits=QUICK, sleep=pauses.append).run_integration("i1")
+
+
+@pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example.com"])
+def test_a_host_that_cannot_be_connected_to_is_named_and_sent_nothing(host: str) -> None:
+    before = departures()
+    with http_pool() as http, pytest.raises(AddressInvalid, match="no usable URL"):
+        opened(http, Request("POST", f"https://{host}/x", f"AnaplanAuthToken {CANARY}"))
+    assert departures() == before
+
+
+def test_a_bug_before_a_request_is_sent_is_not_taken_for_a_lost_answer(
+    client: CloudWorks, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(HTTPConnection, "connect", broken)
+    with pytest.raises(TypeError):
+        client.run_integration("i1")
+    assert script.requests == []
+
+
+def test_a_bug_after_a_request_was_sent_leaves_it_open(
+    client: CloudWorks, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr(HTTPConnection, "getresponse", broken)
+    with pytest.raises(Unknown, match="lost"):
+        client.run_integration("i1")
+
+
 def test_no_request_is_sent_into_a_connection_that_may_have_died_in_the_meantime(
     client: CloudWorks, script: Script
 ) -> None:
-    script.answer(200, RUNNING).answer(403, {}).answer(200, STARTED)
+    script.answer(200, RUNNING).answer(403, envelope(403, "Not Authorized")).answer(200, STARTED)
     client.run("r1")
     client.run_integration("i1")
     assert len({seen.port for seen in script.requests}) == 3
@@ -257,6 +393,12 @@ def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(
         ("https://user:hunter2@example.com", "user name or password"),
         ("http://127.0.0.1@example.com", "user name or password"),
         ("http://127.0.0.1:99999", "no usable port"),
+        ("https://example.com:0", "no usable port"),
+        ("https://example..com", "no usable URL"),
+        ("https://.example.com", "no usable URL"),
+        ("https://example-.com", "no usable URL"),
+        (f"https://{'a' * 64}.com", "no usable URL"),
+        (f"https://{'a.' * 130}com", "no usable URL"),
         ("ftp://example.com", "no usable URL"),
         ("https://", "no usable URL"),
         ("https://example.com/?q=1", "no usable URL"),
@@ -489,7 +631,7 @@ def test_an_empty_dump_is_none(client: CloudWorks, script: Script) -> None:
 
 def test_a_missing_route_for_dumps_is_not_taken_for_a_clean_run(client: CloudWorks, script: Script) -> None:
     script.page(404)
-    with pytest.raises(NotFound, match="CLOUDWORKS_URL"):
+    with pytest.raises(TryLater, match="CLOUDWORKS_URL"):
         client.dump("r1", cap=1_000)
 
 

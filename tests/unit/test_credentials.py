@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from base64 import b64decode
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +22,10 @@ from cryptography.hazmat.primitives.serialization import (
     Encoding,
     NoEncryption,
     PrivateFormat,
+    PublicFormat,
 )
+from hypothesis import given
+from hypothesis import strategies as st
 from moto import mock_aws
 
 from anaplan_autoload.anaplan.credentials import (
@@ -48,7 +52,7 @@ PASSWORD = "c4nary-p4ssword"
 TOKEN = "c4nary-token"
 BASIC = json.dumps({"username": "ada@example.com", "password": PASSWORD})
 NOW = 1_795_554_300_000
-FAR = datetime(2030, 1, 1, tzinfo=UTC)
+FAR = datetime(2027, 6, 1, tzinfo=UTC)
 MINUTE = 60_000
 LIFE = 35 * MINUTE
 BAD_CREDENTIAL = {"status": "FAILURE_BAD_CREDENTIAL", "statusMessage": "Incorrect username or password."}
@@ -117,6 +121,109 @@ def other_key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
 
 
+# What people store, and what is sent.
+
+
+def pasted(certificate: str, private: str, other: str) -> dict[str, tuple[str, str]]:
+    """How a certificate and its key get into the two fields; `other` is a certificate that is not the key's."""
+    both = private + certificate
+    body, key_body = ("".join(text.split("\n")[1:-2]) for text in (certificate, private))
+    bags = "Bag Attributes\n    friendlyName: autoload\n    localKeyID: 01 02\nsubject=CN = autoload\n"
+    return {
+        "each in its field": (certificate, private),
+        "both in both": (both, both),
+        "both in the certificate's": (both, ""),
+        "both in the key's": ("", certificate + private),
+        "swapped": (private, certificate),
+        "with bag attributes": (bags + both, bags + private),
+        "a chain with its root first": (other + certificate, private),
+        "a chain with its root last": (certificate + other, private),
+        "on one line": (certificate.replace("\n", " "), private.replace("\n", " ")),
+        "without any blank": (certificate.replace("\n", ""), private.replace("\n", "")),
+        "with backslash and n": (certificate.replace("\n", "\\n"), private.replace("\n", "\\n")),
+        "with backslash, r and n": (certificate.replace("\n", "\\r\\n"), private.replace("\n", "\\r\\n")),
+        "with carriage returns": (certificate.replace("\n", "\r\n"), private.replace("\n", "\r\n")),
+        "indented": (certificate.replace("\n", "\n    "), private.replace("\n", "\n    ")),
+        "without BEGIN and END": (body, key_body),
+        "with a byte order mark": ("\ufeff" + certificate, "\ufeff" + private),
+    }
+
+
+@pytest.mark.parametrize("form", pasted("", "", ""))
+@pytest.mark.parametrize("encryption", ["none", "PKCS 8", "OpenSSL"])
+def test_whatever_is_pasted_the_one_certificate_that_fits_the_key_is_sent(
+    world: World, tokens: Tokens, key: rsa.RSAPrivateKey, other_key: rsa.RSAPrivateKey, form: str, encryption: str
+) -> None:
+    if form in ("without BEGIN and END", "without any blank") and encryption == "OpenSSL":
+        pytest.skip("the headers that OpenSSL's older form needs are lost with the lines")
+    certificate = certificate_of(key, FAR)
+    old = PrivateFormat.TraditionalOpenSSL
+    private = {
+        "none": pem(key),
+        "PKCS 8": pem(key, b"passphrase"),
+        "OpenSSL": key.private_bytes(Encoding.PEM, old, BestAvailableEncryption(b"passphrase")).decode(),
+    }[encryption]
+    stored = dict(
+        zip(
+            ("certificate", "private_key"),
+            pasted(certificate, private, certificate_of(other_key, FAR))[form],
+            strict=True,
+        )
+    )
+    if encryption != "none":
+        stored["private_key_password"] = "passphrase"
+    world.secret = Secret("v1", "\ufeff" + json.dumps({name: text or " " for name, text in stored.items()}))
+    if not all(stored.values()):
+        with pytest.raises(SecretInvalid, match="empty"):
+            tokens.token()
+        return
+    world.issue()
+
+    assert tokens.token() == TOKEN
+
+    (request,) = world.script.requests
+    scheme, encoded = request.authorization.split()
+    assert (scheme, b64decode(encoded).decode()) == ("CACertificate", certificate)
+
+
+def test_of_a_renewed_certificate_the_one_that_is_valid_is_sent(
+    world: World, tokens: Tokens, key: rsa.RSAPrivateKey
+) -> None:
+    today = datetime.fromtimestamp(NOW / 1000, UTC)
+    expired, valid, longer, early = (certificate_of(key, today + timedelta(days=days)) for days in (-1, 100, 200, 500))
+    world.secret = Secret("v1", json.dumps({"certificate": early + valid + longer + expired, "private_key": pem(key)}))
+    world.issue()
+
+    tokens.token()
+
+    assert b64decode(world.script.requests[0].authorization.split()[1]).decode() == longer
+
+
+@given(
+    pieces=st.lists(st.sampled_from(["key", "certificate", "junk", "begin", "blank"]), max_size=6),
+    more=st.lists(st.sampled_from(["key", "certificate", "junk", "begin", "blank"]), max_size=6),
+    glue=st.sampled_from(["\n", " ", "\\n", ""]),
+)
+def test_no_input_makes_a_private_key_leave_in_the_header(pieces: list[str], more: list[str], glue: str) -> None:
+    private = pem(A_KEY)
+    parts = {
+        "key": private,
+        "certificate": certificate_of(A_KEY, FAR),
+        "junk": "MIIB",
+        "begin": "-----BEGIN CERTIFICATE-----",
+        "blank": "\n",
+    }
+    fields = [glue.join(parts[each] for each in chosen).replace("\n", glue or "\n") for chosen in (pieces, more)]
+
+    with suppress(SecretInvalid):
+        login = CertificateCredentials(*fields).login(NOW)
+        sent = b64decode(login.authorization.split()[1]).decode()
+        assert sent == parts["certificate"]
+
+
+A_KEY = rsa.generate_private_key(65537, 2048)
+
+
 # The secret's two forms.
 
 
@@ -169,6 +276,54 @@ def test_any_other_secret_is_refused_with_both_forms_named_and_nothing_shown(tex
     assert '"username"' in str(caught.value)
     assert '"private_key"' in str(caught.value)
     assert_hidden(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"Username": "a", "password": "p"}, 'field "username" is written differently'),
+        ({"user name": "a", "password": "p"}, "1 field too many"),
+        ({"username": "a", "password": "p", "otp": "1"}, 'too many: "otp"'),
+        ({"username": "a", "password": "p", "hunter2": "", "note": ""}, '2 fields too many: "note"'),
+        ({"username": "a"}, 'lacks "password"'),
+        ({"certificate": "c", "private_key_password": "p"}, 'lacks "private_key"'),
+        ({"username": "a", "password": 7}, '"password" is not text'),
+        ({"username": "a", "password": ""}, '"password" is empty'),
+        ({"username": "a\n", "password": "p"}, '"username" has a line break'),
+        ({"username": " a", "password": "p"}, '"username" begins or ends with a blank'),
+        ({"username": "a", "password": "p\r\n"}, '"password" has a line break'),
+        ({"username": "a", "password": "p "}, '"password" begins or ends with a blank'),
+        ({"username": "a:b", "password": "p"}, '"username" has a colon'),
+        ({"username": "a", "password": "p", "certificate": "c", "private_key": "k"}, "mixes a password and a cert"),
+    ],
+)
+def test_what_is_wrong_with_a_secret_is_named(fields: dict[str, object], problem: str) -> None:
+    with pytest.raises(SecretInvalid, match=problem):
+        decode_secret(json.dumps(fields))
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("{'username': 'a', 'password': 'p'}", "other quotation marks"),
+        ("{\u201cusername\u201d: \u201ca\u201d}", "other quotation marks"),
+        (json.dumps(BASIC), "a JSON text, not a JSON object"),
+        ("[1]", "not an object"),
+        ("username=a", "not JSON"),
+    ],
+)
+def test_a_secret_that_is_not_a_json_object_says_so(text: str, problem: str) -> None:
+    with pytest.raises(SecretInvalid, match=problem):
+        decode_secret(text)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_gateways_page_is_not_taken_for_a_refused_log_in(world: World, tokens: Tokens, status: int) -> None:
+    world.script.page(status)
+    with pytest.raises((TryLater, Refused)) as caught:
+        tokens.token()
+    assert not isinstance(caught.value, LoginRefused)
+    assert world.refused == set()
 
 
 def assert_hidden(error: BaseException, *secrets: str) -> None:
@@ -242,16 +397,23 @@ def test_certificates_that_cannot_work_are_refused_before_anything_is_sent(
 ) -> None:
     good, private = certificate_of(key, FAR), pem(key)
     expired = certificate_of(key, datetime.fromtimestamp(NOW / 1000, UTC) - timedelta(days=1))
+    early = certificate_of(key, datetime.fromtimestamp(NOW / 1000, UTC) + timedelta(days=400))
+    public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     cases: list[tuple[str, str, str | None, str]] = [
-        ("no PEM", private, None, "no PEM certificate"),
-        (good.replace("\n", "\\n"), private, None, "no PEM certificate"),
-        (good, "no PEM", None, "no PEM private key"),
-        (good, pem(key, b"right"), None, "private_key_password"),
-        (good, pem(key, b"right"), "wr0ng", "private_key_password"),
-        (good, private, "needless", "private_key_password"),
-        (good, pem(ec.generate_private_key(ec.SECP256R1())), None, "RSA"),
+        ("no PEM", private, None, "no certificate in PEM form"),
+        (private, private, None, "no certificate in PEM form, but a private key alone"),
+        (good[:400], private, None, "no certificate in PEM form"),
+        (good, "no PEM", None, "no private key in PEM form"),
+        (good, good, None, "no private key in PEM form"),
+        (good, public, None, "no private key in PEM form, but a public key"),
+        (good, private.replace("A", "!"), None, "no private key in PEM form"),
+        (good, pem(key, b"right"), None, 'is encrypted. Add its password to the secret as "private_key_password"'),
+        (good, pem(key, b"right"), "wr0ng", '"private_key_password" is wrong'),
+        (good, private, "needless", 'is not encrypted. Leave "private_key_password" out'),
+        (good, pem(ec.generate_private_key(ec.SECP256R1())), None, "not an RSA key"),
         (good, pem(other_key), None, "do not belong together"),
         (expired, private, None, "expired on 2026-11-23"),
+        (early, private, None, "not valid before 2026-12-29"),
     ]
     for certificate, private_key, password, reason in cases:
         fields = {"certificate": certificate, "private_key": private_key, "private_key_password": password}
@@ -348,9 +510,9 @@ def test_trouble_at_the_authentication_service_is_tried_later_not_again(
     assert_hidden(caught.value)
 
 
-def test_a_wrong_authentication_url_is_refused_for_good(world: World, tokens: Tokens) -> None:
+def test_a_wrong_authentication_url_is_named(world: World, tokens: Tokens) -> None:
     world.script.page(404)
-    with pytest.raises(Refused, match="ANAPLAN_AUTH_URL"):
+    with pytest.raises(TryLater, match="ANAPLAN_AUTH_URL"):
         tokens.token()
 
 
@@ -473,6 +635,23 @@ def test_a_secret_that_was_created_empty_says_what_to_store() -> None:
     with pytest.raises(SecretInvalid, match=r'anaplan has no value.*"username"') as caught:
         secret_source(client, "anaplan")()
     assert caught.value.version == NO_VERSION
+
+
+@mock_aws
+def test_a_secret_that_is_marked_for_deletion_says_how_to_restore_it() -> None:
+    client = boto3.client("secretsmanager")
+    client.create_secret(Name="anaplan", SecretString=BASIC)
+    client.delete_secret(SecretId="anaplan")
+    with pytest.raises(SecretInvalid, match="aws secretsmanager restore-secret --secret-id anaplan"):
+        secret_source(client, "anaplan")()
+
+
+@mock_aws
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_a_secret_that_an_editor_of_windows_saved_is_read(encoding: str) -> None:
+    client = boto3.client("secretsmanager")
+    client.create_secret(Name="anaplan", SecretBinary=BASIC.encode(encoding))
+    assert decode_secret(secret_source(client, "anaplan")().text) == BasicCredentials("ada@example.com", PASSWORD)
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "DecryptionFailure"])

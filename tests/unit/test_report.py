@@ -511,6 +511,9 @@ def powertools(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POWERTOOLS_METRICS_DISABLED", raising=False)
 
 
+STACK = "autoload-prod"
+
+
 def metrics_in(out: str) -> list[tuple[list[list[str]], dict[str, object], dict[str, str]]]:
     """Each document's dimensions, values (dimensions among them) and units, as CloudWatch would read them."""
     found = []
@@ -524,13 +527,14 @@ def metrics_in(out: str) -> list[tuple[list[list[str]], dict[str, object], dict[
     return found
 
 
-def test_a_loaded_run_is_counted_and_timed_by_route_alone(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics.write_metrics(a_report(uploads_total=3), oldest=OLDEST)
+def test_a_loaded_run_is_counted_and_timed_by_stack_and_route(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics.write_metrics(a_report(uploads_total=3), stack=STACK, oldest=OLDEST)
 
     assert metrics_in(capsys.readouterr().out) == [
         (
-            [["route"]],
+            [["stack", "route"]],
             {
+                "stack": "autoload-prod",
                 "route": "accounts",
                 "RunsLoaded": [1.0],
                 "RunSeconds": [200.0],
@@ -559,7 +563,7 @@ def test_a_loaded_run_is_counted_and_timed_by_route_alone(capsys: pytest.Capture
 def test_only_what_stays_failed_counts_as_failed(
     described: Report, retrying: bool, names: set[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    metrics.write_metrics(described, oldest=OLDEST, retrying=retrying)
+    metrics.write_metrics(described, stack=STACK, oldest=OLDEST, retrying=retrying)
 
     ((_, _, units),) = metrics_in(capsys.readouterr().out)
     assert units.keys() == names
@@ -567,31 +571,31 @@ def test_only_what_stays_failed_counts_as_failed(
 
 @pytest.mark.parametrize("outcome", ["held", "overdue"])
 def test_what_has_not_ended_is_not_counted(outcome: ReportOutcome, capsys: pytest.CaptureFixture[str]) -> None:
-    metrics.write_metrics(OUTCOMES[outcome], oldest=OLDEST)
+    metrics.write_metrics(OUTCOMES[outcome], stack=STACK, oldest=OLDEST)
 
     assert capsys.readouterr().out == ""
 
 
 def test_one_runs_metrics_do_not_leak_into_the_next(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics.write_metrics(a_report(), oldest=OLDEST)
-    metrics.write_metrics(replace(OUTCOMES["failed"], route="products"), oldest=OLDEST)
+    metrics.write_metrics(a_report(), stack=STACK, oldest=OLDEST)
+    metrics.write_metrics(replace(OUTCOMES["failed"], route="products"), stack=STACK, oldest=OLDEST)
 
     _, (_, second, _) = metrics_in(capsys.readouterr().out)
-    assert second == {"route": "products", "RunsFailed": [1.0], "RunSeconds": [200.0]}
+    assert second == {"stack": STACK, "route": "products", "RunsFailed": [1.0], "RunSeconds": [200.0]}
 
 
-def test_unrouted_uploads_are_counted_without_a_dimension(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics.count_unrouted(4)
+def test_unrouted_uploads_are_counted_by_stack(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics.count_unrouted(4, stack=STACK)
 
     ((dimensions, values, _),) = metrics_in(capsys.readouterr().out)
-    assert dimensions == [[]]
-    assert values == {"UploadsUnrouted": [4.0]}
+    assert dimensions == [["stack"]]
+    assert values == {"stack": STACK, "UploadsUnrouted": [4.0]}
 
 
 def test_the_age_of_what_waits_is_written_for_each_route(capsys: pytest.CaptureFixture[str]) -> None:
-    metrics.oldest_waiting({"accounts": 42.5, "products": 0})
+    metrics.oldest_waiting({"accounts": 42.5, "products": 0}, stack=STACK)
 
     assert [values for _, values, _ in metrics_in(capsys.readouterr().out)] == [
-        {"route": "accounts", "OldestWaitingSeconds": [42.5]},
-        {"route": "products", "OldestWaitingSeconds": [0.0]},
+        {"stack": STACK, "route": "accounts", "OldestWaitingSeconds": [42.5]},
+        {"stack": STACK, "route": "products", "OldestWaitingSeconds": [0.0]},
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -16,6 +17,10 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse  # reads `!Ref` and its like
 
 from anaplan_autoload.aws.settings import from_environment
+from anaplan_autoload.report.metrics import count_unrouted, oldest_waiting, write_metrics
+from anaplan_autoload.report.report import Report
+from anaplan_autoload_cli.service.doctor import STACK_NAME_MAX
+from local.aws.journal import metrics
 
 Json = dict[str, Any]
 """A part of a template."""
@@ -109,6 +114,10 @@ def test_every_default_is_allowed() -> None:
         ("ExistingKeyArns", "arn:aws:kms:eu-west-1:111122223333:alias/finance", False),
         ("AlertEmail", "model.builders@example.com", True),
         ("AlertEmail", "a@example.com,b@example.com", False),
+        ("Contact", "finance-systems@example.com, or #anaplan in Teams", True),
+        ("Contact", "x", True),
+        ("Contact", "two\nlines", False),
+        ("Contact", " ", False),
     ],
 )
 def test_a_mistyped_parameter_is_refused_before_anything_is_created(name: str, value: str, allowed: bool) -> None:
@@ -131,6 +140,16 @@ def test_the_function_understands_its_environment() -> None:
     assert settings.auth_url == "https://auth.anaplan.com"
     assert (settings.poll_min, settings.poll_max, settings.lease) == (2, 60, 180)
     assert settings.function == "autoload:live"
+    assert settings.contact is None
+
+
+@pytest.mark.parametrize(("value", "contact"), [("#anaplan in Teams", "#anaplan in Teams"), ("", None), (" ", None)])
+def test_the_contact_of_the_messages_is_read_from_the_environment(value: str, contact: str | None) -> None:
+    names = ("ANAPLAN_SECRET_ID", "LEDGER_TABLE", "TOPIC_ARN", "ANAPLAN_AUTH_URL", "CLOUDWORKS_URL")
+    environment = dict.fromkeys((*names, "AWS_LAMBDA_FUNCTION_NAME"), "https://example.com")
+
+    assert from_environment({**environment, "CONTACT": value}).contact == contact
+    assert from_environment(environment).contact is None
 
 
 # What CloudFormation makes of it.
@@ -156,20 +175,83 @@ def test_a_changed_parameter_reaches_the_alias() -> None:
     [version] = of_type("AWS::Lambda::Version", expanded()["Resources"]).values()
 
     assert {"CloudWorksUrl", "LeaseSeconds", "Tracing"} <= used
-    assert set(referred_to(version["Properties"]["Description"])) == used
+    assert set(referred_to(version["Properties"]["Description"])) & parameters.keys() == used
 
 
 def test_the_versions_description_is_as_short_as_lambda_wants_it() -> None:
-    text = template()["Resources"]["Autoload"]["Properties"]["VersionDescription"]["Fn::Sub"]
+    parameters = template()["Parameters"]
+    longest = {
+        name: str(max(each.get("AllowedValues", [each.get("MaxValue", "")]), key=lambda value: len(str(value))))
+        for name, each in parameters.items()
+    }
+    for name, start in {
+        "CloudWorksUrl": "https://",
+        "AnaplanAuthUrl": "https://",
+        "SecretArn": "arn:aws:secretsmanager:us-east-1:111122223333:secret:",
+        "Contact": "",
+    }.items():
+        longest[name] = start.ljust(parameters[name]["MaxLength"], "x")
 
-    def longest(parameter: Json) -> str:
-        values = parameter.get("AllowedValues", ["x" * parameter.get("MaxLength", 0), parameter.get("MaxValue", "")])
-        return max(map(str, values), key=len)
+    described = version_description(longest)
 
-    described = {name: longest(each) for name, each in template()["Parameters"].items() if f"${{{name}}}" in text}
+    assert len(described) <= 256
+    assert all(
+        longest[name] in described for name in ("PollMaxSeconds", "LeaseSeconds", "LogLevel", "Tracing", "Contact")
+    )
 
-    assert all(described.values())
-    assert len(re.sub(r"\$\{(\w+)\}", lambda found: described[found[1]], text)) <= 256
+
+ONE_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:anaplan/ci-AbCdEf"
+
+
+@pytest.mark.parametrize(
+    ("name", "one", "other"),
+    [
+        ("PollMaxSeconds", "60", "30"),
+        ("LeaseSeconds", "180", "181"),
+        ("LogLevel", "INFO", "DEBUG"),
+        ("Tracing", "PassThrough", "Active"),
+        ("CloudWorksUrl", "https://api.cloudworks.anaplan.com/2/0", "https://api.cloudworks.anaplan.com/2/1"),
+        ("AnaplanAuthUrl", "https://auth.anaplan.com", "https://us9.auth.anaplan.com"),
+        ("SecretArn", "", ONE_SECRET),
+        ("SecretArn", ONE_SECRET, ONE_SECRET.replace("AbCdEf", "AbCdEg")),
+        ("SecretArn", ONE_SECRET, ONE_SECRET.replace("eu-west-1", "eu-west-2")),
+        ("Contact", "", "x"),
+    ],
+)
+def test_another_value_makes_another_description(name: str, one: str, other: str) -> None:
+    defaults = {name: str(each["Default"]) for name, each in template()["Parameters"].items()}
+
+    assert version_description({**defaults, name: one}) != version_description({**defaults, name: other})
+
+
+def version_description(parameters: dict[str, str]) -> str:
+    """The version's description as CloudFormation resolves it."""
+    [version] = of_type("AWS::Lambda::Version", expanded()["Resources"]).values()
+    text: str = resolved(version["Properties"]["Description"], parameters)
+    return text
+
+
+def resolved(part: Any, values: dict[str, str]) -> Any:
+    """What CloudFormation makes of the functions that a description uses."""
+    match part:
+        case {"Ref": name}:
+            return values[name]
+        case {"Fn::Join": [separator, parts]}:
+            return separator.join(resolved(parts, values))
+        case {"Fn::Split": [separator, text]}:
+            return resolved(text, values).split(separator)
+        case {"Fn::Select": [index, parts]}:
+            return resolved(parts, values)[int(index)]
+        case {"Fn::Sub": [text, more]}:
+            return substituted(text, values | {name: resolved(each, values) for name, each in more.items()})
+        case {"Fn::Sub": text}:
+            return substituted(text, values)
+        case _:
+            return part
+
+
+def substituted(text: str, values: dict[str, str]) -> str:
+    return re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], text)
 
 
 def test_executions_keep_the_version_that_they_began_on() -> None:
@@ -225,13 +307,145 @@ def test_an_event_that_cannot_be_delivered_is_kept_for_two_weeks() -> None:
 
 
 def test_every_alarm_tells_the_topic_what_happened_and_stays_quiet_without_data() -> None:
-    alarms = of_type("AWS::CloudWatch::Alarm", template()["Resources"])
-
-    assert alarms.keys() == {"DeadLettersAlarm", "ExecutionsAlarm", "FailedLoadsAlarm", "OldestWaitingAlarm"}
-    for alarm in alarms.values():
+    assert alarms().keys() == {
+        "DeadLettersAlarm",
+        "ExecutionsAlarm",
+        "FailedLoadsAlarm",
+        "OldestWaitingAlarm",
+        "UnroutedUploadsAlarm",
+    }
+    for alarm in alarms().values():
         assert alarm["Properties"]["AlarmActions"] == [{"Ref": "Topic"}]
         assert alarm["Properties"]["AlarmDescription"]
         assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
+
+
+METRICS = {
+    "FailedLoadsAlarm": ("RunsFailed", {"route", "stack"}),
+    "OldestWaitingAlarm": ("OldestWaitingSeconds", {"route", "stack"}),
+    "UnroutedUploadsAlarm": ("UploadsUnrouted", {"stack"}),
+}
+"""The alarms on the function's own metrics: the metric, and the dimensions that the function writes with it."""
+
+
+def test_every_alarm_looks_at_its_own_stack_alone() -> None:
+    """One account may hold several stacks: what happens in one must not ring the alarm of another."""
+    assert template()["Resources"]["Autoload"]["Properties"]["FunctionName"] == {"Ref": "AWS::StackName"}
+    for name, alarm in alarms().items():
+        for metric in watched(alarm["Properties"]):
+            if query := metric.get("Expression"):
+                assert "WHERE \"stack\" = '${AWS::StackName}'" in query["Fn::Sub"], name
+            else:
+                assert {"AWS::StackName", "Autoload", "DeadLetters"} & set(referred_to(metric["Dimensions"])), name
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_the_alarms_know_the_dimensions_that_the_function_writes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    oldest_waiting({"accounts": 1.0}, stack="autoload")
+    count_unrouted(1, stack="autoload")
+    write_metrics(a_failure(), stack="autoload", oldest="2026-11-24T02:00:00Z")
+    written = {metric.name: metric for metric in metrics(capsys.readouterr().out.splitlines())}
+    [watches] = watched(alarms()[name]["Properties"])
+    metric, dimensions = METRICS[name]
+
+    assert written[metric].dimensions.keys() == dimensions
+    if "Expression" in watches:
+        names = re.findall(r'"(\w+)"', watches["Expression"]["Fn::Sub"])
+        assert names == [metric, written[metric].namespace, *sorted(dimensions), "stack"]
+    else:
+        assert (watches["Namespace"], watches["MetricName"]) == (written[metric].namespace, metric)
+        assert {each["Name"] for each in watches["Dimensions"]} == dimensions
+
+
+def test_unrouted_uploads_ring_at_most_once_a_day() -> None:
+    """An alarm sends a message when it begins to ring, and this one rings for as long as the last 24 hours have any."""
+    alarm = alarms()["UnroutedUploadsAlarm"]["Properties"]
+
+    assert alarm["Period"] * alarm["EvaluationPeriods"] == 24 * 3600
+    assert (alarm["Statistic"], alarm["ComparisonOperator"], alarm["Threshold"]) == ("Sum", "GreaterThanThreshold", 0)
+    assert "OKActions" not in alarm
+    assert "InsufficientDataActions" not in alarm
+
+
+def alarms() -> dict[str, Json]:
+    return of_type("AWS::CloudWatch::Alarm", template()["Resources"])
+
+
+def watched(alarm: Json) -> list[Json]:
+    """The queries and metrics that an alarm reads; sums of these are left out."""
+    if "Metrics" not in alarm:
+        return [alarm]
+    queries = [each for each in alarm["Metrics"] if "Fn::Sub" in each.get("Expression", "")]
+    return queries + [each["MetricStat"]["Metric"] for each in alarm["Metrics"] if "MetricStat" in each]
+
+
+def a_failure() -> Report:
+    """A run that failed, with nothing said that metrics do not tell."""
+    return Report(
+        id="run-1",
+        outcome="failed",
+        route="accounts",
+        run_id="run-1",
+        started_at="2026-11-24T02:00:10Z",
+        ended_at="2026-11-24T02:01:10Z",
+        message="Process failed",
+        uploads_total=1,
+    )
+
+
+def test_mails_of_two_stacks_have_two_senders() -> None:
+    assert "AWS::StackName" in template()["Resources"]["Topic"]["Properties"]["DisplayName"]["Fn::Sub"]
+
+
+def test_a_long_chain_of_hand_overs_is_not_stopped_as_a_loop() -> None:
+    """Lambda ends what it takes for a loop after about 16 rounds, unless the function is allowed to go on."""
+    assert expanded()["Resources"]["Autoload"]["Properties"]["RecursiveLoop"] == "Allow"
+
+
+NAMED_AFTER_THE_STACK = {
+    ("AWS::Lambda::Function", "FunctionName"): 64,
+    ("AWS::Logs::LogGroup", "LogGroupName"): 512,
+    ("AWS::SNS::Topic", "DisplayName"): 100,
+}
+"""What bears the stack's name, and how long AWS lets it be."""
+
+
+def test_the_doctor_knows_how_long_a_stacks_name_may_be() -> None:
+    """CloudFormation takes 128 characters, but the function has the stack's name, and its own limit."""
+    names = {
+        (resource["Type"], name): value.get("Fn::Sub", "${AWS::StackName}")
+        for resource in expanded()["Resources"].values()
+        for name, value in resource.get("Properties", {}).items()
+        if name.endswith("Name") and "AWS::StackName" in referred_or_written(value)
+    }
+
+    assert names.keys() == NAMED_AFTER_THE_STACK.keys()
+    left = {
+        place: NAMED_AFTER_THE_STACK[place] - len(text.replace("${AWS::StackName}", ""))
+        for place, text in names.items()
+    }
+    assert min(left.values()) == STACK_NAME_MAX
+
+
+def referred_or_written(value: Any) -> str:
+    """The reference or the text with references that a name is, else nothing."""
+    return str(value) if isinstance(value, dict) and value.keys() <= {"Ref", "Fn::Sub"} else ""
+
+
+def test_the_readmes_environment_for_sam_local_names_every_resource_of_the_stack() -> None:
+    """`sam local` gives the function a resource's logical id for its name, and a bucket so named may be somebody's."""
+    resources = template()["Resources"].keys()
+    variables = template()["Resources"]["Autoload"]["Properties"]["Environment"]["Variables"]
+    made = {name for name, value in variables.items() if set(referred_in_any_branch(value)) & resources}
+    [sample] = re.findall(r'`(\{"Autoload": .*?\}\})`', (ROOT / "README.md").read_text())
+
+    assert "REPORTS_BUCKET" in made
+    assert json.loads(sample)["Autoload"].keys() == made
+
+
+def referred_in_any_branch(value: Any) -> Iterator[str]:
+    """What a variable refers to, either branch of a condition included."""
+    yield from referred_to(value["Fn::If"][1:] if isinstance(value, dict) and "Fn::If" in value else value)
 
 
 def test_no_output_bears_the_name_of_a_list() -> None:

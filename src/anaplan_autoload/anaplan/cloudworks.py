@@ -1,6 +1,6 @@
 """The CloudWorks client: start a run, follow it, ask what became of it.
 
-What each method may raise is sorted by what it proves (see `transport`): `Refused`, `NotFound`, `Busy` and `TryLater`
+What each method may raise is sorted by what it proves (see `http.proven`): `Refused`, `NotFound`, `Busy` and `TryLater`
 mean that nothing began, `Unknown` that nobody can tell. Questions are asked again a few times; what changes anything is
 sent once, as CloudWorks knows no idempotency key.
 """
@@ -52,6 +52,9 @@ NOTHING_VISIBLE = (
 )
 """What to tell someone whose listing is empty: a lack of rights looks the same as a lack of objects."""
 
+_LONGEST_ENVELOPE = 16 * 1024
+"""Bytes of a dump that are read before it is judged: Anaplan's JSON about an error is far shorter."""
+
 PAUSES = (0.5, 1.5)
 """Seconds before the second and the third try of a question, give or take half."""
 
@@ -85,6 +88,10 @@ _THINGS = {
     "/integrations/connections/": "the connection",
     "/integrations/": "the integration",
 }
+_NOT_CLOUDWORKS = (
+    "This is not CloudWorks' own answer, but a gateway's, a proxy's or a maintenance page's. If it stays, check "
+    "CLOUDWORKS_URL, its version (/2/0) included."
+)
 _KNOWN = {
     "already running": "Wait until that run has ended.",
     "Duplicate resource name": "Choose another name.",
@@ -253,9 +260,14 @@ class CloudWorks:
             raise _failure(request, answer)
         chunks = received(response, request)
         first = next(chunks, b"")
-        if first.lstrip()[:1] in (b"{", b"<"):
+        while len(first) < _LONGEST_ENVELOPE and (more := next(chunks, b"")):
+            first += more
+        start = Answer(response.status, response.headers, first)
+        if start.is_page or start.is_anaplans:
             chunks.close()
-            raise Unknown(request.told(f"Anaplan answered {response.status} with something that is no CSV."))
+            found = quoted(start.message, request.secrets) or ("a web page" if start.is_page else "something")
+            text = f"Anaplan answered {response.status} with {found} instead of rows."
+            raise Unknown(request.told(text), response.status)
         return Dump(first, chunks, cap) if first else None
 
     def _sent(
@@ -268,7 +280,9 @@ class CloudWorks:
         request, response = self._sent_once(method, path, limits, body, accept, fresh=False)
         if response.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             return request, response
-        response.close()
+        answer = read(response, request, limits.body)
+        if not _is_about_the_token(answer):
+            raise _failure(request, answer)
         return self._sent_once(method, path, limits, body, accept, fresh=True)
 
     def _sent_once(
@@ -300,14 +314,20 @@ class CloudWorks:
 def _failure(request: Request, answer: Answer) -> CloudWorksError:
     known = (remedy for words, remedy in _KNOWN.items() if words.lower() in answer.message.lower())
     remedy = next(known, _REMEDIES.get(answer.status, ""))
-    if answer.status == HTTPStatus.NOT_FOUND and answer.is_html:
-        remedy = "That is no page of CloudWorks; check CLOUDWORKS_URL, its version (/2/0) included."
-    return failure(request, answer, remedy, _MEANINGS.get(answer.status, "").format(thing=_thing(request.url)))
+    meaning = _MEANINGS.get(answer.status, "").format(thing=_thing(request.url)) if answer.is_anaplans else ""
+    if 400 <= answer.status < 500 and not answer.is_anaplans:
+        remedy = _NOT_CLOUDWORKS
+    return failure(request, answer, remedy, meaning)
 
 
 def _thing(url: str) -> str:
     """What a request was about, in words."""
     return next((thing for part, thing in _THINGS.items() if part in url), "it")
+
+
+def _is_about_the_token(answer: Answer) -> bool:
+    """Whether a 401 or 403 may mean that the token has expired. A gateway's 403 does not: a log-in would be wasted."""
+    return answer.is_anaplans or (answer.status == HTTPStatus.UNAUTHORIZED and not answer.is_html)
 
 
 def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -> _T:
@@ -318,7 +338,8 @@ def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -
     except (ValueError, RecursionError) as error:
         found = "a web page" if answer.is_html else quoted(str(error), request.secrets)
     # Raised out here, so that what was decoded is not part of it as its context.
-    raise Unknown(request.told(f"Anaplan answered {answer.status}, but not in CloudWorks' form ({found})."))
+    text = f"Anaplan answered {answer.status}, but not in CloudWorks' form ({found})."
+    raise Unknown(request.told(text), answer.status)
 
 
 def _json(answer: Answer) -> object:

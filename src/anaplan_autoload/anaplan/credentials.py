@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from anaplan_autoload.anaplan import pem
 from anaplan_autoload.anaplan.errors import CloudWorksError, Refused, TryLater, Unknown
 from anaplan_autoload.anaplan.http import (
     LIMITS,
@@ -69,18 +70,20 @@ class LoginRefused(CloudWorksError):
     """No token can be had with this version of the secret; only a new version changes that."""
 
     def __init__(self, version: str, reason: str, text: str = "") -> None:
-        super().__init__(text or reason)
+        super().__init__(f"{text or reason} {_RESUMES}")
         self.version = version
         """The secret's version, as Secrets Manager names it, or `NO_VERSION`."""
         self.reason = reason
-        """What happened, for people whom neither requests nor secrets concern; the error's text says more."""
+        """Why, for people whom requests do not concern; the error's text tells the request and what to do."""
+        self.text = text or reason
+        """Why, with the remedy and the request, but not that the secret has to be stored again."""
 
 
 class SecretInvalid(LoginRefused):
     """The secret is not one of the two forms, or what it holds cannot be used. Nothing was sent to Anaplan."""
 
-    def __init__(self, reason: str, version: str = NO_VERSION, text: str = "") -> None:
-        super().__init__(version, reason, text)
+    def __init__(self, reason: str, version: str = NO_VERSION) -> None:
+        super().__init__(version, reason)
 
 
 class Secret(Discreet, frozen=True):
@@ -126,67 +129,128 @@ class CertificateCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
         """A new log-in, signed at `now_ms` (epoch ms): Anaplan takes each signature once and for a short time.
 
         Format v2: eight bytes of epoch seconds, big-endian, then 92 random ones, signed SHA512withRSA (PKCS#1 v1.5).
-        Raises `SecretInvalid` when certificate and key cannot be used, or the certificate has expired.
+        Sends the one certificate that belongs to the key and is valid now, whatever else the fields hold.
+        Raises `SecretInvalid` when certificate and key cannot be used.
         """
+        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+        from cryptography.hazmat.primitives.hashes import SHA512
+
+        pair = self._pair(now_ms)
         data = (now_ms // 1000).to_bytes(8, "big") + secrets.token_bytes(92)
         body = {
             "encodedData": _base64(data),
-            "encodedSignedData": _base64(self._sign(data, now_ms)),
+            "encodedSignedData": _base64(pair.key.sign(data, PKCS1v15(), SHA512())),
             "encodedDataFormat": "v2",
         }
         return Login(
-            authorization="CACertificate " + _base64(self.certificate.encode()),
+            authorization="CACertificate " + _base64(pair.certificate_pem),
             body=msgspec.json.encode(body),
             hidden=(self.private_key, self.private_key_password or ""),
         )
 
-    def _sign(self, data: bytes, now_ms: int) -> bytes:
-        # Imported here: most users log in with a password, and their cold starts need not pay for this.
-        from cryptography import x509
-        from cryptography.exceptions import UnsupportedAlgorithm
-        from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
-        from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-        from cryptography.hazmat.primitives.hashes import SHA512
-        from cryptography.hazmat.primitives.serialization import load_pem_private_key
-
-        certificate = key = None
-        with suppress(ValueError):
-            certificate = x509.load_pem_x509_certificate(self.certificate.encode())
-        if certificate is None:
-            raise SecretInvalid('The secret\'s "certificate" is no PEM certificate; line breaks in JSON are \\n.')
-        with suppress(ValueError, TypeError, UnsupportedAlgorithm):
-            password = self.private_key_password.encode() if self.private_key_password else None
-            key = load_pem_private_key(self.private_key.encode(), password)
-        if not isinstance(key, RSAPrivateKey):
-            reason = 'is no PEM private key for RSA, or "private_key_password" is missing, wrong or not needed'
-            raise SecretInvalid(f'The secret\'s "private_key" {reason}; line breaks in JSON are \\n.')
-        if certificate.public_key() != key.public_key():
-            raise SecretInvalid('The secret\'s "certificate" and "private_key" do not belong together.')
-        expiry = certificate.not_valid_after_utc
-        if expiry.timestamp() * 1000 < now_ms:
-            raise SecretInvalid(f"The secret's certificate expired on {expiry:%Y-%m-%d}; register a new one.")
-        return key.sign(data, PKCS1v15(), SHA512())
+    def _pair(self, now_ms: int) -> pem.Pair:
+        try:
+            return pem.read_pair(self.certificate, self.private_key, self.private_key_password, now_ms)
+        except pem.PemUnusable as error:
+            reason = str(error)
+        # Raised out here, so that what was read is not part of it as its context.
+        raise SecretInvalid(reason)
 
 
 Credentials = BasicCredentials | CertificateCredentials
 
+_FORMS: tuple[type[BasicCredentials | CertificateCredentials], ...] = (BasicCredentials, CertificateCredentials)
+_FIELDS = ("username", "password", "certificate", "private_key", "private_key_password")
+_PLAIN_NAME = re.compile(r"[A-Za-z_-]{1,40}")
+
 
 def decode_secret(text: str) -> Credentials:
-    """The credentials in the secret's JSON. Raises `SecretInvalid`, which never shows the content."""
-    if not text.strip():
-        raise SecretInvalid(f"The secret is empty. Store {SHAPES}.")
-    credentials: Credentials | None = None
-    with suppress(ValueError, RecursionError):
-        credentials = msgspec.json.decode(text, type=BasicCredentials)
-    with suppress(ValueError, RecursionError):
-        credentials = msgspec.json.decode(text, type=CertificateCredentials)
-    match credentials:
-        case BasicCredentials(username=user, password=password) if user and password and ":" not in user:
+    """The credentials in the secret's JSON.
+
+    Raises `SecretInvalid`, which names the fields that are wrong, and shows no value.
+    """
+    fields = _fields(text)
+    for form in _FORMS:
+        with suppress(ValueError):
+            credentials = msgspec.convert(fields, form)
+            if problem := _unfit(credentials):
+                raise _malformed(problem)
             return credentials
-        case CertificateCredentials(certificate=certificate, private_key=key) if certificate and key:
-            return credentials
-        case _:
-            raise SecretInvalid(f"The secret is not of a known form. Store exactly {SHAPES}, with text in every field.")
+    raise _malformed(_mismatch(fields))
+
+
+def _malformed(problem: str) -> SecretInvalid:
+    return SecretInvalid(f"{problem} Store exactly {SHAPES}, with text in every field.")
+
+
+def _fields(text: str) -> dict[str, object]:
+    """The secret's JSON object."""
+    text = text.removeprefix("\ufeff").strip()  # a byte order mark, as Windows' editors write it
+    if not text:
+        raise _malformed("The secret is empty.")
+    decoded: object = None
+    problem = ""
+    try:
+        decoded = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        quotes = " It uses other quotation marks than JSON does." if text.startswith(("{'", "{\u201c")) else ""
+        problem = f"The secret is not JSON.{quotes}"
+    if problem:
+        raise _malformed(problem)
+    if isinstance(decoded, str):
+        raise _malformed(
+            "The secret is a JSON text, not a JSON object. Store the object itself, without quotation marks around it."
+        )
+    if not isinstance(decoded, dict):
+        raise _malformed("The secret is JSON, but not an object with fields.")
+    return decoded
+
+
+def _unfit(credentials: Credentials) -> str:
+    """What is wrong with the values of a secret that has the right fields; empty where nothing is."""
+    values = {name: value for name in _FIELDS if (value := getattr(credentials, name, None)) is not None}
+    empty = [name for name, value in values.items() if not value.strip() and name != "private_key_password"]
+    if empty:
+        return f"The secret's {_quoted(empty)} {_is(empty)} empty."
+    if isinstance(credentials, CertificateCredentials):
+        return ""
+    for name in ("username", "password"):
+        if any(character in values[name] for character in "\r\n\t\0"):
+            return f'The secret\'s "{name}" has a line break or another control character. Store it without.'
+        if values[name] != values[name].strip():
+            return f'The secret\'s "{name}" begins or ends with a blank. Store it without.'
+    if ":" in credentials.username:
+        return "The secret's \"username\" has a colon, which Anaplan's log-in cannot send."
+    return ""
+
+
+def _mismatch(fields: dict[str, object]) -> str:
+    """Why an object is neither form of the secret: names of fields, never values."""
+    for name in fields:
+        meant = name.strip().lower().replace("-", "_").replace(" ", "_")
+        if name not in _FIELDS and meant in _FIELDS:
+            return f'The secret\'s field "{meant}" is written differently. Field names are in lower case.'
+    unknown = [name for name in fields if name not in _FIELDS]
+    if unknown:
+        shown = [name for name in unknown if _PLAIN_NAME.fullmatch(name)]
+        named = f": {_quoted(shown)}" if shown else ""  # any other name may be a secret in the wrong place
+        return f"The secret has {len(unknown)} field{'s' if len(unknown) > 1 else ''} too many{named}."
+    untyped = [name for name, value in fields.items() if not isinstance(value, str)]
+    if untyped:
+        return f"The secret's {_quoted(untyped)} {_is(untyped)} not text."
+    if {"username", "password"} & fields.keys() and {"certificate", "private_key"} & fields.keys():
+        return "The secret mixes a password and a certificate. Store one of the two."
+    wanted = ("username", "password") if {"username", "password"} & fields.keys() else ("certificate", "private_key")
+    missing = [name for name in wanted if name not in fields]
+    return f"The secret lacks {_quoted(missing)}."
+
+
+def _quoted(names: list[str]) -> str:
+    return " and ".join(f'"{name}"' for name in names)
+
+
+def _is(names: list[str]) -> str:
+    return "is" if len(names) == 1 else "are"
 
 
 def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], Secret]:
@@ -202,11 +266,11 @@ def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], 
         try:
             answer = client.get_secret_value(SecretId=secret_id)
         except ClientError as error:
-            raise _unreadable(secret_id, str(error.response.get("Error", {}).get("Code", ""))) from error
+            refusal = error.response.get("Error", {})
+            raise _unreadable(secret_id, refusal.get("Code", ""), refusal.get("Message", "")) from error
         except BotoCoreError as error:
             raise TryLater(f"Secrets Manager could not be asked for {secret_id}: {type(error).__name__}.") from error
-        text = answer.get("SecretString") or answer.get("SecretBinary", b"").decode("utf-8", "replace")
-        return Secret(answer["VersionId"], text)
+        return Secret(answer["VersionId"], answer.get("SecretString") or _text(answer.get("SecretBinary", b"")))
 
     return read
 
@@ -282,16 +346,17 @@ class Tokens:
         login = self._login(secret, now)
         if self._rejected(secret.version):
             reason = f"Anaplan has refused the log-in{_of(login)}; it is not sent again (version {secret.version})."
-            raise LoginRefused(secret.version, reason, f"{reason} {_RESUMES}")
+            raise LoginRefused(secret.version, reason)
         request = Request(
             "POST", f"{self._url}/token/authenticate", login.authorization, login.body, hidden=login.hidden
         )
         answer = self._exchange(request)
-        if answer.status in _REFUSALS:
+        # What a gateway or a proxy answers says nothing about the credentials.
+        if answer.status in _REFUSALS and (answer.is_anaplans or not answer.body):
             self._reject(secret.version)
             words = said(request, answer)
             reason = f"Anaplan refused the log-in{_of(login)}{f': {words}' if words else ''} ({answer.status})."
-            raise LoginRefused(secret.version, reason, f"{failure(request, answer, _REMEDY)} {_RESUMES}")
+            raise LoginRefused(secret.version, reason, str(failure(request, answer, _REMEDY)))
         return self._issued(request, answer, now)
 
     def _login(self, secret: Secret, now: int) -> Login:
@@ -299,7 +364,7 @@ class Tokens:
             return decode_secret(secret.text).login(now)
         except SecretInvalid as error:
             reason = error.reason
-        raise SecretInvalid(reason, secret.version, f"{reason} {_RESUMES}")
+        raise SecretInvalid(reason, secret.version)
 
     def _refreshed(self, token: _Token, now: int) -> _Token | None:
         """The token with a later expiry, or None when that did not work: a log-in always may."""
@@ -349,8 +414,18 @@ class _Issued(Discreet, frozen=True, rename="camel"):
 _NO_TOKEN = _TokenInfo("")
 
 
-def _unreadable(secret_id: str, code: str) -> CloudWorksError:
+def _text(binary: bytes) -> str:
+    """A secret that was stored as a file: UTF-8, or UTF-16 with its byte order mark."""
+    return binary.decode("utf-16" if binary[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "replace")
+
+
+def _unreadable(secret_id: str, code: str, message: str) -> CloudWorksError:
     """The error for a refusal by Secrets Manager, whose own text may name more than a reader should see."""
+    if code == "InvalidRequestException" and re.search(r"mark\w* .*delet", message):
+        return SecretInvalid(
+            f"The secret {secret_id} is marked for deletion. "
+            f"Restore it: aws secretsmanager restore-secret --secret-id {secret_id}"
+        )
     if code in _MISSING:
         return SecretInvalid(f"The secret {secret_id} has no value, or does not exist. Store {SHAPES}.")
     if code in _FORBIDDEN:

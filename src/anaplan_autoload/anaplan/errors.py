@@ -1,7 +1,7 @@
 """What a request to Anaplan may come to, sorted by what it proves.
 
-The one question that matters after a failure is whether the request may have had an effect: `NotSent` (it did not),
-`Refused` and `TryLater` (Anaplan said so), `Unknown` (nobody can tell).
+The one question that matters after a failure is whether the request may have had an effect: it had none with `NotSent`,
+`Refused` and `TryLater`; with `Unknown` nobody can tell. `http.proven` says which answer proves what.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Busy(CloudWorksError):
 
 
 class TryLater(CloudWorksError):
-    """Anaplan had no time for the request (429, 503), or could not be reached at all. Nothing began."""
+    """Nothing began: Anaplan had no time (429, 503), was not reached, or a gateway answered in its place."""
 
     def __init__(self, text: str, retry_after: float | None = None) -> None:
         super().__init__(text)
@@ -47,3 +47,8 @@ class NotSent(TryLater):
 
 class Unknown(CloudWorksError):
     """The answer was lost, late or unusable: the request may or may not have had its effect."""
+
+    def __init__(self, text: str, status: int | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        """The HTTP status of the answer; None where none arrived, or not all of it."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import ssl
+import threading
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -17,7 +18,9 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 import urllib3
 from msgspec import Struct
-from urllib3.exceptions import ConnectTimeoutError, HTTPError, NewConnectionError, SSLError
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueError, NewConnectionError, SSLError
 
 from anaplan_autoload.anaplan.errors import (
     AddressInvalid,
@@ -42,7 +45,11 @@ RETRY_AFTER_CAP = 3600.0
 """Seconds; a lane is never put aside for longer on the word of one answer."""
 _LONGEST_QUOTE = 200
 _LOCAL_HOSTS = ("127.0.0.1", "localhost")
-_URL = re.compile(r"(https?)://([A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?)(:[0-9]{1,5})?((?:/[A-Za-z0-9._~-]+)*)/*")
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_URL = re.compile(rf"(https?)://({_LABEL}(?:\.{_LABEL})*)(:[0-9]{{1,5}})?((?:/[A-Za-z0-9._~-]+)*)/*")
+_LONGEST_HOST = 253
+_GAVE_UP = (HTTPStatus.REQUEST_TIMEOUT, 460, 499)
+"""A gateway stopped waiting: 408, and what load balancers and nginx answer when a connection was closed."""
 
 
 class Limits(Struct, frozen=True):
@@ -130,6 +137,12 @@ class Answer(Discreet, frozen=True):
         return self.headers.get("Content-Type", "").lower().startswith("text/html")
 
     @property
+    def is_page(self) -> bool:
+        """Whether a web page came back, with or without a content type. Rows can begin with a tag, but not this one."""
+        start = self.body.lstrip()[:9].lower()
+        return self.is_html or ("Content-Type" not in self.headers and start.startswith((b"<html", b"<!doctype")))
+
+    @property
     def date_ms(self) -> int | None:
         """The `Date` header as epoch ms: the server's clock, in whole seconds. None when absent or malformed."""
         return _http_date(self.headers.get("Date", ""))
@@ -151,16 +164,31 @@ class Answer(Discreet, frozen=True):
 
         CloudWorks: `{"status": {"code", "message"}}`; authentication: `{"status": "FAILURE_…", "statusMessage"}`.
         """
+        return self._own_words() or ""
+
+    @property
+    def is_anaplans(self) -> bool:
+        """Whether the body is Anaplan's own JSON about an error, in either of its envelopes.
+
+        Anything else (a web page, no body, another JSON) comes from a gateway, a proxy or a maintenance page.
+        """
+        return self._own_words() is not None
+
+    def _own_words(self) -> str | None:
         try:
             envelope = msgspec.json.decode(self.body, type=_Envelope)
         except (ValueError, RecursionError):
-            return ""
-        if isinstance(envelope.status, _Status):
-            return envelope.status.message or ""
-        return ": ".join(text for text in (envelope.status, envelope.statusMessage or envelope.message) if text)
+            return None
+        match envelope.status:
+            case _Status(message=message):
+                return message or ""
+            case str(status) if status.startswith("FAILURE"):
+                return ": ".join(text for text in (status, envelope.statusMessage or envelope.message) if text)
+        return None
 
 
 class _Status(Struct, frozen=True):
+    code: int | str
     message: str | None = None
 
 
@@ -170,10 +198,49 @@ class _Envelope(Struct, frozen=True):
     message: str | None = None
 
 
+class _Departures(threading.local):
+    count = 0
+
+
+_departures = _Departures()
+
+
+def departures() -> int:
+    """How often this thread was connected to Anaplan: unchanged after a failure, no byte of a request can have left."""
+    return _departures.count
+
+
+def note_departure() -> None:
+    """To be called by a connection once it is made, before the first byte of a request is sent."""
+    _departures.count += 1
+
+
+class _Connection(HTTPConnection):
+    def connect(self) -> None:
+        super().connect()
+        note_departure()
+
+
+class _SecureConnection(HTTPSConnection):
+    def connect(self) -> None:
+        super().connect()
+        note_departure()
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
 def http_pool() -> PoolManager:
     """What opens connections: certificates are verified, and every decision to repeat a request is left to us."""
     # One context for all connections: each of its own would read the certificate authorities anew.
-    return urllib3.PoolManager(retries=False, ssl_context=ssl.create_default_context())
+    pool = urllib3.PoolManager(retries=False, ssl_context=ssl.create_default_context())
+    pool.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+    return pool
 
 
 def checked_url(url: str) -> str:
@@ -184,11 +251,11 @@ def checked_url(url: str) -> str:
     if "@" in url:
         raise AddressInvalid("the URL holds a user name or password; give the host alone, as in https://host/path")
     match = _URL.fullmatch(url)
-    if match is None:
+    if match is None or len(match[2]) > _LONGEST_HOST:
         raise AddressInvalid(f"{url!r} is no usable URL; give https://host/path, without a query")
     scheme, host, port, path = match.groups(default="")
-    if port and int(port[1:]) > 65535:
-        raise AddressInvalid(f"{url!r} has no usable port; give one up to 65535, or none")
+    if port and not 0 < int(port[1:]) <= 65535:
+        raise AddressInvalid(f"{url!r} has no usable port; give one from 1 to 65535, or none")
     if scheme != "https" and host not in _LOCAL_HOSTS:
         raise AddressInvalid(f"{url!r} is not encrypted; give https://{host}{port}{path}")
     return f"{scheme}://{host}{port}{path}"
@@ -197,8 +264,9 @@ def checked_url(url: str) -> str:
 def opened(http: PoolManager, request: Request, limits: Limits = LIMITS) -> BaseHTTPResponse:
     """Send the request and return the answer, its body still to be read and then released.
 
-    Raises `NotSent` or `Unknown`.
+    Raises `NotSent` or `Unknown`. What else it raises (`AddressInvalid`, a bug) was raised before anything was sent.
     """
+    before = departures()
     # A connection that is kept may die unseen while the function is frozen, and a request sent into it looks like one
     # whose answer was lost. So each request goes over a new one.
     http.clear()
@@ -216,10 +284,17 @@ def opened(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Base
     except (NewConnectionError, ConnectTimeoutError) as error:
         text = "There is no connection to Anaplan. Nothing was sent; it is safe to try again."
         raise NotSent(request.told(text)) from error
+    except LocationValueError as error:
+        raise AddressInvalid(f"{request.url!r} is no usable URL; nothing was sent. Check its host.") from error
     except HTTPError as error:
-        if _is_untrusted(error):
-            text = "The server's certificate cannot be trusted. Nothing was sent; check the URL and any TLS proxy."
+        if departures() == before:
+            found = "The server's certificate cannot be trusted" if _is_untrusted(error) else "No secure connection"
+            text = f"{found}. Nothing was sent; check the URL and any TLS proxy."
             raise NotSent(request.told(text)) from error
+        raise Unknown(request.told(f"Anaplan's answer was lost ({type(error).__name__}).")) from error
+    except Exception as error:
+        if departures() == before:
+            raise
         raise Unknown(request.told(f"Anaplan's answer was lost ({type(error).__name__}).")) from error
 
 
@@ -254,20 +329,34 @@ def failure(request: Request, answer: Answer, remedy: str, meaning: str = "") ->
 
     Its text begins with what was answered, in words where `meaning` has them, as subjects of mails show no more.
     """
-    if 300 <= answer.status < 400:
-        # Where a redirect leads is not ours to trust, and what the first host did with the request nobody knows.
-        text = f"Anaplan's address redirects ({answer.status}), which is not followed. Check the URL's host and path."
-        return Unknown(request.told(text))
+    status = answer.status
+    if 300 <= status < 400:
+        # Where a redirect leads is not ours to trust.
+        text = f"Anaplan's address redirects ({status}), which is not followed. Check the URL's host and path."
+        return Unknown(request.told(text), status)
     text = request.told(f"{_answered(request, answer, meaning)}. {remedy}".rstrip())
-    match answer.status:
-        case HTTPStatus.TOO_MANY_REQUESTS | HTTPStatus.SERVICE_UNAVAILABLE:
-            return TryLater(text, answer.retry_after)
-        case HTTPStatus.NOT_FOUND:
-            return NotFound(text, answer.status)
-        case status if 400 <= status < 500 and status != HTTPStatus.REQUEST_TIMEOUT:
-            return Refused(text, status)
-        case _:
-            return Unknown(text)
+    kind = proven(status, own=answer.is_anaplans)
+    return kind(text, answer.retry_after) if issubclass(kind, TryLater) else kind(text, status)
+
+
+def proven(status: int, *, own: bool) -> type[NotFound | Refused | TryLater | Unknown]:
+    """What an answer other than a success proves; `own`: it is Anaplan's own JSON, and not a gateway's or a proxy's.
+
+    | status | Anaplan's own JSON | anything else |
+    |---|---|---|
+    | 404 | `NotFound`: refused for good | `TryLater`: the request was turned back on its way |
+    | 429, 503 | `TryLater` | `TryLater` |
+    | 408 (and from a gateway 460, 499) | `Unknown` | `Unknown`: it was passed on, and the answer came too late |
+    | other 4xx | `Refused` for good | `TryLater` |
+    | 3xx, other 5xx | `Unknown` | `Unknown`: the first host may have done something before it failed |
+    """
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        return TryLater
+    if not 400 <= status < 500 or status == HTTPStatus.REQUEST_TIMEOUT or (status in _GAVE_UP and not own):
+        return Unknown
+    if not own:
+        return TryLater
+    return NotFound if status == HTTPStatus.NOT_FOUND else Refused
 
 
 def said(request: Request, answer: Answer) -> str:

@@ -35,28 +35,36 @@ def report_prefix(route: str, ended_at: str, report_id: str) -> str:
     return f"reports/{_key_part(route)}/{day}/{_key_part(report_id)}/"
 
 
-def save_rejected_rows(s3: S3Client, bucket: str, prefix: str, name: str, chunks: Iterable[bytes]) -> str:
+def save_rejected_rows(
+    s3: S3Client, bucket: str, prefix: str, name: str, chunks: Iterable[bytes], owner: str | None = None
+) -> str:
     """Store a failure dump twice, and return `s3://bucket/prefix/`.
 
     `<name>.csv` is for people: a cell that a spreadsheet would run as a formula has a leading `'`. Beside it,
     `<name>.csv.original` is byte for byte what Anaplan gave, for programs that correct and load it again. `name` tells
     apart the dumps of one run (the action's id, say). At most 8 MiB of each copy are held in memory; the rest takes
-    twice the dump's size of temporary storage, so cap the dump. Nothing is stored when `chunks` raises.
+    twice the dump's size of temporary storage, so cap the dump. Nothing is stored when `chunks` raises. `owner` is the
+    account whose bucket it must be: rejected rows are not for whoever has taken the name.
     """
     with _spooled(chunks) as original, _spooled(without_formulas(_blocks(original))) as safe:
         original.seek(0)
-        _upload(s3, bucket, f"{prefix}{_key_part(name)}.csv", safe, "text/csv; charset=utf-8")
-        _upload(s3, bucket, f"{prefix}{_key_part(name)}.csv.original", original, "application/octet-stream")
+        _upload(s3, bucket, f"{prefix}{_key_part(name)}.csv", safe, "text/csv; charset=utf-8", owner)
+        _upload(s3, bucket, f"{prefix}{_key_part(name)}.csv.original", original, "application/octet-stream", owner)
     return f"s3://{bucket}/{prefix}"
 
 
-def save_errors(s3: S3Client, bucket: str, prefix: str, errors: Iterable[ReportedError]) -> str:
-    """Store all errors of a run as `errors.json` (as they are) and `errors.csv` (for people); returns `s3://bucket/prefix/`."""
+def save_errors(
+    s3: S3Client, bucket: str, prefix: str, errors: Iterable[ReportedError], owner: str | None = None
+) -> str:
+    """Store all errors of a run as `errors.json` (as they are) and `errors.csv` (for people); returns `s3://bucket/prefix/`.
+
+    `owner` is the account whose bucket it must be.
+    """
     errors = tuple(errors)
     listing = json.dumps(to_builtins(errors), indent=2).encode()
-    s3.put_object(Bucket=bucket, Key=f"{prefix}errors.json", Body=listing, ContentType="application/json")
+    _upload(s3, bucket, f"{prefix}errors.json", io.BytesIO(listing), "application/json", owner)
     table = _errors_csv(errors).encode("utf-8-sig", "replace")
-    s3.put_object(Bucket=bucket, Key=f"{prefix}errors.csv", Body=table, ContentType="text/csv; charset=utf-8")
+    _upload(s3, bucket, f"{prefix}errors.csv", io.BytesIO(table), "text/csv; charset=utf-8", owner)
     return f"s3://{bucket}/{prefix}"
 
 
@@ -84,12 +92,13 @@ def _spooled(chunks: Iterable[bytes]) -> Iterator[IO[bytes]]:
         yield file
 
 
-def _upload(s3: S3Client, bucket: str, key: str, file: IO[bytes], content_type: str) -> None:
+def _upload(s3: S3Client, bucket: str, key: str, file: IO[bytes], content_type: str, owner: str | None) -> None:
     """In one request, or in parts where it is large; one part at a time, lest memory hold ten."""
     from boto3.s3.transfer import TransferConfig
 
     one_by_one = TransferConfig(use_threads=False)
-    s3.upload_fileobj(file, bucket, key, ExtraArgs={"ContentType": content_type}, Config=one_by_one)
+    arguments = {"ContentType": content_type, **({"ExpectedBucketOwner": owner} if owner else {})}
+    s3.upload_fileobj(file, bucket, key, ExtraArgs=arguments, Config=one_by_one)
 
 
 def _key_part(text: str) -> str:

@@ -16,11 +16,13 @@ from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.credentials import Tokens, secret_source
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.settings import check_settings
 from anaplan_autoload.domain import routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aws_durable_execution_sdk_python.types import LambdaContext
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
@@ -42,13 +44,25 @@ def wall_clock() -> int:
     return time.time_ns() // 1_000_000
 
 
+def account_of(context: LambdaContext | None) -> str | None:
+    """The account of the function that is invoked, from its ARN: no call is needed, and no permission."""
+    parts = ((context and context.invoked_function_arn) or "").split(":")
+    return parts[4] if len(parts) > 4 and parts[4] else None
+
+
 class Services:
     """The clients, the user's routes and the clock (epoch milliseconds) of one function instance."""
 
     def __init__(self, settings: Settings, clock: Callable[[], int] = wall_clock) -> None:
         self.settings = settings
         self.clock = clock
+        self.account: str | None = None
+        """The function's own account; None where the function runs outside AWS and has no ARN."""
         self._aws = boto3.session.Session()
+
+    def check(self) -> None:
+        """Raise `SettingsInvalid` where a setting cannot work: to be called before anything is recorded."""
+        check_settings(self.settings, self._aws.region_name)
 
     @cached_property
     def routes(self) -> Routes:

@@ -1,11 +1,19 @@
-"""Environment to typed settings: read once, at cold start, and refused with the variable's name when wrong."""
+"""Environment to typed settings: read once, at cold start, and refused with the variable's name when wrong.
+
+A setting that cannot work is refused before an upload is recorded: later it would look like trouble with the upload.
+"""
 
 from __future__ import annotations
 
+import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+
+from anaplan_autoload.anaplan.errors import AddressInvalid
+from anaplan_autoload.anaplan.http import checked_url
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,6 +36,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     function_name: str
     reports_bucket: str | None = None
     """None: rejected rows are not kept."""
+    contact: str | None = None
+    """Whom readers of a message can ask: one line of text. None: messages name nobody."""
     routes_file: Path = PACKAGED_ROUTES
     function_alias: str = "live"
     poll_min: int = 2
@@ -46,6 +56,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     def search_pause(self) -> int:
         """Seconds between two searches for a run whose answer was lost: as deployed, four of them take a minute."""
         return max(1, self.lease // 9)
+
+    @property
+    def stack(self) -> str:
+        """The stack's name, a dimension of every metric: template.yaml names the function after its stack."""
+        return self.function_name
 
     @property
     def function(self) -> str:
@@ -79,9 +94,61 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         function_name=required("AWS_LAMBDA_FUNCTION_NAME"),
         function_alias=environment.get("FUNCTION_ALIAS") or "live",
         reports_bucket=environment.get("REPORTS_BUCKET") or None,
+        contact=environment.get("CONTACT", "").strip() or None,
         routes_file=Path(environment.get("ROUTES_FILE") or PACKAGED_ROUTES),
         poll_min=poll_min,
         poll_max=poll_max,
         lease=seconds("LEASE_SECONDS", 180),
         log_level=environment.get("LOG_LEVEL") or "INFO",
     )
+
+
+_FORMS = {
+    "secret_id": (
+        "ANAPLAN_SECRET_ID",
+        r"[A-Za-z0-9/_+=.@!-]{1,512}|arn:aws[a-z-]*:secretsmanager:[a-z0-9-]+:[0-9]{12}:secret:[A-Za-z0-9/_+=.@!-]+",
+        "the name or the ARN of a secret",
+    ),
+    "ledger_table": (
+        "LEDGER_TABLE",
+        r"[A-Za-z0-9_.-]{3,255}|arn:aws[a-z-]*:dynamodb:[a-z0-9-]+:[0-9]{12}:table/[A-Za-z0-9_.-]{3,255}",
+        "the name or the ARN of a DynamoDB table",
+    ),
+    "topic_arn": (
+        "TOPIC_ARN",
+        r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}",
+        "the ARN of an SNS topic, such as arn:aws:sns:eu-west-1:123456789012:alerts",
+    ),
+    "reports_bucket": (
+        "REPORTS_BUCKET",
+        r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+        "the name of an S3 bucket, or nothing",
+    ),
+    "function_name": ("AWS_LAMBDA_FUNCTION_NAME", r"[A-Za-z0-9_-]{1,140}", "the function's own name"),
+    "function_alias": ("FUNCTION_ALIAS", r"[A-Za-z0-9_-]{1,128}|\$LATEST", "an alias of the function, such as live"),
+}
+"""Field → its variable, the form of its value, and what it takes."""
+_REGION = r"[a-z]{2,}(-[a-z]+)+-[0-9]+"
+
+
+def check_settings(settings: Settings, region: str | None) -> None:
+    """Raise `SettingsInvalid` for the first setting that cannot work, with its variable, its value and the remedy.
+
+    `region` is the AWS Region as boto3 finds it.
+    """
+    for name, url in (("ANAPLAN_AUTH_URL", settings.auth_url), ("CLOUDWORKS_URL", settings.cloudworks_url)):
+        try:
+            checked_url(url)
+        except AddressInvalid as error:
+            raise SettingsInvalid(f"environment variable {name}: {error}") from error
+    for field, (name, form, takes) in _FORMS.items():
+        value = getattr(settings, field)
+        if value is not None and not re.fullmatch(form, value):
+            raise SettingsInvalid(f"environment variable {name} is {value!r}; it takes {takes}")
+    if settings.log_level.upper() not in logging.getLevelNamesMapping():
+        levels = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
+        raise SettingsInvalid(f"environment variable LOG_LEVEL is {settings.log_level!r}; it takes {levels}")
+    if region is None:
+        raise SettingsInvalid("environment variable AWS_DEFAULT_REGION is not set; Lambda sets it to the function's")
+    if not re.fullmatch(_REGION, region):
+        raise SettingsInvalid(f"environment variable AWS_DEFAULT_REGION is {region!r}; it takes one such as eu-west-1")

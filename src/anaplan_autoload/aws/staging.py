@@ -14,6 +14,8 @@ from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
+from anaplan_autoload.aws.refusals import code_of, in_words, may_heal, remedy
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -41,8 +43,8 @@ class Gone(Exception):
     """The object, or its version, does not exist any more."""
 
 
-class Denied(Exception):
-    """S3 refuses the copy; the text names the object and what S3 said."""
+class NotCopied(Exception):
+    """S3 will never make this copy; the text names the object, what S3 said, and the remedy."""
 
 
 class PartedCopy(Struct, frozen=True, tag="parted"):
@@ -65,16 +67,24 @@ class PartedCopy(Struct, frozen=True, tag="parted"):
 def begin(s3: S3Client, upload: Upload, stage_to: str) -> PartedCopy | None:
     """Copy the upload to `stage_to` in its bucket; a large object's copy is only begun, and returned.
 
-    Raises `Overwritten`, `Gone` or `Denied`.
+    Raises `Overwritten`, `Gone` or `NotCopied`; any other error may pass.
     """
     with _explained(upload):
         size = upload.size if upload.size is not None else _size(s3, upload)
         if size <= SINGLE_COPY_BYTES:
+            # The copy is data for CloudWorks and nothing else. Tags and annotations would be copied by default, and the
+            # role would need permissions to read and to write them. A copy by parts never takes them along.
             s3.copy_object(
-                Bucket=upload.bucket, Key=stage_to, TaggingDirective="REPLACE", Tagging="", **_source(upload)
+                Bucket=upload.bucket,
+                Key=stage_to,
+                TaggingDirective="REPLACE",
+                Tagging="",
+                AnnotationDirective="EXCLUDE",
+                **_source(upload),
+                **_owner(upload),
             )
             return None
-        begun = s3.create_multipart_upload(Bucket=upload.bucket, Key=stage_to)
+        begun = s3.create_multipart_upload(Bucket=upload.bucket, Key=stage_to, **_owner(upload))
         part = max(PART_BYTES, -(-size // MAX_PARTS))
         return PartedCopy(begun["UploadId"], size, part)
 
@@ -82,7 +92,7 @@ def begin(s3: S3Client, upload: Upload, stage_to: str) -> PartedCopy | None:
 def copy_parts(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> PartedCopy | None:
     """Copy as many parts as one step has time for; returns what is left, None when the copy is complete.
 
-    Raises `Overwritten`, `Gone` or `Denied`.
+    Raises `Overwritten`, `Gone` or `NotCopied`; any other error may pass.
     """
 
     def copy_part(number: int) -> None:
@@ -95,6 +105,7 @@ def copy_parts(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) ->
             PartNumber=number,
             CopySourceRange=f"bytes={start}-{end}",
             **_source(upload),
+            **_owner(upload),
         )
 
     last = min(copy.next + PARTS_PER_STEP - 1, copy.parts)
@@ -111,45 +122,53 @@ def copy_parts(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) ->
 
 def abandon(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> None:
     """Drop the parts of a copy that will not be completed: they would be paid for until someone does."""
-    s3.abort_multipart_upload(Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id)
+    s3.abort_multipart_upload(Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id, **_owner(upload))
 
 
 def _complete(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> None:
-    listed = s3.get_paginator("list_parts").paginate(Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id)
+    listed = s3.get_paginator("list_parts").paginate(
+        Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id, **_owner(upload)
+    )
     parts: Any = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for page in listed for part in page["Parts"]]
     s3.complete_multipart_upload(
-        Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id, MultipartUpload={"Parts": parts}
+        Bucket=upload.bucket,
+        Key=stage_to,
+        UploadId=copy.upload_id,
+        MultipartUpload={"Parts": parts},
+        **_owner(upload),
     )
 
 
 def _source(upload: Upload) -> dict[str, Any]:
+    owner = {"ExpectedSourceBucketOwner": upload.owner} if upload.owner else {}
     source = {"Bucket": upload.bucket, "Key": upload.key}
     if upload.version_id:
-        return {"CopySource": {**source, "VersionId": upload.version_id}}
-    return {"CopySource": source, **({"CopySourceIfMatch": upload.etag} if upload.etag else {})}
+        return {"CopySource": {**source, "VersionId": upload.version_id}, **owner}
+    return {"CopySource": source, **({"CopySourceIfMatch": upload.etag} if upload.etag else {}), **owner}
+
+
+def _owner(upload: Upload) -> dict[str, Any]:
+    """Bucket names are free for anyone once a bucket is deleted: S3 refuses when another account has this one now."""
+    return {"ExpectedBucketOwner": upload.owner} if upload.owner else {}
 
 
 def _size(s3: S3Client, upload: Upload) -> int:
     version: Any = {"VersionId": upload.version_id} if upload.version_id else {}
-    return s3.head_object(Bucket=upload.bucket, Key=upload.key, **version)["ContentLength"]
+    return s3.head_object(Bucket=upload.bucket, Key=upload.key, **version, **_owner(upload))["ContentLength"]
 
 
 @contextmanager
 def _explained(upload: Upload) -> Iterator[None]:
-    """Turn S3's refusals into this module's three; anything else passes, to be tried again."""
+    """Turn S3's refusals into this module's three; what may heal passes, to be tried again."""
     place = f"s3://{upload.bucket}/{upload.key}"
     try:
         yield
     except ClientError as error:
-        code = error.response.get("Error", {}).get("Code", "")
+        code = code_of(error)
+        if code == "NoSuchUpload" or may_heal(error):
+            raise
         if code == "PreconditionFailed":
             raise Overwritten(f"{place} was overwritten before it could be loaded.") from error
         if code in GONE:
             raise Gone(f"{place} no longer exists. Upload it again if it should be loaded.") from error
-        if code in {"AccessDenied", "403"}:
-            raise Denied(
-                f"S3 refused the copy of {place}: {error.response['Error'].get('Message', code)}. "
-                "The function's role needs to read the object and to write the route's stage_to key, "
-                "and to use the keys that encrypt them."
-            ) from error
-        raise
+        raise NotCopied(f"S3 refused to copy {place}: {in_words(error)}. {remedy(error)}") from error

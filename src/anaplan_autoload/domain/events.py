@@ -31,6 +31,27 @@ _EXPECTED = (
     '{"drain": lane}, {"sweep": true}, {"load": {"bucket", "key", "version_id"?, "request_id"}}'
 )
 _SEQUENCER = re.compile(r"[0-9A-F]{1,32}")
+_ACCOUNT = re.compile(r"[0-9]{12}")
+_OTHER_NOTIFICATIONS = re.compile(
+    r"ObjectRemoved:|ObjectRestore:|Replication:|LifecycleExpiration:|ObjectTagging:|ObjectAnnotation:|ObjectAcl:"
+    r"|ObjectRetention:|(?:ReducedRedundancyLostObject|LifecycleTransition|IntelligentTiering)\Z"
+)
+"""What else S3 notifies of, by its user guide ("Supported event types") and its API's list of events."""
+_OTHER_DETAIL_TYPES = frozenset(
+    {
+        "Async Copy Completion",
+        "Object ACL Updated",
+        "Object Access Tier Changed",
+        "Object Deleted",
+        "Object Restore Completed",
+        "Object Restore Expired",
+        "Object Restore Initiated",
+        "Object Storage Class Changed",
+        "Object Tags Added",
+        "Object Tags Deleted",
+    }
+)
+"""What else S3 sends to EventBridge, by its user guide ("Using EventBridge") and EventBridge's list of S3's events."""
 _SHOWN_KEYS = 8
 
 
@@ -59,6 +80,8 @@ class Upload(Struct, frozen=True, omit_defaults=True):
     """Hex, upper-case; orders the events of one key only."""
     request_id: str | None = None
     """Set on a requested reload alone."""
+    owner: str | None = None
+    """The account that owns the bucket, where the event's way here proves it: nothing is copied in another's."""
 
     @property
     def identity(self) -> str:
@@ -129,8 +152,11 @@ class Load(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 Event: TypeAlias = Uploads | Drain | Sweep | Load
 
 
-def parse(event: object) -> Event:
+def parse(event: object, account: str | None = None) -> Event:
     """Understand the event that the function was invoked with, already decoded from JSON.
+
+    `account` is the function's own. A bucket that notifies the function itself is of that account, as the function's
+    permissions let no other do so; EventBridge names the account; what SNS passes on may come from anyone's bucket.
 
     A record that is well formed but not ours to load (a deletion, a folder, a test event) is `ignored`, with the
     reason. One that cannot be understood raises for the event as a whole: the event is then kept as a dead letter.
@@ -146,7 +172,7 @@ def parse(event: object) -> Event:
         return _sweep(event)
     if "load" in event:
         return _load(event)
-    return _gather(_message(event))
+    return _gather(_message(event, account))
 
 
 # What each record comes to: an upload, or the reason why it is none.
@@ -185,7 +211,7 @@ def _load(event: object) -> Load:
     return load
 
 
-def _message(message: object, inside_sns: bool = False) -> Iterator[_Finding]:
+def _message(message: object, account: str | None, inside_sns: bool = False) -> Iterator[_Finding]:
     """Findings of one message of S3's or EventBridge's; an SNS event only where we are not inside one already."""
     if isinstance(message, dict):
         if message.get("Event") == "s3:TestEvent":
@@ -195,7 +221,7 @@ def _message(message: object, inside_sns: bool = False) -> Iterator[_Finding]:
             yield _from_eventbridge(message)
             return
         if "Records" in message:
-            yield from _records(message, inside_sns)
+            yield from _records(message, account, inside_sns)
             return
     where = "SNS message" if inside_sns else "event"
     raise UnknownEvent(f"{where} not understood: {_EXPECTED}; got {_excerpt(message)}")
@@ -205,13 +231,13 @@ class _Records(Struct):
     records: Annotated[list[object], Meta(min_length=1)] = field(name="Records")
 
 
-def _records(message: object, inside_sns: bool) -> Iterator[_Finding]:
+def _records(message: object, account: str | None, inside_sns: bool) -> Iterator[_Finding]:
     for number, record in enumerate(_convert(message, _Records, "event").records):
         where = f"record {number}"
         if isinstance(record, dict) and "s3" in record:
-            yield _from_s3(record, where)
+            yield _from_s3(record, where, None if inside_sns else account)
         elif isinstance(record, dict) and "Sns" in record and not inside_sns:
-            yield from _message(_unwrap(record, where), inside_sns=True)
+            yield from _message(_unwrap(record, where), None, inside_sns=True)
         else:
             raise UnknownEvent(
                 f"{where} not understood: expected a record of S3's or SNS's own, without a queue or another topic "
@@ -261,13 +287,19 @@ class _S3Record(Struct, rename="camel"):
     event_version: Annotated[str, Meta(pattern=r"\A2\.")] = "2.0"
 
 
-def _from_s3(record: object, where: str) -> _Finding:
+def _from_s3(record: object, where: str, owner: str | None) -> _Finding:
     """An S3 notification's record. Its minor versions only add fields; another major version could mean anything."""
     decoded = _convert(record, _S3Record, f"S3 {where}")
     key = _decode_key(decoded.s3.object.key, f"S3 {where}")
-    if not decoded.event_name.removeprefix("s3:").startswith("ObjectCreated:"):  # some S3-compatible stores say s3:
+    name = decoded.event_name.removeprefix("s3:")  # some S3-compatible stores say s3:
+    if not name.startswith("ObjectCreated:"):
+        if not _OTHER_NOTIFICATIONS.match(name):
+            raise UnknownEvent(
+                f"S3 {where}: {_quoted(decoded.event_name)} is no event that S3 documents; notify the function of "
+                "s3:ObjectCreated:* only, and update it if S3 has a new kind of event"
+            )
         return f"{decoded.event_name} of {decoded.s3.bucket.name}/{key}: only created objects are loaded"
-    return _found(decoded.s3.bucket.name, key, decoded.event_time, decoded.s3.object, f"S3 {where}")
+    return _found(decoded.s3.bucket.name, key, decoded.event_time, decoded.s3.object, owner, f"S3 {where}")
 
 
 class _EventBridgeObject(Struct):
@@ -291,6 +323,7 @@ class _Envelope(Struct):
 class _ObjectCreated(Struct):
     time: _Time
     detail: _Detail
+    account: str = ""
 
 
 def _from_eventbridge(message: object) -> _Finding:
@@ -302,13 +335,21 @@ def _from_eventbridge(message: object) -> _Finding:
             '{"sweep": true}'
         )
     if envelope.detail_type != "Object Created":
+        if envelope.detail_type not in _OTHER_DETAIL_TYPES:
+            raise UnknownEvent(
+                f"EventBridge event: {_quoted(envelope.detail_type)} is no event that S3 sends by itself; narrow the "
+                'rule to the detail-type "Object Created"'
+            )
         return f"EventBridge {envelope.detail_type}: only created objects are loaded"
     created = _convert(message, _ObjectCreated, "EventBridge event")
     detail = created.detail
-    return _found(detail.bucket.name, detail.object.key, created.time, detail.object, "EventBridge event")
+    owner = created.account if _ACCOUNT.fullmatch(created.account) else None
+    return _found(detail.bucket.name, detail.object.key, created.time, detail.object, owner, "EventBridge event")
 
 
-def _found(bucket: str, key: str, time: datetime, described: _S3Object | _EventBridgeObject, where: str) -> _Finding:
+def _found(
+    bucket: str, key: str, time: datetime, described: _S3Object | _EventBridgeObject, owner: str | None, where: str
+) -> _Finding:
     if key.endswith("/") and described.size == 0:
         return f"folder {bucket}/{key}: it holds nothing to load"
     upload = Upload(
@@ -319,6 +360,7 @@ def _found(bucket: str, key: str, time: datetime, described: _S3Object | _EventB
         etag=(described.etag or "").strip('"'),
         version_id=_version(described.version_id),
         sequencer=_sequencer(described.sequencer),
+        owner=owner,
     )
     _require_utf8(where, bucket, key, upload.etag, upload.version_id or "")
     return upload
@@ -363,6 +405,11 @@ def _convert(data: object, to: type[_T], where: str) -> _T:
         return convert(data, to)
     except ValidationError as error:
         raise UnknownEvent(f"{where}: {error}; got {_excerpt(data)}") from None
+
+
+def _quoted(name: str) -> str:
+    """An event's name, safe to log."""
+    return ascii(name[:60])
 
 
 def _excerpt(data: object) -> str:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.routes import Route
-from anaplan_autoload.domain.times import epoch_ms
+from anaplan_autoload.domain.times import epoch_ms, iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 MAX_ATTEMPTS = 5
 """From this attempt on a batch is not started again, lest it stop its lane for ever."""
+LONGEST_PAUSE = 15 * 60
+"""Seconds between two requests for a run when none of them brought one."""
+PATIENCE_MS = 24 * 3_600_000
+"""A batch is given up when its requests have brought no run for this long."""
 MAX_SETTLING = 10
 """How many quiet times a claim waits at most while uploads keep coming."""
 LOOKS = 4
@@ -55,6 +59,42 @@ class Failure(Struct, frozen=True):
     at: int
 
 
+class Unanswered(Struct, frozen=True):
+    """The requests for a batch's run that brought none, and no refusal either."""
+
+    since: int
+    """When the first of them was sent, epoch ms."""
+    latest: int
+    """When the latest of them was sent, epoch ms."""
+    answers: dict[str, int]
+    """How many got which HTTP status, or `not at all`."""
+    last: str
+    """What came of the latest, in words."""
+
+    @property
+    def total(self) -> int:
+        """How many requests."""
+        return sum(self.answers.values())
+
+    def described(self) -> str:
+        """All of them in one sentence without a full stop."""
+        answers = ", ".join(f"{answer} to {count}" for answer, count in self.answers.items())
+        requests = "1 request" if self.total == 1 else f"{self.total} requests"
+        return f"{requests} for the run since {iso(self.since)} brought none: Anaplan answered {answers}"
+
+
+def one_more(before: Unanswered | None, at: int, status: int | None, words: str) -> Unanswered:
+    """Count a request that was sent at `at` (epoch ms); `status` is None where no answer arrived."""
+    answer = "not at all" if status is None else str(status)
+    answers = before.answers if before else {}
+    return Unanswered(
+        since=before.since if before else at,
+        latest=at,
+        answers={**answers, answer: answers.get(answer, 0) + 1},
+        last=words,
+    )
+
+
 class Batch(Struct, frozen=True, omit_defaults=True):
     """The uploads that one run covers, and how far it has come: `open` on the lane's item."""
 
@@ -70,7 +110,8 @@ class Batch(Struct, frozen=True, omit_defaults=True):
     upload: Upload | None = None
     """The upload itself where the route loads each."""
     attempts: int = 1
-    """Leaders that died over it, and starts whose answer was lost, count."""
+    """This one and those that ended with a death: of their leader, or of the sandbox that asked for the run."""
+    unanswered: Unanswered | None = None
     posted_at: int | None = None
     """When the run was last asked for, epoch ms; set without `run_id`, the answer is not known."""
     lost_since: int | None = None
@@ -273,6 +314,17 @@ def next_delay(waited: float, poll_min: int, poll_max: int) -> int:
     Growing with the wait, the delay lets the end be noticed within about a sixth of the run's length.
     """
     return round(min(max(0.15 * waited, poll_min), poll_max))
+
+
+def start_pause(unanswered: Unanswered, now: int) -> int:
+    """Seconds until a run is asked for again: 1, 2, 4, 8 and then 15 minutes after the latest request."""
+    pause = min(int(60 * 2 ** min(unanswered.total - 1, 10)), LONGEST_PAUSE)
+    return max(0, -(-(unanswered.latest + pause * 1000 - now) // 1000))
+
+
+def is_given_up(unanswered: Unanswered, now: int) -> bool:
+    """Whether requests have brought no run for a day."""
+    return now - unanswered.since >= PATIENCE_MS
 
 
 def retry_delay(retries: int) -> int:

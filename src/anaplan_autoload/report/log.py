@@ -18,7 +18,8 @@ def log_run(logger: LoggerInterface, report: Report, *, retrying: bool = False) 
 
     `outcome`, `retrying`, `route`, `target_id`, `report_id`, `run_id`, `started_at`, `ended_at`, `run_seconds`,
     `run_message`, `error_code`, `uploads` (the first ten, `bucket/key`), `uploads_total`, `errors` (the first five, in
-    words; without the rejected values, which are the user's data), `errors_total`, `rows_rejected`, `report_url`.
+    words; without the rejected values, which are the user's data), `errors_total`, `rows_rejected`, `report_url`,
+    `details_missing`.
     Level: info when loaded; warning when partial, overdue or about to be retried; error when failed or held.
     """
     levels = {"loaded": logger.info, "partial": logger.warning, "overdue": logger.warning}
@@ -45,4 +46,5 @@ def _log_fields(report: Report, retrying: bool) -> dict[str, object]:
         "errors_total": report.errors_total,
         "rows_rejected": report.rows_rejected,
         "report_url": report.report_url,
+        "details_missing": report.details_missing,
     }

@@ -53,6 +53,7 @@ def email_text(report: Report) -> str:
         _times(report),
         _uploads(report),
         _errors(report),
+        plain(report.details_missing or ""),
         f"What to do next: {_advice(report)}",
         _reference(report),
     )

@@ -17,10 +17,11 @@ if TYPE_CHECKING:
 NAMESPACE = "AnaplanAutoload"
 
 
-def write_metrics(report: Report, *, oldest: str, retrying: bool = False) -> None:
+def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = False) -> None:
     """Write the metrics of a batch that ended to stdout, as one document in CloudWatch's embedded metric format.
 
-    Their only dimension is `route`. One of `RunsLoaded`, `RunsPartial` and `RunsFailed` is 1, or `RunsRetried` alone
+    Their dimensions are `stack` and `route`: one account may hold several stacks, and they may have routes of the same
+    name. One of `RunsLoaded`, `RunsPartial` and `RunsFailed` is 1, or `RunsRetried` alone
     for a failed run that is about to be started again, so that only what stays failed rings the alarm. `RunSeconds`
     where a run began and ended; `UploadsCovered` and `UploadToLoadedSeconds`, from `oldest` (the event time of the
     batch's oldest upload) to the end of the run, where rows were loaded. A `held` or `overdue` report ends no run, and
@@ -28,7 +29,7 @@ def write_metrics(report: Report, *, oldest: str, retrying: bool = False) -> Non
     """
     if report.outcome in ("held", "overdue"):
         return
-    metrics = _metrics(report.route)
+    metrics = _metrics(stack, report.route)
     metrics.add_metric("RunsRetried" if retrying else f"Runs{report.outcome.capitalize()}", MetricUnit.Count, 1)
     if report.seconds is not None:
         metrics.add_metric("RunSeconds", MetricUnit.Seconds, report.seconds)
@@ -39,27 +40,28 @@ def write_metrics(report: Report, *, oldest: str, retrying: bool = False) -> Non
     metrics.flush_metrics()
 
 
-def count_unrouted(uploads: int) -> None:
-    """Write `UploadsUnrouted`, without a dimension: how many uploads of an event no route takes."""
-    metrics = _metrics(route=None)
+def count_unrouted(uploads: int, *, stack: str) -> None:
+    """Write `UploadsUnrouted`, with the dimension `stack` alone: how many uploads of an event no route takes."""
+    metrics = _metrics(stack)
     metrics.add_metric("UploadsUnrouted", MetricUnit.Count, uploads)
     metrics.flush_metrics()
 
 
-def oldest_waiting(seconds_by_route: Mapping[str, float]) -> None:
+def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None:
     """Write `OldestWaitingSeconds` for every route given: the age of its oldest waiting upload, 0 where none waits."""
     for route, seconds in seconds_by_route.items():
-        metrics = _metrics(route)
+        metrics = _metrics(stack, route)
         metrics.add_metric("OldestWaitingSeconds", MetricUnit.Seconds, seconds)
         metrics.flush_metrics()
 
 
-def _metrics(route: str | None) -> EphemeralMetrics:
+def _metrics(stack: str, route: str | None = None) -> EphemeralMetrics:
     """Fresh metrics: Powertools' `Metrics` shares its values among instances, and steps may run side by side.
 
     The empty service keeps `POWERTOOLS_SERVICE_NAME` from becoming a second dimension.
     """
     metrics = EphemeralMetrics(namespace=NAMESPACE, service="")
+    metrics.add_dimension("stack", stack)
     if route is not None:
         metrics.add_dimension("route", route)
     return metrics

@@ -75,6 +75,8 @@ class Report(Struct, frozen=True, kw_only=True):
     errors_total: int = 0
     report_url: str | None = None
     """`s3://bucket/prefix/` with the errors and the rejected rows; null where none were saved."""
+    details_missing: str | None = None
+    """Which of the errors and rejected rows could not be had or saved, and why; null where nothing is missing."""
 
     @property
     def target(self) -> str:

@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload.aws.ledger import NotTaken
+from anaplan_autoload.aws.refusals import AwsRefused, code_of, in_words, may_heal, remedy
 from anaplan_autoload.aws.staging import GONE
 from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.events import Drain, Load, UnknownEvent, Upload
@@ -86,7 +87,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     if unrouted:
         from anaplan_autoload.report.metrics import count_unrouted
 
-        count_unrouted(unrouted)
+        count_unrouted(unrouted, stack=services.settings.stack)
     if not lanes:
         return Admission("ignored")
     first, *others = lanes
@@ -111,9 +112,12 @@ def _requested(services: Services, load: Load) -> Upload:
     try:
         head = services.s3.head_object(Bucket=load.bucket, Key=load.key, **version)
     except ClientError as error:
-        if error.response["Error"]["Code"] not in GONE:
+        place = f"s3://{load.bucket}/{load.key}"
+        if code_of(error) in GONE:
+            raise UnknownEvent(f"load: {place} does not exist; name an object that does") from error
+        if may_heal(error):
             raise
-        raise UnknownEvent(f"load: s3://{load.bucket}/{load.key} does not exist; name an object that does") from error
+        raise AwsRefused(f"load: S3 refused to tell of {place}: {in_words(error)}. {remedy(error)}") from error
     version_id = head.get("VersionId")
     return Upload(
         bucket=load.bucket,

@@ -10,6 +10,8 @@ from aws_durable_execution_sdk_python.config import Duration, JitterStrategy, St
 from aws_durable_execution_sdk_python.retries import RetryDecision, RetryStrategyConfig, create_retry_strategy
 from aws_durable_execution_sdk_python.serdes import SerDes
 
+from anaplan_autoload.aws.refusals import AwsRefused
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -54,8 +56,8 @@ _WITH_PAUSES = create_retry_strategy(
 
 
 def _tried_again(error: Exception, attempts: int) -> RetryDecision:
-    """Time does not heal a value that is wrong."""
-    return RetryDecision.no_retry() if isinstance(error, ValueError) else _WITH_PAUSES(error, attempts)
+    """Time heals neither a value that is wrong nor a call that AWS refuses for good."""
+    return RetryDecision.no_retry() if isinstance(error, ValueError | AwsRefused) else _WITH_PAUSES(error, attempts)
 
 
 _NEVER_AGAIN = create_retry_strategy(RetryStrategyConfig(max_attempts=1))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
@@ -10,17 +11,20 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
-from anaplan_autoload.anaplan.errors import CloudWorksError
+from anaplan_autoload.anaplan.errors import CloudWorksError, Refused
 from anaplan_autoload.aws.ledger import RunRecord
+from anaplan_autoload.aws.refusals import in_words, may_heal
 from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.outcomes import Outcome
 from anaplan_autoload.domain.protocol import Batch, Failure, Stop
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload
+from anaplan_autoload.report.text import cut
 from anaplan_autoload.steps.leading import LOST, leading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from aws_durable_execution_sdk_python.types import StepContext
 
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.protocol import Lease, UploadState
     from anaplan_autoload.domain.runs import Run, RunError
 
+AWS_TROUBLE = (BotoCoreError, ClientError)
 FINISHED_PER_STEP = 500
 """Conditional writes that fit a step with time to spare."""
 MESSAGE_UPLOADS = 1_000
@@ -40,8 +45,9 @@ KEPT_VALUES = 5
 KEPT_CHARACTERS = 300
 """Of each text, so that a line of the history stays far below DynamoDB's 400 KB."""
 DUMP_BYTES = 50 * 1024**2
-DUMP_SECONDS = 20
-"""All of a run's dumps are cut where they stand after this long: the step has to end within the function's timeout."""
+DETAIL_SECONDS = 20
+"""After this long no dump is begun, and one that is under way is cut: the step has to end within the timeout."""
+MISSING_CHARACTERS = 1_000
 DETAIL_ATTEMPTS = 4
 TELL_ATTEMPTS = 4
 DETAIL_LEADERS = 3
@@ -66,7 +72,7 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
     if lane is None:
         return Stop("left", LOST)
     retry = protocol.may_be_retried(batch, run)
-    errors, report_url = _details(step, services, batch, run)
+    details = _details(step, services, batch, run)
     record = services.ledger.record_run(
         RunRecord(
             id=run.id,
@@ -82,9 +88,10 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
             author=run.author,
             batch_id=batch.id,
             uploads_total=batch.total,
-            errors=tuple(map(_kept, errors[:KEPT_ERRORS])),
-            errors_total=len(errors),
-            report_url=report_url,
+            errors=tuple(map(_kept, details.errors[:KEPT_ERRORS])),
+            errors_total=len(details.errors),
+            report_url=details.url,
+            details_missing=details.said_missing,
             retried=retry,
         ),
         now,
@@ -93,54 +100,136 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
         services.ledger.note_author(lease, run.author)
     if not record.retried:
         return Recorded(record.sk, record.outcome, run.id, batch)
-    _tell_of_retry(step, record, batch)
-    again = replace(batch, run_id=None, posted_at=None, lost_since=None, retries=batch.retries + 1, opened_at=now)
+    _tell_of_retry(step, services, record, batch)
+    again = replace(
+        batch,
+        run_id=None,
+        posted_at=None,
+        lost_since=None,
+        unanswered=None,
+        retries=batch.retries + 1,
+        opened_at=now,
+    )
     wait = protocol.retry_delay(batch.retries)
     if services.ledger.renew(lease, services.clock(), again, not_before=now + wait * 1000) is None:
         return Stop("left", LOST)
     return Recorded(record.sk, record.outcome, run.id, again, retry_in=wait)
 
 
-def _tell_of_retry(step: StepContext, record: RunRecord, batch: Batch) -> None:
+def _tell_of_retry(step: StepContext, services: Services, record: RunRecord, batch: Batch) -> None:
     """A failed run that is started again is logged and counted, not announced."""
     from anaplan_autoload.report.log import log_run
     from anaplan_autoload.report.metrics import write_metrics
 
     described = _described(record, ())
     log_run(step.logger, described, retrying=True)
-    write_metrics(described, oldest=batch.oldest, retrying=True)
+    write_metrics(described, stack=services.settings.stack, oldest=batch.oldest, retrying=True)
 
 
-def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> tuple[tuple[RunError, ...], str | None]:
-    """The run's errors, and where they and its rejected rows were saved.
+class _Details(Struct):
+    """What is known about a run's errors, as far as it could be had."""
 
-    Anaplan keeps dumps for about two days, so they are worth a few tries; after these the history stands without them.
+    errors: tuple[RunError, ...] = ()
+    url: str | None = None
+    """Where they and the rejected rows were saved."""
+    missing: list[str] = []
+    """What could not be had and why, a sentence each."""
+
+    @property
+    def said_missing(self) -> str | None:
+        """All that is missing, for people; None where nothing is."""
+        return cut(" ".join(self.missing), MISSING_CHARACTERS) or None
+
+
+def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> _Details:
+    """The run's errors and rejected rows, each fetched and saved by itself: what fails takes nothing else with it.
+
+    Anaplan keeps dumps for about two days, so trouble that may pass is worth a few tries; after these the history
+    stands without what is missing, and says so.
     """
-    if run.outcome == "loaded" or batch.route.flow or batch.attempts > DETAIL_LEADERS:
-        return (), None  # a flow's message names the steps that went wrong; its own id has no errors and no dump
+    if run.outcome == "loaded" or batch.route.flow:
+        return _Details()  # a flow's message names the steps that went wrong; its own id has no errors and no dump
+    if batch.attempts > DETAIL_LEADERS:
+        return _Details(missing=["The errors and rejected rows were given up: the function died over them each time."])
+    found, passing = _Details(), list[Exception]()
+
+    @contextmanager
+    def noting(what: str) -> Iterator[None]:
+        try:
+            yield
+        except LoginRefused:
+            found.missing.append(f"{what}: Anaplan refused the log-in.")
+        except (CloudWorksError, *AWS_TROUBLE) as error:
+            said = in_words(error) if isinstance(error, ClientError) else str(error)
+            found.missing.append(f"{what}: {said.removesuffix('.')}.")
+            if not isinstance(error, Refused) and may_heal(error):
+                passing.append(error)
+
+    _gather_details(step, services, batch, run, found, noting)
+    if passing and step.attempt < DETAIL_ATTEMPTS:
+        raise passing[0]
+    if found.missing:
+        extra = {"run_id": run.id, "missing": found.said_missing}
+        step.logger.warning("Some of the run's errors or rejected rows are missing", extra=extra)
+    return found
+
+
+def _gather_details(
+    step: StepContext,
+    services: Services,
+    batch: Batch,
+    run: Run,
+    found: _Details,
+    noting: Callable[[str], AbstractContextManager[None]],
+) -> None:
+    """Fill `found`; `noting(what)` writes down that something failed, and lets the rest go on."""
     from anaplan_autoload.aws import rejected_rows
 
-    try:
-        errors = services.cloudworks.errors(run.id)
-        bucket = services.settings.reports_bucket
-        if bucket is None or not run.ended_at:
-            return errors, None
-        prefix = rejected_rows.report_prefix(batch.route.name, run.ended_at, run.id)
-        url = rejected_rows.save_errors(services.s3, bucket, prefix, map(_reported, errors)) if errors else None
-        until = services.clock() + DUMP_SECONDS * 1000
-        for name, chunks in _dumps(services, run.id, errors):
-            timely = _Timely(chunks, services.clock, until)
-            url = rejected_rows.save_rejected_rows(services.s3, bucket, prefix, name, timely)
-            if chunks.truncated or timely.cut:
-                step.logger.warning("The rejected rows were cut", extra={"run_id": run.id, "action": name})
-    except LoginRefused:
-        return (), None
-    except (CloudWorksError, BotoCoreError, ClientError) as error:
-        if step.attempt < DETAIL_ATTEMPTS:
-            raise
-        step.logger.warning("The run's errors could not be fetched", extra={"run_id": run.id, "reason": str(error)})
-        return (), None
-    return errors, url
+    until = services.clock() + DETAIL_SECONDS * 1000
+    with noting("The errors could not be fetched"):
+        found.errors = services.cloudworks.errors(run.id)
+    bucket, owner = services.settings.reports_bucket, services.account
+    if bucket is None or not run.ended_at:
+        return
+    prefix = rejected_rows.report_prefix(batch.route.name, run.ended_at, run.id)
+    if found.errors:
+        with noting("The list of all errors could not be saved"):
+            found.url = rejected_rows.save_errors(services.s3, bucket, prefix, map(_reported, found.errors), owner)
+
+    def save(action_id: str | None) -> bool:
+        """Whether there were rows, and all of them are saved now."""
+        saved = False
+        if services.clock() > until:
+            found.missing.append(f"Rejected rows{_of(action_id)} could not be saved: there was no time left.")
+            return saved
+        with noting(f"Rejected rows{_of(action_id)} could not be saved"):
+            dump = services.cloudworks.dump(run.id, action_id, cap=DUMP_BYTES)
+            if dump is None:
+                return saved
+            timely = _Timely(dump, services.clock, until)
+            name = f"rejected-{action_id}" if action_id else "rejected"
+            found.url = rejected_rows.save_rejected_rows(services.s3, bucket, prefix, name, timely, owner)
+            if dump.truncated or timely.cut:
+                found.missing.append(f"Only the first of the rejected rows{_of(action_id)} were saved: there are many.")
+            saved = True
+        return saved
+
+    # An import has one dump, a process one for every import in it.
+    notes = len(found.missing)
+    if not save(None):
+        with_dump = dict.fromkeys(error.action_id for error in found.errors if error.dump and error.action_id)
+        notes_of_whole = found.missing[notes:]
+        if with_dump and _all_of(map(save, with_dump)):
+            found.missing = [note for note in found.missing if note not in notes_of_whole]
+
+
+def _all_of(saved: Iterator[bool]) -> bool:
+    """Whether everything was saved. All of it is tried, also after one that was not."""
+    return all(tuple(saved))
+
+
+def _of(action_id: str | None) -> str:
+    return f" of action {action_id}" if action_id else ""
 
 
 class _Timely:
@@ -164,18 +253,6 @@ def _kept(error: RunError) -> RunError:
     """What the history keeps of an error; all of it is in S3."""
     values = tuple(value[:KEPT_CHARACTERS] for value in error.values[:KEPT_VALUES])
     return replace(error, action=error.action[:KEPT_CHARACTERS], message=error.message[:KEPT_CHARACTERS], values=values)
-
-
-def _dumps(services: Services, run_id: str, errors: Sequence[RunError]) -> Iterator[tuple[str, Dump]]:
-    """The run's dumps, each under a name: an import has one of its own, a process one for every import in it."""
-    whole = services.cloudworks.dump(run_id, cap=DUMP_BYTES)
-    if whole is not None:
-        yield "rejected", whole
-        return
-    for action_id in dict.fromkeys(error.action_id for error in errors if error.dump and error.action_id):
-        of_action = services.cloudworks.dump(run_id, action_id, cap=DUMP_BYTES)
-        if of_action is not None:
-            yield f"rejected-{action_id}", of_action
 
 
 def record_failure(_step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str) -> Recorded | Stop:
@@ -205,7 +282,11 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
 
 @leading
 def announce(step: StepContext, services: Services, lease: Lease, recorded: Recorded) -> Stop | None:
-    """Tell everyone how the batch ended, at least once and under one id; before its uploads are final."""
+    """Tell everyone how the batch ended, at least once and under one id; before its uploads are final.
+
+    Where SNS refuses for good (no such topic, a key that is disabled), the log says so and the lane goes on: the next
+    leader could tell nobody either.
+    """
     record = services.ledger.run(lease.lane, recorded.sk)
     if record is None:
         step.logger.error("The history has lost this run; nobody is told of it", extra={"history_item": recorded.sk})
@@ -221,13 +302,13 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
     told = True
     try:
         publish(services.sns, services.settings.topic_arn, described)
-    except (BotoCoreError, ClientError):
-        if batch.attempts < protocol.MAX_ATTEMPTS:
+    except AWS_TROUBLE as error:
+        if may_heal(error) and batch.attempts < protocol.MAX_ATTEMPTS:
             raise
         told = False
         step.logger.exception("Nobody could be told of this run; the lane goes on", extra={"report_id": record.id})
     log_run(step.logger, described)
-    write_metrics(described, oldest=batch.oldest)
+    write_metrics(described, stack=services.settings.stack, oldest=batch.oldest)
     if told:
         services.ledger.mark_announced(record)
     return None
@@ -251,6 +332,7 @@ def _described(record: RunRecord, uploads: Sequence[Upload]) -> Report:
         errors=tuple(map(_reported, record.errors)),
         errors_total=record.errors_total,
         report_url=record.report_url,
+        details_missing=record.details_missing,
     )
 
 
@@ -282,7 +364,7 @@ def tell(
 ) -> None:
     """Tell everyone of something other than an end: the batch takes long, or is held back.
 
-    After a few tries the batch goes on untold: no attempt at it is used up because SNS is out of order.
+    After a few tries, or where SNS refuses for good, the batch continues untold: trouble with SNS uses up no attempt.
     """
     from anaplan_autoload.report.log import log_run
     from anaplan_autoload.report.message import publish
@@ -302,8 +384,8 @@ def tell(
     )
     try:
         publish(services.sns, services.settings.topic_arn, described)
-    except (BotoCoreError, ClientError):
-        if step.attempt < TELL_ATTEMPTS:
+    except AWS_TROUBLE as error:
+        if may_heal(error) and step.attempt < TELL_ATTEMPTS:
             raise
         step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": outcome})
     log_run(step.logger, described)

@@ -25,6 +25,17 @@ def hold(step: StepContext, services: Services, lease: Lease, stop: Stop) -> Non
     services.ledger.hold(lease, lane.open, stop.secret_version or "")
 
 
+def give_back(_step: StepContext, services: Services, lease: Lease) -> None:
+    """Release the lane after an error of our own, unless its batch's run may have begun.
+
+    Whoever leads next then does not take it for a death over the batch: the error uses up none of its attempts.
+    """
+    lane = services.ledger.renew(lease, services.clock())
+    if lane is None or (lane.open is not None and (lane.open.asked or lane.open.failure is not None)):
+        return
+    services.ledger.release(lease)
+
+
 def hand_over(_step: StepContext, services: Services, lease: Lease) -> None:
     """Leave the lane to a new execution: this one is old, or near the service's limit of operations."""
     services.ledger.release(lease)

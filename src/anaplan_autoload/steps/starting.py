@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
+from aws_durable_execution_sdk_python.exceptions import InvocationError
+from botocore.exceptions import ClientError, HTTPClientError
+from botocore.exceptions import ConnectionError as NotConnected
 from msgspec import Struct
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
-from anaplan_autoload.anaplan.errors import Busy, CloudWorksError, Refused, TryLater
+from anaplan_autoload.anaplan.errors import Busy, CloudWorksError, Refused, TryLater, Unknown
+from anaplan_autoload.anaplan.http import departures
 from anaplan_autoload.aws import staging
 from anaplan_autoload.aws.ledger import is_known
 from anaplan_autoload.aws.staging import PartedCopy
@@ -31,6 +35,8 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.protocol import Lease
     from anaplan_autoload.domain.runs import Run
 
+AWS_TROUBLE = (ClientError, HTTPClientError, NotConnected)
+"""AWS answered with an error, or not at all. It may pass: a client that cannot be made raises something else."""
 HISTORY_PAGE = 25
 """Runs a page, as CloudWorks itself gives."""
 GONE_MODEL = re.compile("invalid (workspace|model)", re.IGNORECASE)
@@ -69,12 +75,15 @@ def stage(_step: StepContext, services: Services, lease: Lease, batch: Batch) ->
 
 
 @leading
-def stage_parts(_step: StepContext, services: Services, lease: Lease, batch: Batch, copy: PartedCopy) -> Staging:
+def stage_parts(step: StepContext, services: Services, lease: Lease, batch: Batch, copy: PartedCopy) -> Staging:
     """Copy the next parts of a large upload."""
     upload, stage_to = _staged(batch)
     found = _copied(lambda: staging.copy_parts(services.s3, upload, stage_to, copy))
     if isinstance(found, Superseded | NotStaged):
-        staging.abandon(services.s3, upload, stage_to, copy)
+        try:
+            staging.abandon(services.s3, upload, stage_to, copy)
+        except AWS_TROUBLE as error:  # the bucket's rule for unfinished uploads drops the parts later
+            step.logger.warning("The parts of a copy could not be dropped", extra={"reason": str(error)})
     return found
 
 
@@ -83,7 +92,7 @@ def _copied(copy: Callable[[], PartedCopy | None]) -> Staging:
         return copy() or Staged()
     except staging.Overwritten as error:
         return Superseded(str(error))
-    except (staging.Gone, staging.Denied) as error:
+    except (staging.Gone, staging.NotCopied) as error:
         return NotStaged(str(error))
 
 
@@ -132,20 +141,40 @@ Answer = Started | Occupied | NotNow | TurnedDown | NoAnswer | Stop
 def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> Answer:
     """Ask CloudWorks for the run. To be run at most once: CloudWorks has no idempotency key.
 
-    The log-in comes first, so that nothing slow stands between the ledger's note of the request and the request.
+    What it raises (a setting that cannot be used, a bug) was raised before anything was sent: the batch is as it was
+    before, and its lane is released, so that none of its attempts is used up.
+    """
+    try:
+        return _posted(step, services, lease, batch)
+    except InvocationError:
+        raise  # the end of this invocation, as if its sandbox had died
+    except Exception:
+        with suppress(*AWS_TROUBLE):
+            services.ledger.renew(lease, services.clock(), batch)
+            services.ledger.release(lease)
+        raise
+
+
+def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -> Answer:
+    """Ask for the run; raises only what was raised before anything was sent.
+
+    Client and log-in come first, so that nothing slow stands between the ledger's note of the request and the request.
     """
     route = batch.route
     try:
+        ask = services.cloudworks.run_flow if route.flow else services.cloudworks.run_integration
         services.tokens.token()
+        posted = msgspec.structs.replace(
+            batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None
+        )
+        if services.ledger.renew(lease, services.clock(), posted) is None:
+            return Stop("left", LOST)
     except LoginRefused as refused:
         return held(refused)
-    except CloudWorksError as error:
+    except (CloudWorksError, *AWS_TROUBLE) as error:
         return _not_now(services, lease, batch, error)
-    posted = msgspec.structs.replace(batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None)
-    if services.ledger.renew(lease, services.clock(), posted) is None:
-        return Stop("left", LOST)
+    before = departures()
     try:
-        ask = services.cloudworks.run_flow if route.flow else services.cloudworks.run_integration
         run_id = ask(route.target)
     except LoginRefused as refused:
         services.ledger.renew(lease, services.clock(), batch)  # nothing began: take the request back
@@ -158,18 +187,36 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> A
         return _not_now(services, lease, batch, error)
     except Refused as error:
         return TurnedDown(str(error))
-    except CloudWorksError as error:
-        return NoAnswer(posted, str(error))
+    except Exception as error:
+        if departures() == before and not isinstance(error, CloudWorksError):
+            raise
+        return _no_answer(step, services, lease, posted, error)
     started = msgspec.structs.replace(posted, run_id=run_id, lost_since=None)
-    try:
-        services.ledger.renew(lease, services.clock(), started)
-    except (BotoCoreError, ClientError):
-        # The run's id is known and goes into this step's result; whoever follows the run writes it again.
-        step.logger.exception("The run's id could not be written to the ledger", extra={"run_id": run_id})
+    _note(step, services, lease, started)
     return Started(started)
 
 
-def _not_now(services: Services, lease: Lease, batch: Batch, error: CloudWorksError) -> NotNow | Stop:
+def _no_answer(step: StepContext, services: Services, lease: Lease, posted: Batch, error: Exception) -> NoAnswer:
+    """A run may have begun: count the request."""
+    status = error.status if isinstance(error, Unknown) else None
+    asked_at = posted.posted_at or services.clock()
+    unanswered = protocol.one_more(posted.unanswered, asked_at, status, str(error))
+    noted = msgspec.structs.replace(posted, unanswered=unanswered)
+    _note(step, services, lease, noted)
+    return NoAnswer(noted, str(error))
+
+
+def _note(step: StepContext, services: Services, lease: Lease, batch: Batch) -> None:
+    """Write what came of the request. It is this step's result too: whoever goes on from that writes it again."""
+    try:
+        services.ledger.renew(lease, services.clock(), batch)
+    except InvocationError:
+        raise
+    except Exception:
+        step.logger.exception("What came of the request could not be noted", extra={"run_id": batch.run_id})
+
+
+def _not_now(services: Services, lease: Lease, batch: Batch, error: Exception) -> NotNow | Stop:
     """Nothing began: take the request back, and bind the next leader to the wait as well.
 
     `Retry-After: 0` is not taken at its word, lest a service in trouble be asked every second.
@@ -178,9 +225,29 @@ def _not_now(services: Services, lease: Lease, batch: Batch, error: CloudWorksEr
     asked = error.retry_after if isinstance(error, TryLater) else None
     seconds = math.ceil(longest / 2 if asked is None else max(asked, longest / 4))
     now = services.clock()
+    try:
+        if services.ledger.renew(lease, now, batch, not_before=now + seconds * 1000) is None:
+            return Stop("left", LOST)
+    except AWS_TROUBLE as trouble:
+        return NotNow(batch, seconds, f"{error}; {trouble}")
+    return NotNow(batch, seconds, str(error))
+
+
+def put_off(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> NotNow | TurnedDown | Stop:
+    """How long to wait before the run is asked for again, after a request that brought none; after a day, give up.
+
+    The wait binds the next leader as well. A request that is accounted for is not waited after.
+    """
+    now = services.clock()
+    unanswered = batch.unanswered
+    if unanswered is None:
+        return NotNow(batch, 0, "")
+    if protocol.is_given_up(unanswered, now):
+        return TurnedDown(f"gave up after a day: {unanswered.described()}. The last: {unanswered.last}")
+    seconds = 0 if batch.unresolved_since is None else protocol.start_pause(unanswered, now)
     if services.ledger.renew(lease, now, batch, not_before=now + seconds * 1000) is None:
         return Stop("left", LOST)
-    return NotNow(batch, seconds, str(error))
+    return NotNow(batch, seconds, f"{unanswered.described()}. The last: {unanswered.last}")
 
 
 class Sighting(Struct, frozen=True, tag="sighting"):
@@ -199,7 +266,7 @@ def search(_step: StepContext, services: Services, lease: Lease, batch: Batch, l
     if lane is None:
         return Stop("left", LOST)
     if lane.open is not None and lane.open.id == batch.id:
-        batch = msgspec.structs.replace(lane.open, attempts=batch.attempts)
+        batch = msgspec.structs.replace(lane.open, attempts=batch.attempts, unanswered=batch.unanswered)
     since = batch.unresolved_since
     if batch.run_id:
         return Sighting(batch, protocol.Adopt(batch.run_id))
@@ -235,7 +302,9 @@ def _history(services: Services, batch: Batch, since: int) -> tuple[list[Run], i
         runs += page.runs
         oldest = page.runs[-1].started_at if page.runs else None
         reached = oldest is not None and epoch_ms(oldest) < since + ahead - protocol.START_TOLERANCE_MS
-        if reached or len(page.runs) < HISTORY_PAGE:
+        # A page may be shorter than asked for, and not every history tells how many runs there are in all.
+        last = not page.runs or (len(page.runs) < HISTORY_PAGE and len(runs) >= page.total)
+        if reached or last:
             return runs, ahead
 
 

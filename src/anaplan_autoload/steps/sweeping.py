@@ -33,7 +33,7 @@ def sweep(step: StepContext, services: Services) -> Swept:
     for found in pending:
         for route, event_time in found.oldest.items():
             oldest[route] = max(oldest.get(route, 0.0), (now - epoch_ms(event_time)) / 1000)
-    oldest_waiting(oldest)
+    oldest_waiting(oldest, stack=services.settings.stack)
     secret_version: str | None = None
     drained = 0
     for found in pending:

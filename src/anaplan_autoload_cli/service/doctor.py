@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 Check = Callable[[Site], Iterator[Finding]]
 
+STACK_NAME_MAX = 64
+"""Characters: the template names the function after its stack, and Lambda takes no longer name of a function."""
+
 OLD_SECONDS = 3600
 """An upload that waits this long is worth a line; the alarm of the template rings then too."""
 
@@ -108,7 +111,17 @@ def account(site: Site) -> Iterator[Finding]:
 
 
 def stack(site: Site) -> Iterator[Finding]:
-    """The stack that is named is there; nothing is said where it is."""
+    """The stack that is named can be deployed, and is there; nothing is said where it is."""
+    given = site.cli.settings.get("stack") or ""
+    name = given.rpartition(":stack/")[2].partition("/")[0]  # it may be an ARN
+    if len(name) > STACK_NAME_MAX:
+        yield failed(
+            "stack",
+            f"the name {name} has {len(name)} characters; the function is named after the stack, and Lambda takes "
+            f"{STACK_NAME_MAX}",
+            f"Deploy the stack under a name of at most {STACK_NAME_MAX} characters.",
+        )
+        return
     try:
         _ = site.cli.settings.outputs  # asks for it
     except NoSuchStack as error:

@@ -61,9 +61,11 @@ def redrive(
     """Send dead letters to the function again, each deleted once the function has it; shows them and asks first.
 
     SQS's own redrive does not apply to this queue. What the function would not understand stays in the queue: sent
-    again, it would come back. An event that was handled after all changes nothing.
+    again, it would come back. An event that was handled after all changes nothing. AWS does not give a reason for every
+    dead letter; the function's log has the rest.
 
-    Keys with --json: id, died_at, event (in words), reason, state (to send, sent, refused, not understood).
+    Keys with --json: id, died_at, event (in words), reason (null if AWS gives none), state (to send, sent, refused,
+    not understood).
 
     Example:
 

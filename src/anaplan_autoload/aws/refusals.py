@@ -1,0 +1,151 @@
+"""What an error that AWS answers with proves: trouble that passes, or a refusal that stays."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MAY_HEAL = frozenset(
+    {
+        # The service is in trouble, or lost the request on its way. A number stands where the answer had no body.
+        "500",
+        "502",
+        "503",
+        "504",
+        "InternalError",
+        "InternalErrorException",
+        "InternalFailure",
+        "InternalServerError",
+        "InternalServerException",
+        "InternalServiceError",
+        "ServiceException",
+        "ServiceFailure",
+        "ServiceUnavailable",
+        "ServiceUnavailableException",
+        # Too many requests.
+        "429",
+        "Busy",
+        "LimitExceededException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceeded",
+        "ProvisionedThroughputExceededException",
+        "ReducedThroughput",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "Throttled",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+        # The request took too long, or arrived damaged.
+        "408",
+        "BadDigest",
+        "IncompleteBody",
+        "RequestTimeout",
+        "RequestTimeoutException",
+        "RequestTimeTooSkewed",
+        # Somebody else writes the same thing just now, or changes the table, the bucket or the function.
+        "ConditionalRequestConflict",
+        "OperationAborted",
+        "ReplicatedWriteConflictException",
+        "ResourceConflictException",
+        "ResourceInUseException",
+        "ResourceNotReadyException",
+        "TemporaryRedirect",
+        "TransactionCanceledException",
+        "TransactionConflictException",
+        "TransactionInProgressException",
+        # Credentials that ran out; Lambda brings new ones.
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "RequestExpired",
+        "TokenRefreshRequired",
+        # The key's own trouble, as S3 ("KMS."), SNS and Lambda pass it on.
+        "KMS.DependencyTimeoutException",
+        "KMS.InternalException",
+        "KMS.KMSInternalException",
+        "KMS.KeyUnavailableException",
+        "KMS.LimitExceededException",
+        "KMS.ThrottlingException",
+        "KMSInternalException",
+        "KMSThrottling",
+        "KMSThrottlingException",
+    }
+)
+"""The codes of errors that may pass by themselves. Every other code is a refusal: asking again gets the same answer.
+
+`AccessDenied` counts as a refusal, although a change in IAM takes some seconds to arrive: a role that is wrong is far
+more common than one that was changed a moment ago, and waiting would stop the lane.
+"""
+
+_LOAD_AGAIN = "then load it again (anaplan-autoload load s3://…)"
+_RESTORE = f"The object is archived. Restore it (aws s3api restore-object), wait until that is done, {_LOAD_AGAIN}."
+_ALLOW = (
+    "The function's role needs to read the object and to write the route's stage_to key (ExistingBucketArns), and "
+    "kms:Decrypt and kms:GenerateDataKey for the keys that encrypt them (ExistingKeyArns); the bucket's and the keys' "
+    "own policies must allow that too. The bucket must still belong to the account that the upload came from. "
+    f"Change what is missing, {_LOAD_AGAIN}."
+)
+_KEY = f"See to it that the KMS key of the object and of its bucket exists, is enabled and can encrypt, {_LOAD_AGAIN}."
+_REMEDIES = {
+    "403": _ALLOW,
+    "AccessDenied": _ALLOW,
+    "AccessDeniedException": _ALLOW,
+    "AllAccessDisabled": _ALLOW,
+    "InvalidObjectState": _RESTORE,
+    "KMS.AccessDeniedException": _ALLOW,
+    "ObjectNotInActiveTierError": _RESTORE,
+    **dict.fromkeys(
+        ("400", "InvalidRequest"),
+        "An object that its uploader encrypted with a key of their own (SSE-C) cannot be read without that key: "
+        "upload it again without SSE-C.",
+    ),
+}
+
+
+class AwsRefused(Exception):
+    """AWS refused a call that no upload is to blame for; asking again gets the same answer.
+
+    The execution fails with it. The uploads go on waiting, and no attempt at them is used up.
+    """
+
+
+def code_of(error: ClientError) -> str:
+    """The error's code, such as `SlowDown`; the HTTP status where the answer had no body."""
+    return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def may_heal(error: Exception) -> bool:
+    """Whether the same call may succeed later. What is no answer of AWS's (a lost connection) may."""
+    return not isinstance(error, ClientError) or code_of(error) in MAY_HEAL
+
+
+def in_words(error: ClientError) -> str:
+    """What AWS said, with its code and without a full stop: `The key is disabled (KMS.DisabledException)`."""
+    code = code_of(error)
+    said = str(error.response.get("Error", {}).get("Message", "")).strip().removesuffix(".")
+    return f"{said} ({code})" if said else f"answered {code or 'without a code'}"
+
+
+def remedy(error: ClientError) -> str:
+    """What to do about a refusal of an object."""
+    code = code_of(error)
+    return _REMEDIES.get(code, _KEY if code.startswith("KMS.") else f"Change what it names, {_LOAD_AGAIN}.")
+
+
+@contextmanager
+def blameless() -> Iterator[None]:
+    """Turn a refusal into `AwsRefused`; what may heal passes as it is, to be tried again."""
+    try:
+        yield
+    except ClientError as error:
+        if may_heal(error):
+            raise
+        raise AwsRefused(f"{error.operation_name}: {in_words(error)}") from error
