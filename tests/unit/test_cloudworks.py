@@ -309,7 +309,7 @@ def test_a_server_that_cannot_be_reached_was_sent_nothing(pauses: list[float]) -
 
 def test_a_server_that_speaks_no_tls_was_sent_nothing(script: Script, pauses: list[float]) -> None:
     url = script.url.replace("http:", "https:")
-    with http_pool() as http, pytest.raises(NotSent, match="no secure connection"):
+    with http_pool() as http, pytest.raises(NotSent, match="No secure connection"):
         CloudWorks(http, url, Issuer(), limits=QUICK, sleep=pauses.append).run_integration("i1")
     assert script.requests == []
 
