@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from anaplan_autoload.aws.ledger import RunRecord
-from anaplan_autoload.report.mail import email_text, subject
+from anaplan_autoload.report.mail import email_text
 from anaplan_autoload.report.report import Report
+from anaplan_autoload.report.subject import subject
 from local.aws.journal import Metric
 from local.demo import story
 from local.demo.timeline import Happening, Kind, short

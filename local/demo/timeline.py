@@ -10,8 +10,8 @@ import msgspec
 from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import Ledger
-from anaplan_autoload.report.mail import subject
 from anaplan_autoload.report.report import Report
+from anaplan_autoload.report.subject import subject
 from local.aws.executions import Execution
 from local.aws.stack import Message, Stack
 from local.cloudworks import Run

@@ -12,7 +12,8 @@ from pathlib import Path
 import msgspec
 from msgspec.structs import replace
 
-from anaplan_autoload.report.mail import email_text, subject
+from anaplan_autoload.report.mail import email_text
+from anaplan_autoload.report.subject import subject
 from local.aws.notifications import straight
 from local.aws.stack import ROOT, STACK_NAME, Options, Stack
 from local.cloudworks import PASSWORD, USERNAME, WORKSPACE_ID, Pace, Result, Settings, User

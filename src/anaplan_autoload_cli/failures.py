@@ -34,7 +34,11 @@ REMEDIES = {
 }
 """What to do about what CloudWorks says, where this command line knows better than its client."""
 
-_THREE_PARTS = re.compile(r'(?P<asked>[A-Z]+ .+?): answered (?P<answered>[^".]+(?:"[^"]*")?)\. ?(?P<remedy>.*)', re.S)
+_THREE_PARTS = re.compile(
+    r'(?:Anaplan answered )?(?P<answered>(?:A web page|\d)(?:[^".]|\.(?!\s)|"[^"]*")+)\. ?'
+    r"(?P<remedy>.*?) ?\((?P<asked>[A-Z]+ https?://[^\s()]+)\)(?P<more>.*)",
+    re.S,
+)
 
 
 TRACEBACK = "AUTOLOAD_TRACEBACK"
@@ -97,7 +101,8 @@ def _split(text: str, summary: str) -> CommandFailed:
         return CommandFailed(text)
     answered = parts["answered"].strip()
     known = (remedy for words, remedy in REMEDIES.items() if words in answered)
-    return CommandFailed(summary, asked=parts["asked"], answered=answered, remedy=next(known, parts["remedy"] or None))
+    remedy = next(known, (parts["remedy"] + parts["more"]).strip() or None)
+    return CommandFailed(summary, asked=parts["asked"], answered=answered, remedy=remedy)
 
 
 def _refused_by_aws(error: ClientError) -> CommandFailed:

@@ -75,7 +75,7 @@ def tokens(cli: Cli) -> Tokens:
 
 def refusal(error: LoginRefused, way: Way) -> str:
     """Why there is no token. That a secret has to be stored again is left out where there is none."""
-    return str(error) if way.secret_id else error.reason
+    return str(error) if way.secret_id else error.text
 
 
 def asked_for(prompt: str) -> str:

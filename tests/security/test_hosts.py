@@ -80,7 +80,7 @@ def test_no_proxy_of_the_environment_sees_a_request_to_anaplan(
     monkeypatch.setenv(name, proxy.url)
     monkeypatch.setenv(name.lower(), proxy.url)
 
-    with pytest.raises(NotSent, match="no connection"):
+    with pytest.raises(NotSent, match="no connection to Anaplan"):
         made.tokens.token()
     assert proxy.requests == []
 

@@ -55,7 +55,7 @@ def test_a_user_without_a_role_is_told_so(tenant: Tenant) -> None:
     tenant.simulator.add_user(User(name=USERNAME, display_name="Ada Builder", password=PASSWORD, role=None))
     said = tenant.run("auth", "check")
     assert said.code == 1
-    assert "Answered: 403 Forbidden" in said.err
+    assert "Answered: 403: the user may not do this" in said.err
     assert "To do: Give the user the role Restricted Integration User" in said.err
 
 

@@ -192,7 +192,7 @@ def test_the_import_of_a_process_is_found_or_asked_for(tenant: Tenant, imports: 
 def test_a_run_that_is_not_known_says_so(tenant: Tenant) -> None:
     said = tenant.run("errors", "0" * 32)
     assert said.code == 1
-    assert "Answered: 404 Not Found" in said.err
+    assert "Answered: 404: the run does not exist" in said.err
 
 
 @pytest.fixture

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import msgspec
 import pytest
+from mypy_boto3_s3.literals import EventType
 
 from anaplan_autoload.domain.events import Drain, Load, Sweep, UnknownEvent, Upload, Uploads, parse
 
@@ -387,3 +389,82 @@ def test_a_refusal_never_shows_the_values_that_came(event: Json) -> None:
 
     assert "canary" not in str(refusal.value)
     assert refusal.value.__cause__ is None
+
+
+# What S3 documents, and what it does not
+
+
+DOCUMENTED = [
+    *(name for name in get_args(EventType) if not name.startswith("s3:ObjectCreated:") and not name.endswith("*")),
+    "s3:LifecycleExpiration:Delete",
+]
+DETAIL_TYPES = [
+    "Async Copy Completion",
+    "Object Deleted",
+    "Object Restore Initiated",
+    "Object Restore Completed",
+    "Object Restore Expired",
+    "Object Tags Added",
+    "Object Tags Deleted",
+    "Object ACL Updated",
+    "Object Storage Class Changed",
+    "Object Access Tier Changed",
+]
+
+
+@pytest.mark.parametrize("name", DOCUMENTED)
+def test_what_else_s3_notifies_of_is_ignored(name: str) -> None:
+    assert len(ignored_of(records(s3_record(name)))) == 1
+    assert len(ignored_of(records(sns_record(records(s3_record(name.removeprefix("s3:"))))))) == 1
+
+
+@pytest.mark.parametrize("detail_type", DETAIL_TYPES)
+def test_what_else_s3_sends_to_eventbridge_is_ignored(detail_type: str) -> None:
+    assert ignored_of(eventbridge(detail_type)) == (f"EventBridge {detail_type}: only created objects are loaded",)
+
+
+@pytest.mark.parametrize(
+    "detail_type",
+    ["AWS API Call via CloudTrail", "AWS Service Event via CloudTrail", "Object Invented", "object created", ""],
+)
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_what_s3_does_not_send_by_itself_is_no_event_of_ours(detail_type: str, wrapped: bool) -> None:
+    event = eventbridge(detail_type, detail={"eventName": "PutObject"})
+    with pytest.raises(UnknownEvent, match='narrow the rule to the detail-type "Object Created"') as refused:
+        parse(records(sns_record(event)) if wrapped else event)
+    assert ascii(detail_type) in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ObjectInvented:Put", "ObjectCreated", "objectcreated:Put", "LifecycleTransitions", "s3:", "x" * 9_000, "\u202e"],
+)
+def test_a_notification_that_s3_does_not_document_is_no_event_of_ours(name: str) -> None:
+    with pytest.raises(UnknownEvent, match=r"record 0: .* is no event that S3 documents") as refused:
+        parse(records(s3_record(name)))
+    assert len(str(refused.value)) < 400 and str(refused.value).isprintable()
+
+
+# Whose bucket it is
+
+
+@pytest.mark.parametrize(
+    ("event", "owner"),
+    [
+        (records(s3_record()), "111122223333"),
+        (records(sns_record(records(s3_record()))), None),
+        (eventbridge(account="444455556666"), "444455556666"),
+        (records(sns_record(eventbridge(account="444455556666"))), "444455556666"),
+        (eventbridge(), None),
+        (eventbridge(account="nobody"), None),
+    ],
+    ids=["s3", "s3 in sns", "eventbridge", "eventbridge in sns", "unnamed", "no account"],
+)
+def test_the_owner_of_the_bucket_is_known_where_the_events_way_proves_it(event: Json, owner: str | None) -> None:
+    parsed = parse(event, "111122223333")
+    assert isinstance(parsed, Uploads)
+    assert [upload.owner for upload in parsed.uploads] == [owner]
+
+
+def test_the_owner_does_not_make_another_upload_of_it() -> None:
+    assert NORTH.id == msgspec.structs.replace(NORTH, owner="111122223333").id

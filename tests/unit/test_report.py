@@ -16,7 +16,7 @@ from moto import mock_aws
 from msgspec.structs import replace
 
 from anaplan_autoload.domain.events import Upload
-from anaplan_autoload.report import log, mail, message, metrics, report
+from anaplan_autoload.report import log, mail, message, metrics, report, subject
 from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, ReportOutcome
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ INTEGRATION = "a2fb43a93bc84bcb9f37dd59a75eb940"
 FLOW = "f1fb43a93bc84bcb9f37dd59a75eb940"
 RUN = "3f0c43a93bc84bcb9f37dd59a75eb940"
 URL = f"s3://reports/reports/accounts/2026-11-24/{RUN}/"
+LINK = f"https://eu-central-1.console.aws.amazon.com/s3/buckets/reports?prefix=reports/accounts/2026-11-24/{RUN}/"
 BAD_DATE = ReportedError("Import Accounts", "Invalid date", 17, ("31.02.2026", "n/a"))
 
 
@@ -60,6 +61,8 @@ def a_partial_report(**fields: object) -> Report:
         "errors": (BAD_DATE,),
         "errors_total": 1,
         "report_url": URL,
+        "report_link": LINK,
+        "rows_saved": True,
     }
     return a_report("partial", **(known | fields))
 
@@ -69,11 +72,17 @@ def a_failure_without_a_run(**fields: object) -> Report:
     return a_report("failed", **(gone | fields))
 
 
+REFUSED = (
+    'Anaplan refused the log-in of ada@example.com: "FAILURE_BAD_CREDENTIAL: Failed to authenticate. Verify the '
+    'credentials" (401). The secret is anaplan/autoload.'
+)
 OUTCOMES: dict[ReportOutcome, Report] = {
     "loaded": a_report(),
     "partial": a_partial_report(),
     "failed": a_report("failed", message="Process failed", error_code=12),
-    "held": a_report("held", id="batch-7", run_id=None, started_at=None, ended_at=None),
+    "held": a_report(
+        "held", id="batch-7", run_id=None, started_at=None, ended_at=None, message=REFUSED, secret_id="anaplan/autoload"
+    ),
     "overdue": a_report("overdue", ended_at=None, message="Still running after 2 h"),
 }
 
@@ -102,9 +111,12 @@ def test_the_document_has_exactly_the_documented_keys_with_explicit_nulls() -> N
             }
         ],
         "uploads_total": 1,
+        "files_total": None,
         "errors": [],
         "errors_total": 0,
         "report_url": None,
+        "report_link": None,
+        "rows_saved": False,
         "details_missing": None,
     }
 
@@ -155,31 +167,131 @@ def test_an_uploads_etag_and_sequencer_are_nobodys_business() -> None:
 # The subject
 
 
+def uploads_of(*names: str) -> tuple[ReportedUpload, ...]:
+    return tuple(an_upload(name, version_id=f"v{number}") for number, name in enumerate(names))
+
+
+EMPTY = "The file is empty. It was not loaded, as that could clear what is in Anaplan. Upload a file with rows."
+ABSENT = (
+    'Anaplan answered 404: the integration does not exist, or the user cannot see it ("Resource not found"). Check the '
+    "id. (POST https://api.cloudworks.anaplan.com/2/0/integrations/a2fb/run)"
+)
+NOT_COPIED = (
+    "S3 refused to copy s3://inbox/incoming/accounts/a.csv: The key is disabled (KMS.DisabledException). Mend it."
+)
+
+
 @pytest.mark.parametrize(
     ("described", "line"),
     [
-        (OUTCOMES["loaded"], "Loaded: accounts (1 file)"),
-        (a_report(uploads_total=3), "Loaded: accounts (3 files)"),
-        (OUTCOMES["partial"], "Partly loaded: accounts (1 file), rows rejected: 17"),
-        (a_partial_report(errors_total=40), "Partly loaded: accounts (1 file), rows rejected: at least 17"),
-        (OUTCOMES["failed"], "Failed: accounts (1 file): Process failed"),
-        (a_report("failed", message=""), "Failed: accounts (1 file)"),
-        (OUTCOMES["held"], "On hold: accounts: the log-in to Anaplan does not work"),
-        (OUTCOMES["overdue"], "Still running: accounts (1 file)"),
+        (OUTCOMES["loaded"], "Loaded: accounts: a.csv"),
+        (a_report(uploads=(an_upload("plus+sign.csv"),)), "Loaded: accounts: plus+sign.csv"),
+        (
+            a_report(uploads=uploads_of("a.csv", "b.csv", "c.csv"), uploads_total=3),
+            "Loaded: accounts: a.csv and 2 more files",
+        ),
+        (a_report(uploads=uploads_of("a.csv", "b.csv"), uploads_total=2), "Loaded: accounts: a.csv and 1 more file"),
+        (a_report(uploads=uploads_of(*["a.csv"] * 5), uploads_total=5), "Loaded: accounts: a.csv (5 uploads)"),
+        (
+            a_report(uploads=uploads_of("a.csv", "b.csv", "a.csv"), uploads_total=3),
+            "Loaded: accounts: a.csv and 1 more file (3 uploads)",
+        ),
+        (
+            a_report(uploads=uploads_of("a.csv", "b.csv"), uploads_total=1500),
+            "Loaded: accounts: a.csv and at least 1 more file (1,500 uploads)",
+        ),
+        (
+            a_report(uploads=uploads_of("a.csv", "a.csv"), uploads_total=1500),
+            "Loaded: accounts: a.csv (1,500 uploads, maybe of other files too)",
+        ),
+        (
+            a_report(uploads=uploads_of("a.csv"), uploads_total=9, files_total=4),
+            "Loaded: accounts: a.csv and 3 more files (9 uploads)",
+        ),
+        (a_report(uploads=(), uploads_total=9, files_total=4), "Loaded: accounts: 4 files"),
+        (a_report(uploads=(), uploads_total=9), "Loaded: accounts: 9 uploads"),
+        (
+            a_report(uploads=(an_upload(bucket="b"), an_upload(bucket="c")), uploads_total=2),
+            "Loaded: accounts: a.csv and 1 more file",
+        ),
+        (OUTCOMES["partial"], "Partly loaded: accounts: 17 rows rejected (a.csv)"),
+        (
+            a_partial_report(errors=(replace(BAD_DATE, occurrences=1),)),
+            "Partly loaded: accounts: 1 row rejected (a.csv)",
+        ),
+        (a_partial_report(errors_total=40), "Partly loaded: accounts: at least 17 rows rejected (a.csv)"),
+        (a_partial_report(errors=(), errors_total=0), "Partly loaded: accounts: a.csv"),
+        (OUTCOMES["failed"], "Failed: accounts: Process failed (a.csv)"),
+        (a_report("failed", message=""), "Failed: accounts: a.csv"),
+        (a_failure_without_a_run(message=EMPTY), "Failed: accounts: the file is empty (a.csv)"),
+        (
+            a_failure_without_a_run(message=ABSENT, uploads=uploads_of("a.csv", "b.csv"), uploads_total=2),
+            "Failed: accounts: Anaplan answered 404: the integration does not exist,... (a.csv and 1 more file)",
+        ),
+        (
+            a_failure_without_a_run(message=NOT_COPIED),
+            "Failed: accounts: S3 refused to copy a.csv: The key is disabled (KMS.DisabledException)",
+        ),
+        (
+            OUTCOMES["held"],
+            'On hold: accounts: Anaplan refused the log-in of ada@example.com: "FAILURE_BAD_CREDENTIAL: Faile...',
+        ),
+        (replace(OUTCOMES["held"], message="The secret is empty. Store it."), "On hold: accounts: the secret is empty"),
+        (replace(OUTCOMES["held"], message=""), "On hold: accounts: the log-in to Anaplan does not work"),
+        (OUTCOMES["overdue"], "Still running: accounts: a.csv"),
+        (
+            replace(OUTCOMES["overdue"], run_id=None, message="The integration is busy with a run of somebody else."),
+            "Still waiting: accounts: the integration is busy with a run of somebody else (a.csv)",
+        ),
     ],
 )
-def test_the_subject_says_what_happened(described: Report, line: str) -> None:
-    assert mail.subject(described) == line
+def test_the_subject_begins_with_the_news_and_names_the_file(described: Report, line: str) -> None:
+    assert subject.subject(described) == line
 
 
-def test_the_subject_is_short_ascii_without_line_breaks_whatever_anaplan_says() -> None:
-    line = mail.subject(a_report("failed", message="Modèle “Ventes” — échec\r\nBcc: x@example.com\x00 数 " + "x" * 200))
+@pytest.mark.parametrize("outcome", OUTCOMES)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Accounts.csv",
+        "q" * 1000 + "_2026-11-24.csv",
+        "Modèle “Ventes” — échec 数.csv",
+        "a\r\nBcc: x@example.com\x00\u202e\u2028\ud800.csv",
+        " ",
+        "",
+        "/",
+        "." * 300,
+        "(" * 300,
+    ],
+)
+@pytest.mark.parametrize("route", ["a", "r" * 63])
+@pytest.mark.parametrize("total", [1, 3, 1_234_567])
+def test_every_subject_is_one_short_line_of_ascii(outcome: ReportOutcome, name: str, route: str, total: int) -> None:
+    words = f"“{name}” — échec\r\nBcc: x@example.com\x00 " + "x" * 200
+    uploads = (an_upload(name), an_upload(name + "2"), an_upload(name))
+    for reason in ("", "No.", name, words, f"{words}. More."):
+        line = subject.subject(
+            replace(OUTCOMES[outcome], route=route, message=reason, uploads=uploads[:total], uploads_total=total)
+        )
+        assert 0 < len(line) <= 99
+        assert line.isascii()
+        assert line.isprintable()
+        assert line == " ".join(line.split())
 
-    assert line.startswith('Failed: accounts (1 file): Modele "Ventes" - echec  Bcc: x@example.com  ? xxx')
-    assert line.endswith("...")
-    assert len(line) <= 99
-    assert line.isascii()
-    assert line.isprintable()
+
+def test_the_end_of_a_long_file_name_stays_in_sight() -> None:
+    name = "Quarterly_actuals_of_all_entities_in_group_currency_2026-11-24.csv"
+
+    loaded = subject.subject(a_report(uploads=(an_upload("x" * 40 + name),), route="r" * 40))
+    failed = subject.subject(a_report("failed", message="Process failed " * 20, uploads=(an_upload(name),)))
+
+    assert loaded.endswith("2026-11-24.csv")
+    assert failed.endswith("2026-11-24.csv)")
+    assert failed.startswith("Failed: accounts: Process failed Process")
+
+
+def test_a_name_loses_its_accents_and_keeps_its_letters() -> None:
+    assert subject.subject(a_report(uploads=(an_upload("Modèle é.csv"),))) == "Loaded: accounts: Modele e.csv"
 
 
 # The mail
@@ -187,18 +299,19 @@ def test_the_subject_is_short_ascii_without_line_breaks_whatever_anaplan_says() 
 
 def test_the_mail_tells_a_model_builder_what_was_loaded_when_and_how_long_it_took() -> None:
     assert mail.email_text(OUTCOMES["loaded"]) == (
-        "1 file was loaded into Anaplan (accounts).\n"
-        "\n"
+        "a.csv was loaded into Anaplan (route accounts).\n"
         "Anaplan says: Success\n"
+        "\n"
+        "What to do next:\n"
+        "Nothing.\n"
         "\n"
         "Started: 2026-11-24 21:05:12 UTC\n"
         "Ended:   2026-11-24 21:08:32 UTC, after 3 min 20 s\n"
         "\n"
-        "Files, oldest first:\n"
+        "Uploads, oldest first:\n"
         "- incoming/accounts/a.csv (1.23 MB, uploaded 2026-11-24 21:05:00 UTC)\n"
         "\n"
-        "What to do next: nothing.\n"
-        "\n"
+        "For the administrator:\n"
         f"Route accounts, integration {INTEGRATION}, run {RUN}.\n"
     )
 
@@ -210,7 +323,62 @@ def test_the_mail_of_a_partial_load_tells_how_many_rows_failed_why_and_where_the
     assert "Anaplan says: 3 of 120 rows failed (code 38)" in text
     assert "Rows rejected: 17 " in text
     assert "- Import Accounts: Invalid date (17 rows, for example: 31.02.2026, n/a)" in text
-    assert f"All errors and rejected rows: {URL}" in text
+    assert f"1. See the rejected rows and all errors, if you have access to AWS (else ask for them): {LINK}\n" in text
+    assert f"Rejected rows and errors: {URL}" in text.partition("For the administrator:")[2]
+
+
+@pytest.mark.parametrize("outcome", ["partial", "failed"])
+def test_rejected_rows_are_promised_only_where_they_were_saved(outcome: ReportOutcome) -> None:
+    saved = replace(a_partial_report(errors=(), errors_total=0), outcome=outcome)
+    nothing = mail.email_text(replace(saved, report_url=None, report_link=None, rows_saved=False))
+    errors_alone = mail.email_text(replace(saved, rows_saved=False))
+    rows = mail.email_text(saved)
+
+    for promise in ("the rejected rows and all errors", "Rejected rows and errors"):
+        assert promise not in nothing + errors_alone
+        assert promise in rows
+    assert "s3://" not in nothing and "https://" not in nothing
+    assert f"See all errors, if you have access to AWS (else ask for them): {LINK}" in errors_alone
+
+
+@pytest.mark.parametrize("described", OUTCOMES.values(), ids=OUTCOMES)
+def test_the_part_for_model_builders_needs_no_command_line_and_no_http(described: Report) -> None:
+    asked = replace(described, message=f"{described.message} (POST https://api.example.com/2/0/integrations/i1/run)")
+    for_all, _, for_the_administrator = mail.email_text(asked).partition("For the administrator:")
+
+    for command in ("anaplan-autoload ", "aws ", "POST", "api.example.com"):
+        assert command not in for_all
+    assert "Request: POST https://api.example.com/2/0/integrations/i1/run\n" in for_the_administrator
+
+
+@pytest.mark.parametrize("described", OUTCOMES.values(), ids=OUTCOMES)
+def test_the_mail_says_whom_to_ask_where_that_is_known(described: Report) -> None:
+    assert "Contact" not in mail.email_text(described)
+    assert "Contact: Finance Systems, #anaplan-help\n" in mail.email_text(described, "Finance Systems,\n#anaplan-help")
+
+
+@pytest.mark.parametrize("described", [OUTCOMES["partial"], OUTCOMES["failed"], a_failure_without_a_run()])
+def test_whoever_is_advised_to_load_again_is_warned_of_numbered_lists(described: Report) -> None:
+    assert "In a numbered list without a key it adds the rows again" in mail.email_text(described)
+
+
+def test_the_mail_of_a_held_lane_says_who_can_do_what() -> None:
+    for_all, _, for_the_administrator = mail.email_text(OUTCOMES["held"]).partition("For the administrator:\n")
+
+    assert for_all.startswith(
+        "Loading into Anaplan is on hold (route accounts), since the log-in does not work. Waiting: a.csv.\n"
+        'Reason: Anaplan refused the log-in of ada@example.com: "FAILURE_BAD_CREDENTIAL: '
+    )
+    assert "Model builders: nothing. Uploads are kept, and are loaded by themselves" in for_all
+    steps = [line[:3] for line in for_the_administrator.splitlines() if line[:1].isdigit()]
+    assert steps == ["1. ", "2. ", "3. "]
+    assert "aws secretsmanager put-secret-value --secret-id anaplan/autoload --secret-string" in for_the_administrator
+
+
+def test_commands_for_administrators_survive_a_shell() -> None:
+    text = mail.email_text(replace(OUTCOMES["held"], secret_id="anaplan; rm -rf $HOME"))
+
+    assert "--secret-id 'anaplan; rm -rf $HOME' --secret-string" in text
 
 
 def test_the_mail_shows_the_first_five_errors_and_counts_the_others() -> None:
@@ -229,7 +397,7 @@ def test_the_mail_shows_the_first_ten_files_and_counts_the_others() -> None:
 
     text = mail.email_text(a_report(uploads=uploads, uploads_total=1500))
 
-    assert "1,500 files were loaded" in text
+    assert text.startswith("00.csv and at least 11 more files (1,500 uploads) were loaded into Anaplan")
     assert "09.csv" in text
     assert "10.csv" not in text
     assert "- and 1,490 more" in text
@@ -238,27 +406,29 @@ def test_the_mail_shows_the_first_ten_files_and_counts_the_others() -> None:
 @pytest.mark.parametrize(
     ("outcome", "advice"),
     [
-        ("partial", "correct the rejected rows where they come from"),
-        ("failed", "loading twice does no harm"),
+        ("partial", "Correct the rejected rows where they come from"),
+        ("failed", "or ask your administrator to have it loaded again"),
         ("held", "Uploads are kept, and are loaded by themselves"),
         ("overdue", "another message follows when it ends"),
     ],
 )
 def test_the_mail_says_what_to_do_next(outcome: ReportOutcome, advice: str) -> None:
-    assert advice in mail.email_text(OUTCOMES[outcome]).partition("What to do next: ")[2]
+    assert advice in mail.email_text(OUTCOMES[outcome]).partition("What to do next:\n")[2]
 
 
 def test_a_batch_that_failed_without_a_run_gives_its_reason_and_promises_no_data() -> None:
     text = mail.email_text(a_failure_without_a_run(message="The file is empty. Upload a file with rows."))
 
-    assert text.startswith("1 file was NOT loaded into Anaplan (accounts).")
+    assert text.startswith("a.csv was NOT loaded into Anaplan (route accounts).")
     assert "Reason: The file is empty. Upload a file with rows." in text
     assert "No run of this batch came to an end." in text
     assert "Time:    2026-11-24 21:08:32 UTC\n" in text
 
 
 def test_a_partial_load_without_saved_rows_points_to_cloudworks() -> None:
-    assert "in the run's history in CloudWorks" in mail.email_text(a_partial_report(report_url=None))
+    assert "the run's history in CloudWorks has them too" in mail.email_text(
+        a_partial_report(report_url=None, rows_saved=False)
+    )
 
 
 def test_a_held_lane_names_the_secret_to_change() -> None:
@@ -397,7 +567,7 @@ def test_a_queue_gets_the_json_document_and_the_subject(subscribers: Subscribers
     message.publish(subscribers.sns, subscribers.topic, a_partial_report())
 
     (envelope,) = subscribers.received(queue)
-    assert envelope["Subject"] == "Partly loaded: accounts (1 file), rows rejected: 17"
+    assert envelope["Subject"] == "Partly loaded: accounts: 17 rows rejected (a.csv)"
     assert json.loads(str(envelope["Message"])) == json.loads(message.document(a_partial_report()))
 
 
@@ -440,7 +610,7 @@ def test_mailboxes_get_text_phones_the_subject_and_all_others_the_document() -> 
 
     assert bodies.keys() == {"default", "email", "sms"}
     assert bodies["email"] == mail.email_text(a_report())
-    assert bodies["sms"] == "Loaded: accounts (1 file)"
+    assert bodies["sms"] == "Loaded: accounts: a.csv"
     assert json.loads(bodies["default"])["id"] == RUN
 
 
@@ -458,7 +628,7 @@ def log_lines(described: Report, *, retrying: bool = False) -> list[dict[str, ob
 def test_a_run_is_one_structured_line_with_stable_keys() -> None:
     (line,) = log_lines(a_partial_report())
 
-    assert line["message"] == "Partly loaded: accounts (1 file), rows rejected: 17"
+    assert line["message"] == "Partly loaded: accounts: 17 rows rejected (a.csv)"
     assert (
         line.items()
         >= {

@@ -66,12 +66,27 @@ _REMEDIES = {
     HTTPStatus.BAD_REQUEST: "Correct the request; a flow, for one, needs at least two enabled steps.",
     HTTPStatus.UNAUTHORIZED: _ROLE,
     HTTPStatus.FORBIDDEN: _ROLE,
-    HTTPStatus.NOT_FOUND: "Check the id; what the user may not see looks absent too.",
+    HTTPStatus.NOT_FOUND: "Check the id, and that the user is assigned to the workspace.",
     HTTPStatus.CONFLICT: "It is in use or in another state; look at it in CloudWorks.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests from this tenant; try again later.",
     HTTPStatus.SERVICE_UNAVAILABLE: "Try again later; if it stays, see that the workspace and the model still exist.",
     452: _ROLE,
     HTTPStatus.INTERNAL_SERVER_ERROR: "If it stays, look at the integration in CloudWorks and ask Anaplan's support.",
+}
+_MEANINGS = {
+    HTTPStatus.UNAUTHORIZED: "the user may not do this",
+    HTTPStatus.FORBIDDEN: "the user may not do this",
+    HTTPStatus.NOT_FOUND: "{thing} does not exist, or the user cannot see it",
+    HTTPStatus.TOO_MANY_REQUESTS: "too many requests",
+    452: "the user may not do this",
+}
+"""What a status means, in words, where Anaplan's own often tell less."""
+_THINGS = {
+    "/integrationflows/": "the flow",
+    "/integrations/run/": "the run",
+    "/integrations/runerror/": "the run",
+    "/integrations/connections/": "the connection",
+    "/integrations/": "the integration",
 }
 _NOT_CLOUDWORKS = (
     "This is not CloudWorks' own answer, but a gateway's, a proxy's or a maintenance page's. If it stays, check "
@@ -253,8 +268,9 @@ class CloudWorks:
         start = Answer(response.status, response.headers, first)
         if start.is_page or _is_json_answer(start):
             chunks.close()
-            said = quoted(start.message, request.secrets) or ("a web page" if start.is_page else "something")
-            raise Unknown(f"{request.asked}: answered {response.status} with {said} instead of rows.", response.status)
+            found = quoted(start.message, request.secrets) or ("a web page" if start.is_page else "something")
+            text = f"Anaplan answered {response.status} with {found} instead of rows."
+            raise Unknown(request.told(text), response.status)
         return Dump(first, chunks, cap) if first else None
 
     def _sent(
@@ -301,9 +317,15 @@ class CloudWorks:
 def _failure(request: Request, answer: Answer) -> CloudWorksError:
     known = (remedy for words, remedy in _KNOWN.items() if words.lower() in answer.message.lower())
     remedy = next(known, _REMEDIES.get(answer.status, ""))
+    meaning = _MEANINGS.get(answer.status, "").format(thing=_thing(request.url)) if answer.is_anaplans else ""
     if 400 <= answer.status < 500 and not answer.is_anaplans:
         remedy = _NOT_CLOUDWORKS
-    return failure(request, answer, remedy)
+    return failure(request, answer, remedy, meaning)
+
+
+def _thing(url: str) -> str:
+    """What a request was about, in words."""
+    return next((thing for part, thing in _THINGS.items() if part in url), "it")
 
 
 def _is_json_answer(answer: Answer) -> bool:
@@ -328,8 +350,8 @@ def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -
     except (ValueError, RecursionError) as error:
         found = "a web page" if answer.is_html else quoted(str(error), request.secrets)
     # Raised out here, so that what was decoded is not part of it as its context.
-    text = f"{request.asked}: answered {answer.status}, but not in CloudWorks' form ({found})."
-    raise Unknown(text, answer.status)
+    text = f"Anaplan answered {answer.status}, but not in CloudWorks' form ({found})."
+    raise Unknown(request.told(text), answer.status)
 
 
 def _json(answer: Answer) -> object:

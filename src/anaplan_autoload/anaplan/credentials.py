@@ -18,7 +18,17 @@ import msgspec
 
 from anaplan_autoload.anaplan import pem
 from anaplan_autoload.anaplan.errors import CloudWorksError, Refused, TryLater, Unknown
-from anaplan_autoload.anaplan.http import LIMITS, Answer, Discreet, Limits, Request, checked_url, exchange, failure
+from anaplan_autoload.anaplan.http import (
+    LIMITS,
+    Answer,
+    Discreet,
+    Limits,
+    Request,
+    checked_url,
+    exchange,
+    failure,
+    said,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,18 +62,21 @@ _RESUMES = "Store the secret again once this is put right; loading resumes withi
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _MISSING = ("ResourceNotFoundException", "InvalidRequestException")
 _FORBIDDEN = ("AccessDeniedException", "DecryptionFailure")
+_EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,4}")
 _READABLE_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class LoginRefused(CloudWorksError):
     """No token can be had with this version of the secret; only a new version changes that."""
 
-    def __init__(self, version: str, reason: str) -> None:
-        super().__init__(f"{reason} {_RESUMES}")
+    def __init__(self, version: str, reason: str, text: str = "") -> None:
+        super().__init__(f"{text or reason} {_RESUMES}")
         self.version = version
         """The secret's version, as Secrets Manager names it, or `NO_VERSION`."""
         self.reason = reason
-        """Why, with the remedy; the error's text adds that the secret has to be stored again."""
+        """Why, for people whom requests do not concern; the error's text tells the request and what to do."""
+        self.text = text or reason
+        """Why, with the remedy and the request, but not that the secret has to be stored again."""
 
 
 class SecretInvalid(LoginRefused):
@@ -89,6 +102,8 @@ class Login(Discreet, frozen=True):
     body: bytes | None = None
     hidden: tuple[str, ...] = ()
     """See `Request.hidden`."""
+    user: str = ""
+    """Whose log-in it is, for messages; empty where that is not known for sure."""
 
 
 class BasicCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
@@ -99,7 +114,8 @@ class BasicCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
 
     def login(self, now_ms: int) -> Login:
         """The log-in for these credentials."""
-        return Login("Basic " + _base64(f"{self.username}:{self.password}".encode()), hidden=(self.password,))
+        authorization = "Basic " + _base64(f"{self.username}:{self.password}".encode())
+        return Login(authorization, hidden=(self.password,), user=_shown_user(self.username, self.password))
 
 
 class CertificateCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
@@ -329,7 +345,7 @@ class Tokens:
         self._token = None
         login = self._login(secret, now)
         if self._rejected(secret.version):
-            reason = f"Anaplan has refused this version of the secret ({secret.version}); it is not sent again."
+            reason = f"Anaplan has refused the log-in{_of(login)}; it is not sent again (version {secret.version})."
             raise LoginRefused(secret.version, reason)
         request = Request(
             "POST", f"{self._url}/token/authenticate", login.authorization, login.body, hidden=login.hidden
@@ -338,7 +354,9 @@ class Tokens:
         # What a gateway or a proxy answers says nothing about the credentials.
         if answer.status in _REFUSALS and (answer.is_anaplans or not answer.body):
             self._reject(secret.version)
-            raise LoginRefused(secret.version, str(failure(request, answer, _REMEDY)))
+            words = said(request, answer)
+            reason = f"Anaplan refused the log-in{_of(login)}{f': {words}' if words else ''} ({answer.status})."
+            raise LoginRefused(secret.version, reason, str(failure(request, answer, _REMEDY)))
         return self._issued(request, answer, now)
 
     def _login(self, secret: Secret, now: int) -> Login:
@@ -372,7 +390,7 @@ class Tokens:
             info = msgspec.json.decode(answer.body, type=_Issued).token_info
         # What is no plain text would be shown by the HTTP library when it refuses the header.
         if not _READABLE_TOKEN.fullmatch(info.token_value):
-            raise TryLater(f"{request.asked}: answered {answer.status} without a token that can be used.")
+            raise TryLater(request.told(f"Anaplan answered {answer.status} without a token that can be used."))
         return _Token(info.token_value, info.expires_at or now + DOCUMENTED_LIFE_SECONDS * 1000)
 
 
@@ -416,6 +434,15 @@ def _unreadable(secret_id: str, code: str, message: str) -> CloudWorksError:
             "kms:Decrypt where the secret has a key of its own."
         )
     return TryLater(f"Secrets Manager did not give out {secret_id} ({code or 'no code'}).")
+
+
+def _of(login: Login) -> str:
+    return f" of {login.user}" if login.user else ""
+
+
+def _shown_user(username: str, password: str) -> str:
+    """The user's name if it is an e-mail address, as Anaplan's are: something else may be a secret in a wrong field."""
+    return username if _EMAIL.fullmatch(username) and password not in username else ""
 
 
 def _base64(data: bytes) -> str:

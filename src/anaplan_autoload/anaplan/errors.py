@@ -12,7 +12,7 @@ class AddressInvalid(ValueError):
 
 
 class CloudWorksError(Exception):
-    """A request to Anaplan came to nothing. The text says what was asked, what was answered and what to do."""
+    """A request to Anaplan came to nothing. The text says what was answered, what to do, and what was asked."""
 
 
 class Refused(CloudWorksError):

@@ -31,6 +31,7 @@ from anaplan_autoload.anaplan.errors import (
     TryLater,
     Unknown,
 )
+from anaplan_autoload.domain.sentences import with_request
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Mapping
@@ -96,6 +97,10 @@ class Request(Discreet, frozen=True):
     def asked(self) -> str:
         """What an error's text calls this request."""
         return f"{self.method} {self.url}"
+
+    def told(self, text: str) -> str:
+        """An error's text: what happened and what to do, then this request."""
+        return with_request(text, self.asked)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -277,19 +282,20 @@ def opened(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Base
             timeout=urllib3.Timeout(connect=limits.connect, read=limits.read),
         )
     except (NewConnectionError, ConnectTimeoutError) as error:
-        raise NotSent(f"{request.asked}: no connection. Nothing was sent; it is safe to try again.") from error
+        text = "There is no connection to Anaplan. Nothing was sent; it is safe to try again."
+        raise NotSent(request.told(text)) from error
     except LocationValueError as error:
         raise AddressInvalid(f"{request.url!r} is no usable URL; nothing was sent. Check its host.") from error
     except HTTPError as error:
         if departures() == before:
-            found = "the server's certificate cannot be trusted" if _is_untrusted(error) else "no secure connection"
+            found = "The server's certificate cannot be trusted" if _is_untrusted(error) else "No secure connection"
             text = f"{found}. Nothing was sent; check the URL and any TLS proxy."
-            raise NotSent(f"{request.asked}: {text}") from error
-        raise Unknown(f"{request.asked}: the answer was lost ({type(error).__name__}).") from error
+            raise NotSent(request.told(text)) from error
+        raise Unknown(request.told(f"Anaplan's answer was lost ({type(error).__name__}).")) from error
     except Exception as error:
         if departures() == before:
             raise
-        raise Unknown(f"{request.asked}: the answer was lost ({type(error).__name__}).") from error
+        raise Unknown(request.told(f"Anaplan's answer was lost ({type(error).__name__}).")) from error
 
 
 def exchange(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Answer:
@@ -304,7 +310,7 @@ def read(response: BaseHTTPResponse, request: Request, cap: int = LIMITS.body) -
         body += chunk
         if len(body) > cap:
             response.close()
-            raise Unknown(f"{request.asked}: the answer is longer than {cap} bytes; the rest was not read.")
+            raise Unknown(request.told(f"Anaplan's answer is longer than {cap} bytes; the rest was not read."))
     return Answer(response.status, response.headers, bytes(body))
 
 
@@ -313,22 +319,22 @@ def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
     try:
         yield from response.stream(CHUNK)
     except HTTPError as error:
-        raise Unknown(f"{request.asked}: the answer broke off ({type(error).__name__}).") from error
+        raise Unknown(request.told(f"Anaplan's answer broke off ({type(error).__name__}).")) from error
     finally:
         response.close()
 
 
-def failure(request: Request, answer: Answer, remedy: str) -> CloudWorksError:
-    """The error that an answer without success stands for; an echo of the request's secrets is struck out of it."""
+def failure(request: Request, answer: Answer, remedy: str, meaning: str = "") -> CloudWorksError:
+    """The error that an answer without success stands for; an echo of the request's secrets is struck out of it.
+
+    Its text begins with what was answered, in words where `meaning` has them, as subjects of mails show no more.
+    """
     status = answer.status
     if 300 <= status < 400:
         # Where a redirect leads is not ours to trust.
-        return Unknown(
-            f"{request.asked}: redirected ({status}) and not followed. Check the URL's host and path.", status
-        )
-    said = quoted(answer.message, request.secrets).removesuffix(".")
-    said = f' "{said}"' if said else " with a web page" if answer.is_html else ""
-    text = f"{request.asked}: answered {_status(status)}{said}. {remedy}".rstrip()
+        text = f"Anaplan's address redirects ({status}), which is not followed. Check the URL's host and path."
+        return Unknown(request.told(text), status)
+    text = request.told(f"{_answered(request, answer, meaning)}. {remedy}".rstrip())
     kind = proven(status, own=answer.is_anaplans)
     return kind(text, answer.retry_after) if issubclass(kind, TryLater) else kind(text, status)
 
@@ -351,6 +357,21 @@ def proven(status: int, *, own: bool) -> type[NotFound | Refused | TryLater | Un
     if not own:
         return TryLater
     return NotFound if status == HTTPStatus.NOT_FOUND else Refused
+
+
+def said(request: Request, answer: Answer) -> str:
+    """Anaplan's own words in quotation marks, without the request's secrets; empty when there are none."""
+    words = quoted(answer.message, request.secrets).removesuffix(".")
+    return f'"{words}"' if words else ""
+
+
+def _answered(request: Request, answer: Answer, meaning: str) -> str:
+    words = said(request, answer)
+    if not words and answer.is_html:
+        return f"A web page came back instead of Anaplan's answer ({_status(answer.status)})"
+    if meaning:
+        return f"Anaplan answered {answer.status}: {meaning}" + (f" ({words})" if words else "")
+    return f"Anaplan answered {_status(answer.status)}" + (f" {words}" if words else "")
 
 
 def quoted(text: str, secrets: Iterable[str] = ()) -> str:

@@ -86,6 +86,8 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     """The first errors, as CloudWorks gave them."""
     errors_total: int = 0
     report_url: str | None = None
+    rows_saved: bool = False
+    """Whether rejected rows were saved there, and not the errors alone."""
     details_missing: str | None = None
     """Which of the errors and rejected rows could not be had or saved, and why; None where nothing is missing."""
     retried: bool = False

@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 from functools import partial
 from tempfile import SpooledTemporaryFile
 from typing import IO, TYPE_CHECKING
+from urllib.parse import quote, urlencode
 
 from msgspec import to_builtins
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 
     from anaplan_autoload.report.report import ReportedError
 
+CONSOLES = {
+    "aws": "{region}.console.aws.amazon.com",
+    "aws-cn": "console.amazonaws.cn",
+    "aws-us-gov": "console.amazonaws-us-gov.com",
+}
+"""The console's host, by the partition of AWS."""
 BLOCK_BYTES = 1024 * 1024
 SPOOL_BYTES = 8 * 1024 * 1024
 """How much of a dump is held in memory; the rest lies in the function's temporary storage."""
@@ -33,6 +40,21 @@ def report_prefix(route: str, ended_at: str, report_id: str) -> str:
     """`reports/<route>/<YYYY-MM-DD>/<run id>/`: the same for the same run, whoever asks and whenever."""
     day = datetime.fromisoformat(ended_at).astimezone(UTC).date().isoformat()
     return f"reports/{_key_part(route)}/{day}/{_key_part(report_id)}/"
+
+
+def console_link(report_url: str, topic_arn: str) -> str | None:
+    """Where AWS's console shows `s3://bucket/prefix/`; None where that is not known.
+
+    A link to the console needs a log-in. A presigned one would not, but lives no longer than the role's credentials:
+    hours at most, and a mail may be read days later. `topic_arn` tells partition and Region, those of the whole stack.
+    """
+    _arn, partition, _sns, region, *_ = topic_arn.split(":")
+    host = CONSOLES.get(partition)
+    bucket, _, prefix = report_url.removeprefix("s3://").partition("/")
+    if host is None:
+        return None
+    query = urlencode({"prefix": prefix, "region": region}, quote_via=quote)
+    return f"https://{host.format(region=region)}/s3/buckets/{quote(bucket, safe='')}?{query}"
 
 
 def save_rejected_rows(

@@ -228,7 +228,7 @@ def select(waiting: Sequence[Waiting]) -> Selection | None:
 
 
 _EMPTY = (
-    "The file is empty, and loading it could clear what is in Anaplan. Upload a file with rows, "
+    "The file is empty. It was not loaded, as that could clear what is in Anaplan. Upload a file with rows, "
     "or set allow_empty = true on the route if an empty file is meant."
 )
 
@@ -269,7 +269,7 @@ class LookAgain(Struct, frozen=True, tag="look_again"):
 
 
 class StartAgain(Struct, frozen=True, tag="start_again"):
-    """No run of ours began, or none that can be proved. A repeated load is harmless, a missing one is not."""
+    """No run of ours began, or none that can be proved. A repeated load may add rows; a missing one loses them."""
 
     resolved: bool
     """The request is accounted for; else its run may yet turn up in the history."""

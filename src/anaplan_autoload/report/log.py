@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anaplan_autoload.report.mail import subject
+from anaplan_autoload.report.subject import subject
 from anaplan_autoload.report.text import ERRORS_SHOWN, UPLOADS_SHOWN, in_words, plain
 
 if TYPE_CHECKING:

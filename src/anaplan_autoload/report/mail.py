@@ -1,13 +1,15 @@
-"""A report in words: the mail and its subject."""
+"""A report in words: the mail."""
 
 from __future__ import annotations
 
+from shlex import quote
 from typing import TYPE_CHECKING
 
+from anaplan_autoload.domain.sentences import requests_in, without_request
+from anaplan_autoload.report.subject import files
 from anaplan_autoload.report.text import (
     ERRORS_SHOWN,
     UPLOADS_SHOWN,
-    ascii_only,
     count,
     cut,
     duration,
@@ -21,66 +23,147 @@ if TYPE_CHECKING:
     from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload
 
 
-SUBJECT_LIMIT = 99
-"""Characters: SNS asks for less than 100, without line breaks or control characters."""
+NAMES_LIMIT = 200
+"""Characters of the names of files in a mail's first sentence."""
+AGAIN = (
+    "Loading a file again changes nothing in a module, or in a list whose items have a key or a code. "
+    "In a numbered list without a key it adds the rows again: delete there first what was added, or upload only the "
+    "rows that are missing."
+)
+"""What a repeated load does in Anaplan. Said wherever a mail advises one."""
 
 
-def subject(report: Report) -> str:
-    """One line of at most 99 ASCII characters, such as `Loaded: accounts (3 files)`; also what phones get."""
-    files = count(report.uploads_total, "file")
-    match report.outcome:
-        case "loaded":
-            text = f"Loaded: {report.route} ({files})"
-        case "partial":
-            text = f"Partly loaded: {report.route} ({files}){_rejected_note(report)}"
-        case "failed":
-            text = f"Failed: {report.route} ({files})" + (f": {report.message}" if report.message else "")
-        case "held":
-            text = f"On hold: {report.route}: the log-in to Anaplan does not work"
-        case "overdue":
-            text = f"{'Still running' if report.run_id else 'Still waiting'}: {report.route} ({files})"
-    return cut(ascii_only(plain(text)), SUBJECT_LIMIT, mark="...")
+def email_text(report: Report, contact: str | None = None) -> str:
+    """The mail: what happened, what a model builder can do about it, the details, and what an administrator needs.
 
-
-def email_text(report: Report) -> str:
-    """The mail: what was loaded and when, how many rows failed and why, where the rest is, and what to do next.
-
-    Free of control characters (names of files and Anaplan's words may hold any), of bounded length.
+    Free of control characters (names of files and Anaplan's words may hold any), of bounded length. `contact` is whom
+    readers can ask.
     """
     sections = (
-        _headline(report),
-        _reason(report),
+        "\n".join([_headline(report), *_reason(report)]),
+        "\n".join(["What to do next:", *_advice(report), *([f"Contact: {plain(contact)}"] if contact else [])]),
         _times(report),
         _uploads(report),
         _errors(report),
-        plain(report.details_missing or ""),
-        f"What to do next: {_advice(report)}",
-        _reference(report),
+        plain(without_request(report.details_missing or "")),
+        "\n".join(["For the administrator:", *_for_the_administrator(report)]),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
 def _headline(report: Report) -> str:
-    files, was = count(report.uploads_total, "file"), "was" if report.uploads_total == 1 else "were"
+    names = files(report, NAMES_LIMIT)
+    was = "was" if report.files == 1 or report.uploads_total == 1 else "were"
+    route = f"(route {report.route})"
     match report.outcome:
         case "loaded":
-            return f"{files} {was} loaded into Anaplan ({report.route})."
+            return f"{names} {was} loaded into Anaplan {route}."
         case "partial":
-            return f"{files} {was} loaded into Anaplan ({report.route}), but some rows were rejected."
+            return f"{names} {was} loaded into Anaplan {route}, but some rows were rejected."
         case "failed":
-            return f"{files} {was} NOT loaded into Anaplan ({report.route})."
+            return f"{names} {was} NOT loaded into Anaplan {route}."
         case "held":
-            return f"Loading is on hold ({report.route}); waiting: {files}."
+            return f"Loading into Anaplan is on hold {route}, since the log-in does not work. Waiting: {names}."
+        case "overdue" if report.run_id is None:
+            return f"{names} could not be loaded into Anaplan yet {route}. It is tried further."
         case "overdue":
-            return f"A load is taking longer than expected ({report.route}, {files}). It is still followed."
+            return f"Loading {names} into Anaplan is taking longer than expected {route}. It is still followed."
 
 
-def _reason(report: Report) -> str:
+def _reason(report: Report) -> list[str]:
     if not report.message:
-        return ""
+        return []
     code = "" if report.error_code is None else f" (code {report.error_code})"
     who = "Anaplan says" if report.run_id and report.ended_at else "Reason"
-    return f"{who}: {plain(report.message)}{code}"
+    return [f"{who}: {plain(without_request(report.message))}{code}"]
+
+
+def _advice(report: Report) -> list[str]:
+    """What a model builder can do, without a command line."""
+    match report.outcome:
+        case "loaded":
+            return ["Nothing."]
+        case "partial":
+            return _steps(
+                _where(report) or "See the errors below; the run's history in CloudWorks has them too.",
+                "Correct the rejected rows where they come from.",
+                f"Upload the file again, under the same name. The other rows are in Anaplan already. {AGAIN}",
+            )
+        case "failed" if report.run_id is None:
+            return [
+                *_steps(
+                    "If the reason names the file, correct it, and upload it again under the same name.",
+                    "Otherwise forward this message to your administrator; the file need not be uploaded again.",
+                ),
+                f"No run of this batch came to an end. {AGAIN}",
+            ]
+        case "failed":
+            return _steps(
+                "If Anaplan names the file or its rows, correct them where they come from. If it names something in "
+                "the model (a list, a module, an action), put that right in Anaplan.",
+                *([where] if (where := _where(report)) else []),
+                "Upload the file again under the same name, or ask your administrator to have it loaded again. Until "
+                f"then Anaplan may hold none of the rows, or some. {AGAIN}",
+            )
+        case "held":
+            return [
+                "Model builders: nothing. Uploads are kept, and are loaded by themselves once the log-in works. "
+                "Do not upload them again.",
+                "Administrators: the three steps below.",
+            ]
+        case "overdue" if report.run_id is None:
+            return [
+                "Nothing. Another message follows when it ends. CloudWorks shows what the integration is busy with, "
+                "or whether Anaplan is out of service."
+            ]
+        case "overdue":
+            return [
+                "Nothing, if the load is known to be long; another message follows when it ends. Otherwise look at "
+                "the run in CloudWorks, and cancel it there if it hangs: later uploads wait for it."
+            ]
+
+
+def _where(report: Report) -> str:
+    """Where to see what was saved; empty where nothing was."""
+    if not report.report_url:
+        return ""
+    place = plain(report.report_link or report.report_url)
+    if report.rows_saved:
+        return f"See the rejected rows and all errors, if you have access to AWS (else ask for them): {place}"
+    return f"See all errors, if you have access to AWS (else ask for them): {place}"
+
+
+def _for_the_administrator(report: Report) -> list[str]:
+    kind = "flow" if report.flow_id else "integration"
+    run = f", run {report.run_id}" if report.run_id else ""
+    lines = []
+    if report.outcome == "held":
+        lines += _steps(
+            "Find the cause. If Anaplan refused the log-in, sign in to Anaplan as its user: the password may have "
+            "changed, the user may be locked, or single sign-on may admit exception users only. A certificate must be "
+            "registered with Anaplan and valid. If the secret cannot be used, the reason above says what it needs.",
+            "Store a log-in that works as a new version of the secret, even if it is the same as before: "
+            f"aws secretsmanager put-secret-value --secret-id {_argument(report.secret_id or 'SECRET')} "
+            "--secret-string file://log-in.json",
+            f"Wait: loading resumes within minutes. See it with: anaplan-autoload status {_argument(report.route)}",
+        )
+    if report.outcome == "failed":
+        lines.append(f"Load it again: anaplan-autoload retry {_argument(report.id)}")
+    if report.outcome in ("failed", "partial") and report.run_id and not report.flow_id:
+        lines.append(f"See its errors: anaplan-autoload errors {_argument(report.run_id)}")
+    if report.report_url:
+        saved = "Rejected rows and errors" if report.rows_saved else "Errors"
+        lines.append(f"{saved}: {plain(report.report_url)}")
+    lines += [f"Request: {plain(request)}" for request in dict.fromkeys(requests_in(report.message))]
+    return [*lines, plain(f"Route {report.route}, {kind} {report.target}{run}.")]
+
+
+def _steps(*steps: str) -> list[str]:
+    return [f"{number}. {step}" for number, step in enumerate(steps, 1)]
+
+
+def _argument(text: str) -> str:
+    return quote(plain(text))
 
 
 def _times(report: Report) -> str:
@@ -99,7 +182,7 @@ def _uploads(report: Report) -> str:
         return ""
     lines = [f"- {plain(upload.key)} ({_upload_note(upload)})" for upload in shown]
     more = report.uploads_total - len(shown)
-    return "\n".join(["Files, oldest first:", *lines, *([f"- and {more:,} more"] if more > 0 else [])])
+    return "\n".join(["Uploads, oldest first:", *lines, *([f"- and {more:,} more"] if more > 0 else [])])
 
 
 def _upload_note(upload: ReportedUpload) -> str:
@@ -111,7 +194,7 @@ def _errors(report: Report) -> str:
     shown = report.errors[:ERRORS_SHOWN]
     if not shown:
         return ""
-    head = f"Rows rejected: {_rejected(report)} (a row with several errors counts for each). The first errors:"
+    head = f"Rows rejected: {report.rejected} (a row with several errors counts for each). The first errors:"
     more = report.errors_total - len(shown)
     lines = [f"- {in_words(error, _examples(error))}" for error in shown]
     return "\n".join([head, *lines, *([f"- and {count(more, 'more kind')} of error"] if more > 0 else [])])
@@ -120,60 +203,3 @@ def _errors(report: Report) -> str:
 def _examples(error: ReportedError) -> str:
     values = ", ".join(cut(plain(value), 80) for value in error.values[:3] if value)
     return f", for example: {values}" if values else ""
-
-
-def _advice(report: Report) -> str:
-    match report.outcome:
-        case "loaded":
-            return "nothing."
-        case "partial":
-            return (
-                "correct the rejected rows where they come from, and upload the file again; "
-                f"the other rows are in Anaplan. {_where(report)}"
-            )
-        case "failed" if report.run_id is None:
-            return "correct what the reason names, then upload the file again. No run of this batch came to an end."
-        case "failed":
-            return (
-                "correct what Anaplan names, then upload the file again: loading twice does no harm. If the file is "
-                f"not to blame, have it loaded again: anaplan-autoload retry {report.run_id}. "
-                f"Until then Anaplan may hold none of the rows, or some. {_where(report)}"
-            )
-        case "held":
-            return (
-                "put a user name and password, or a certificate, that Anaplan accepts into the secret. "
-                "Uploads are kept, and are loaded by themselves within minutes of the change."
-            )
-        case "overdue" if report.run_id is None:
-            return (
-                "nothing; it is tried further, and another message follows when it ends. "
-                "CloudWorks shows what the integration is busy with, or whether Anaplan is out of service."
-            )
-        case "overdue":
-            return (
-                "nothing, if the load is known to be long; another message follows when it ends. "
-                "Otherwise look at the run in CloudWorks, and cancel it there if it hangs: "
-                "later uploads wait for it."
-            )
-
-
-def _where(report: Report) -> str:
-    if report.report_url:
-        return f"All errors and rejected rows: {plain(report.report_url)}"
-    return "The errors are in the run's history in CloudWorks, and for about two days the rejected rows."
-
-
-def _reference(report: Report) -> str:
-    kind = "flow" if report.flow_id else "integration"
-    run = f", run {report.run_id}" if report.run_id else ""
-    return plain(f"Route {report.route}, {kind} {report.target}{run}.")
-
-
-def _rejected_note(report: Report) -> str:
-    return f", rows rejected: {_rejected(report)}" if report.rows_rejected else ""
-
-
-def _rejected(report: Report) -> str:
-    """How many rows, as far as is known: a report may hold the first errors only."""
-    at_least = "at least " if report.errors_total > len(report.errors) else ""
-    return f"{at_least}{report.rows_rejected:,}"

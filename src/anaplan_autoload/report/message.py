@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, TypeVar
 from msgspec import Struct, to_builtins
 from msgspec.structs import replace
 
-from anaplan_autoload.report.mail import email_text, subject
+from anaplan_autoload.report.mail import email_text
+from anaplan_autoload.report.subject import subject
 from anaplan_autoload.report.text import ERRORS_SHOWN, cut
 
 if TYPE_CHECKING:
@@ -24,8 +25,10 @@ MESSAGE_LIMIT = 255 * 1024
 """Bytes. SNS takes 256 KiB, attributes included; these and the subject fit into the rest."""
 
 
-def publish(sns: SNSClient, topic_arn: str, report: Report) -> str:
+def publish(sns: SNSClient, topic_arn: str, report: Report, contact: str | None = None) -> str:
     """Send the report to all subscribers, filterable by `outcome`, `route` and `integration_id` (a flow's id too).
+
+    `contact` is whom readers of the mail can ask.
 
     Returns SNS's message id. Raises botocore's `ClientError` when SNS refuses.
     """
@@ -33,20 +36,20 @@ def publish(sns: SNSClient, topic_arn: str, report: Report) -> str:
     answer = sns.publish(
         TopicArn=topic_arn,
         Subject=subject(report),
-        Message=message(report),
+        Message=message(report, contact),
         MessageStructure="json",
         MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
     )
     return answer["MessageId"]
 
 
-def message(report: Report) -> str:
+def message(report: Report, contact: str | None = None) -> str:
     """The body for `MessageStructure="json"`: text for `email` and `sms`, the JSON document for all other protocols.
 
     SNS sends `default` to every protocol without a key of its own: queues, functions, HTTP, Firehose, `email-json`. So
     the document is sent once, and has nearly all of the 256 KiB to itself.
     """
-    bodies = {"default": "", "email": email_text(report), "sms": subject(report)}
+    bodies = {"default": "", "email": email_text(report, contact), "sms": subject(report)}
     bodies["default"] = document(shorten(report, MESSAGE_LIMIT - _sent_bytes(bodies)))
     return json.dumps(bodies, ensure_ascii=False)
 

@@ -14,6 +14,8 @@ from msgspec import UNSET, Struct, UnsetType
 from anaplan_autoload.domain.times import seconds_between
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from anaplan_autoload.domain.events import Upload
 
 
@@ -70,13 +72,39 @@ class Report(Struct, frozen=True, kw_only=True):
     uploads: tuple[ReportedUpload, ...] = ()
     """Oldest first; maybe not all of them."""
     uploads_total: int
+    files_total: int | None = None
+    """How many files they are, as several uploads of one key are one; null where there are too many to tell."""
     errors: tuple[ReportedError, ...] = ()
     """Maybe not all of them."""
     errors_total: int = 0
     report_url: str | None = None
-    """`s3://bucket/prefix/` with the errors and the rejected rows; null where none were saved."""
+    """`s3://bucket/prefix/` with what was saved of the errors and the rejected rows; null where nothing was."""
+    report_link: str | None = None
+    """The same place in AWS's console, for people."""
+    rows_saved: bool = False
+    """Whether rejected rows were saved there, and not the errors alone."""
     details_missing: str | None = None
     """Which of the errors and rejected rows could not be had or saved, and why; null where nothing is missing."""
+    secret_id: str | UnsetType = UNSET
+    """With `held`, the secret to mend; else absent from the document."""
+
+    @property
+    def files_listed(self) -> int:
+        """How many files `uploads` speak of."""
+        return files_in(self.uploads)
+
+    @property
+    def files(self) -> int | None:
+        """How many files the uploads are; None where that is not known, as not all uploads are listed."""
+        if self.files_total is None and self.uploads_total <= len(self.uploads):
+            return self.files_listed
+        return self.files_total
+
+    @property
+    def rejected(self) -> str:
+        """`rows_rejected` as far as is known: a report may hold the first errors only."""
+        at_least = "at least " if self.errors_total > len(self.errors) else ""
+        return f"{at_least}{self.rows_rejected:,}"
 
     @property
     def target(self) -> str:
@@ -96,6 +124,11 @@ class Report(Struct, frozen=True, kw_only=True):
         return seconds_between(self.started_at, self.ended_at)
 
 
+def files_in(uploads: Iterable[ReportedUpload]) -> int:
+    """How many files these uploads are: several of one key are one."""
+    return len({(upload.bucket, upload.key) for upload in uploads})
+
+
 def held_message(secret_id: str, reason: str) -> str:
-    """The message of a `held` report: why, with the remedy, and which secret it is about, never what that holds."""
+    """The message of a `held` report: why, and which secret it is about, never what that holds."""
     return f"{reason} The secret is {secret_id}."

@@ -23,7 +23,12 @@ def in_words(error: ReportedError, note: str = "") -> str:
 
 def plain(text: str) -> str:
     """On one line, of bounded length, without what does not print: control and format characters, line separators."""
-    return cut("".join(character if character.isprintable() else " " for character in text).strip())
+    return cut(printable(text))
+
+
+def printable(text: str) -> str:
+    """The text, of any length, with blanks for characters that do not print, and none at its ends."""
+    return "".join(character if character.isprintable() else " " for character in text).strip()
 
 
 def ascii_only(text: str) -> str:
@@ -35,6 +40,14 @@ def ascii_only(text: str) -> str:
 def cut(text: str, limit: int = TEXT_SHOWN, mark: str = "\u2026") -> str:
     """The text in at most `limit` characters, its end replaced by `mark` where it was longer."""
     return text if len(text) <= limit else text[: limit - len(mark)].rstrip() + mark
+
+
+def cut_middle(text: str, limit: int) -> str:
+    """The text in at most `limit` characters: of a longer one both ends stay, as names of files end with a date."""
+    if len(text) <= limit:
+        return text
+    end = (limit - 3) * 2 // 3
+    return f"{text[: limit - 3 - end].rstrip()}...{text[-end:].lstrip()}"
 
 
 def count(number: int, noun: str) -> str:

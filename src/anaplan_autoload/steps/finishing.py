@@ -18,7 +18,7 @@ from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.outcomes import Outcome
 from anaplan_autoload.domain.protocol import Batch, Failure, Stop
 from anaplan_autoload.domain.times import iso
-from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload
+from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, files_in
 from anaplan_autoload.report.text import cut
 from anaplan_autoload.steps.leading import LOST, leading
 
@@ -91,6 +91,7 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
             errors=tuple(map(_kept, details.errors[:KEPT_ERRORS])),
             errors_total=len(details.errors),
             report_url=details.url,
+            rows_saved=details.rows_saved,
             details_missing=details.said_missing,
             retried=retry,
         ),
@@ -121,7 +122,7 @@ def _tell_of_retry(step: StepContext, services: Services, record: RunRecord, bat
     from anaplan_autoload.report.log import log_run
     from anaplan_autoload.report.metrics import write_metrics
 
-    described = _described(record, ())
+    described = _described(services, record, ())
     log_run(step.logger, described, retrying=True)
     write_metrics(described, stack=services.settings.stack, oldest=batch.oldest, retrying=True)
 
@@ -132,6 +133,7 @@ class _Details(Struct):
     errors: tuple[RunError, ...] = ()
     url: str | None = None
     """Where they and the rejected rows were saved."""
+    rows_saved: bool = False
     missing: list[str] = []
     """What could not be had and why, a sentence each."""
 
@@ -211,7 +213,7 @@ def _gather_details(
             found.url = rejected_rows.save_rejected_rows(services.s3, bucket, prefix, name, timely, owner)
             if dump.truncated or timely.cut:
                 found.missing.append(f"Only the first of the rejected rows{_of(action_id)} were saved: there are many.")
-            saved = True
+            found.rows_saved = saved = True
         return saved
 
     # An import has one dump, a process one for every import in it.
@@ -298,10 +300,10 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
     from anaplan_autoload.report.metrics import write_metrics
 
     batch = recorded.batch
-    described = _described(record, _uploads(services, lease.lane, batch))
+    described = _described(services, record, _uploads(services, lease.lane, batch))
     told = True
     try:
-        publish(services.sns, services.settings.topic_arn, described)
+        publish(services.sns, services.settings.topic_arn, described, services.settings.contact)
     except AWS_TROUBLE as error:
         if may_heal(error) and batch.attempts < protocol.MAX_ATTEMPTS:
             raise
@@ -314,8 +316,12 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
     return None
 
 
-def _described(record: RunRecord, uploads: Sequence[Upload]) -> Report:
+def _described(services: Services, record: RunRecord, uploads: Sequence[Upload]) -> Report:
     """A line of the history as subscribers get it."""
+    from anaplan_autoload.aws.rejected_rows import console_link
+
+    link = console_link(record.report_url, services.settings.topic_arn) if record.report_url else None
+    shown = tuple(map(ReportedUpload.of, uploads))
     return Report(
         id=record.id,
         outcome=record.outcome,
@@ -327,13 +333,20 @@ def _described(record: RunRecord, uploads: Sequence[Upload]) -> Report:
         ended_at=record.ended_at,
         message=record.message,
         error_code=record.error_code,
-        uploads=tuple(map(ReportedUpload.of, uploads)),
+        uploads=shown,
         uploads_total=record.uploads_total,
+        files_total=_files_total(shown, record.uploads_total),
         errors=tuple(map(_reported, record.errors)),
         errors_total=record.errors_total,
         report_url=record.report_url,
+        report_link=link,
+        rows_saved=record.rows_saved,
         details_missing=record.details_missing,
     )
+
+
+def _files_total(listed: Sequence[ReportedUpload], uploads_total: int) -> int | None:
+    return files_in(listed) if len(listed) >= uploads_total else None
 
 
 def _reported(error: RunError) -> ReportedError:
@@ -369,6 +382,7 @@ def tell(
     from anaplan_autoload.report.log import log_run
     from anaplan_autoload.report.message import publish
 
+    shown = tuple(ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch))
     described = Report(
         id=batch.run_id or f"batch-{batch.id}",
         outcome=outcome,
@@ -379,11 +393,13 @@ def tell(
         started_at=iso(batch.posted_at) if batch.run_id and batch.posted_at else None,
         ended_at=None,
         message=reason,
-        uploads=tuple(ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch)),
+        uploads=shown,
         uploads_total=batch.total,
+        files_total=_files_total(shown, batch.total),
+        secret_id=services.settings.secret_id if outcome == "held" else msgspec.UNSET,
     )
     try:
-        publish(services.sns, services.settings.topic_arn, described)
+        publish(services.sns, services.settings.topic_arn, described, services.settings.contact)
     except AWS_TROUBLE as error:
         if may_heal(error) and step.attempt < TELL_ATTEMPTS:
             raise

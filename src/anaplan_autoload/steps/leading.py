@@ -41,4 +41,4 @@ def leading(
 
 def held(refused: LoginRefused) -> Stop:
     """Anaplan refused the log-in: the lane is to be held."""
-    return Stop("held", str(refused), refused.version)
+    return Stop("held", refused.reason, refused.version)

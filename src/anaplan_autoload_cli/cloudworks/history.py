@@ -22,7 +22,7 @@ from anaplan_autoload_cli.output import Column, CommandFailed
 
 if TYPE_CHECKING:
     from anaplan_autoload.anaplan.cloudworks import CloudWorks, Dump
-    from anaplan_autoload_cli.cloudworks.workspace import Integration
+    from anaplan_autoload.domain.tenant import Integration
     from anaplan_autoload_cli.context import Cli
 
 PAGE = 100

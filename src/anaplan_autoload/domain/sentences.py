@@ -1,0 +1,29 @@
+"""How texts about failures are built: the news first, the request that they came from last, in brackets."""
+
+from __future__ import annotations
+
+import re
+
+_REQUEST = re.compile(r" \([A-Z]+ https?://[^\s()]+\)")
+_SENTENCE = re.compile(r'(?:"[^"]*"|(?!\.(?:\s|$))[^\n])+')
+
+
+def with_request(text: str, asked: str) -> str:
+    """A text about a failure, followed by the request (`POST https://…`) that it came from."""
+    return f"{text} ({asked})"
+
+
+def without_request(text: str) -> str:
+    """The same text for readers whom requests tell nothing."""
+    return _REQUEST.sub("", text)
+
+
+def requests_in(text: str) -> list[str]:
+    """The requests that a text names: `POST https://…`."""
+    return [match[2:-1] for match in _REQUEST.findall(text)]
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence without its full stop; a full stop within quotation marks ends none."""
+    match = _SENTENCE.match(text.strip())
+    return match[0].strip() if match else ""
