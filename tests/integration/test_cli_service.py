@@ -12,6 +12,9 @@ import boto3
 import pytest
 from moto.s3.models import s3_backends
 
+from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.domain.events import Uploads, parse
+from anaplan_autoload.domain.times import epoch_ms
 from local.cloudworks import Fault, Pace
 from tests.autoload import BUCKET, Autoload
 from tests.integration.cli import Command, handling
@@ -606,6 +609,98 @@ def test_an_event_that_the_function_would_not_understand_stays_in_the_queue(
     assert [each["state"] for each in sent] == ["not understood", "not understood"]
     assert autoload.sent.take() == []
     assert len(command.data("redrive", "--dry-run")) == 2
+
+
+def test_uploads_of_one_key_are_one_file(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    command("pause", "accounts")
+    for _ in range(3):
+        autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    assert "1 file, 3 uploads" in command("status").stdout
+    [waiting] = command.data("status")
+    assert (waiting["waiting"], waiting["waiting_files"]) == (3, 1)
+    seen: list[str] = []
+    autoload.simulator.settings.pace = Pace(run_seconds=100)
+    autoload.when("GET", "/integrations/run/", lambda: seen.append(command("status", "accounts").stdout), skip=1)
+
+    with handling(autoload):
+        command("resume", "accounts")
+
+    assert "1 file, 3 uploads by route accounts" in seen[0]
+    told = command("loads").stdout
+    assert KEY in told and "1 file, 3 uploads" in told
+    [run] = command.data("loads")
+    assert (run["uploads"], run["files"], run["file"]) == (3, 1, KEY)
+
+
+def test_all_files_of_a_run_are_listed(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    command("pause", "accounts")
+    names = ["incoming/plus+sign.csv", "incoming/b.csv", KEY]
+    for name in names:
+        autoload.invoke(autoload.upload(name, ACCOUNTS))
+    with handling(autoload):
+        command("resume", "accounts")
+    run_id = autoload.simulator.runs[0].id
+
+    listed = command.data("loads", "--run", run_id, "--files")
+
+    assert {each["key"] for each in listed} == set(names) and {each["run_id"] for each in listed} == {run_id}
+    assert command.data("loads", "--run", run_id)[0]["files"] == 3
+    assert "3 files" in command("loads", "--run", run_id).stdout
+    assert command("loads", "--files").exit_code == 2
+    assert command("loads", "--run", "0" * 32).exit_code == 1
+
+
+def test_a_file_that_waits_in_a_paused_lane_is_told_so(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    command("pause", "accounts")
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    told = command("loads", "--key", KEY).stderr
+
+    assert "accounts: paused" in told and "resume accounts" in told
+
+
+def test_a_lane_that_settles_tells_until_when(autoload: Autoload, command: Command) -> None:
+    autoload.routes(LATEST + 'settle = "5m"\n', accounts=KEY)
+    parsed = parse(autoload.upload(KEY, ACCOUNTS))
+    assert isinstance(parsed, Uploads)
+    [upload] = parsed.uploads
+    now = wall_clock()
+    autoload.ledger.record(upload, next(iter(autoload.services_now().routes)), now)
+    autoload.ledger.acquire(autoload.lane(), "arn:leader", now)
+
+    [lane] = command.data("status")
+
+    assert lane["state"] == "starting"
+    assert now + 300_000 <= epoch_ms(lane["settles_until"]) <= now + 302_000
+    assert "starting, settles until 2" in command("status").stdout
+
+
+def test_status_does_not_repeat_what_is_normal(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+
+    plain, details = command("status"), command("status", "accounts")
+
+    assert plain.stderr == ""
+    assert not any(word in details.stdout for word in ("Paused", "Held", "Settles"))
+
+
+def test_dead_letters_are_discarded_only_on_purpose(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    bury(command, autoload.upload(KEY, ACCOUNTS))
+    bury(command, "no json")
+
+    asked = command("redrive", "--discard")
+    assert asked.exit_code == 1 and "--yes" in asked.stderr and KEY in asked.stdout
+    assert [each["state"] for each in command.data("redrive", "--discard", "--dry-run")] == ["to discard"] * 2
+
+    gone = command.data("redrive", "--discard", "--yes")
+
+    assert [each["state"] for each in gone] == ["discarded"] * 2
+    assert autoload.sent.take() == [] and command.data("redrive", "--dry-run") == []
+    assert "no dead letters" in command("redrive", "--discard", "--yes").stderr
 
 
 # test-event

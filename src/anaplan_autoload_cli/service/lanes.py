@@ -86,10 +86,16 @@ def tell_held(out: Output, names: Iterable[str]) -> None:
         out.warning(f"{shown}: {HELD}")
 
 
+def tell_paused(out: Output, names: Iterable[str]) -> None:
+    """Say which lanes, named by their routes, load nothing as they are paused."""
+    for name in names:
+        out.warning(f"{name}: paused, so nothing is loaded. Go on with: anaplan-autoload resume {quote(name)}")
+
+
 def differences(routes: Routes, ledger: Ledger, lanes: Iterable[str]) -> list[str]:
     """In which ways the ledger looks as if the function had other routes than these; of `lanes`, which it never saw."""
-    pending = {found.lane: found for found in ledger.pending()}
-    unknown = [", ".join(found.oldest) or lane for lane, found in pending.items() if lane not in routes.lanes]
+    pending = {found.lane for found in ledger.pending()}
+    unknown = stray_lanes(routes, ledger)
     unseen = [
         name
         for lane in lanes
@@ -100,6 +106,11 @@ def differences(routes: Routes, ledger: Ledger, lanes: Iterable[str]) -> list[st
         *([f"the ledger has work in lanes that it does not name ({', '.join(unknown)})"] if unknown else []),
         *([f"nothing was ever uploaded in the lane of {', '.join(unseen)}"] if unseen else []),
     ]
+
+
+def stray_lanes(routes: Routes, ledger: Ledger) -> list[str]:
+    """The lanes that have something to do and none of these routes, each called by what waits in it."""
+    return [", ".join(found.oldest) or found.lane for found in ledger.pending() if found.lane not in routes.lanes]
 
 
 def tell_strangers(cli: Cli, file: str | None, found: Sequence[str]) -> None:

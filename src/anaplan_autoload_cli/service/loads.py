@@ -14,7 +14,7 @@ from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload_cli.cloudworks.history import moment
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
-from anaplan_autoload_cli.service.lanes import known_lanes, tell_held
+from anaplan_autoload_cli.service.lanes import known_lanes, tell_held, tell_paused
 from anaplan_autoload_cli.service.places import (
     RoutesFile,
     named,
@@ -23,6 +23,7 @@ from anaplan_autoload_cli.service.places import (
     read_routes,
     the_ledger,
 )
+from anaplan_autoload_cli.service.times import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.aws.ledger import Ledger, RunRecord, UploadRecord
     from anaplan_autoload.domain.routes import Routes
     from anaplan_autoload_cli.context import Cli
-    from anaplan_autoload_cli.output import Record
+    from anaplan_autoload_cli.output import Output, Record
     from anaplan_autoload_cli.service.places import Place
 
 CLOCKS_DIFFER_MS = 10 * 60_000
@@ -41,7 +42,8 @@ _COLUMNS = (
     Column("route", "Route"),
     Column("outcome", "Outcome"),
     Column("seconds", "Seconds"),
-    Column("uploads", "Uploads"),
+    Column("file", "File", fold=True),
+    Column("covered", "Uploads", spare=True),
     Column("message", "Message", fold=True),
     Column("run_id", "Run"),
 )
@@ -54,6 +56,17 @@ _OF_A_KEY = (
     Column("run_id", "Run"),
     Column("version_id", "Version"),
 )
+
+
+_OF_A_RUN = (
+    Column("key", "Key"),
+    Column("uploaded_at", "Uploaded"),
+    Column("state", "State"),
+    Column("version_id", "Version"),
+    Column("bucket", "Bucket", spare=True),
+)
+MOST_READ = 10_000
+"""Uploads of a lane that are read to name the files of a list of loads."""
 
 
 class Wanted(Struct, frozen=True):
@@ -82,15 +95,19 @@ def loads(
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed or was partial.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 25,
     lane: Annotated[str | None, typer.Option(help="Only in this lane; for routes that were removed.")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="Only this run (or batch-…).")] = None,
+    files: Annotated[bool, typer.Option("--files", help="With --run: every upload that it covered.")] = False,
     file: RoutesFile = None,
 ) -> None:
     """The load history, newest first. With --key: was this file loaded, when, and by which run?
 
     The history goes back 400 days, what is known of single uploads 90. For a key, the uploads of the lane that its
-    route leads to are read, and those of all other lanes only where that lane has none of it.
+    route leads to are read, and those of all other lanes only where that lane has none of it. --run ID --files lists
+    every upload that a run covered, as --key does.
 
     Keys with --json: run_id (batch-… where no run began), lane, route, outcome, started_at, ended_at, seconds,
-    integration_id, flow_id, message, error_code, author, uploads, errors (action, message, occurrences, values),
+    integration_id, flow_id, message, error_code, author, uploads, files (how many different ones), file
+    (the newest; both null where the ledger does not know it any more), errors (action, message, occurrences, values),
     report_url, retried (it was started again), announced. With --key: bucket, key, version_id, size, uploaded_at,
     recorded_at, requested (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed or
     superseded), run_id, started_at, ended_at, message, report_url.
@@ -100,9 +117,16 @@ def loads(
         anaplan-autoload loads --failed --since 7d
 
         anaplan-autoload loads --key s3://finance-inbox/incoming/accounts/2026-11.csv
+
+        anaplan-autoload loads --run 3f2a9c0e5d7b4a6f8e1c2d3b4a5f6e7d --files
     """
     cli = cli_of(context)
+    if files and not run:
+        raise typer.BadParameter("--files goes with --run RUN_ID.")
     routes, ledger = read_routes(cli, file), the_ledger(cli)
+    if run:
+        _show_run(cli, ledger, [lane] if lane else known_lanes(routes, ledger.pending()), run, files=files)
+        return
     if route:
         lane = lane or named(routes, route).lane_id
     oldest = moment(since) if since else 0
@@ -112,13 +136,13 @@ def loads(
             uploads = find_uploads(ledger, routes, wanted, [lane] if lane else None)
             records = list(islice(_of_a_key(ledger, uploads, route, oldest, failed=failed), limit))
         cli.out.rows(records, _OF_A_KEY, nothing="" if records else _unknown(routes, _placed(cli, routes, key)))
-        tell_held(cli.out, _held(ledger, {found.lane: [found.record.route.name] for found in uploads}))
+        _tell_stopped(cli.out, ledger, {found.lane: [found.record.route.name] for found in uploads})
         return
     known = known_lanes(routes, ledger.pending())
     lanes = {lane: known.get(lane, [])} if lane else known
-    runs = (run for run in history(ledger, lanes, iso(oldest), limit) if route in (None, run.route))
-    found = islice((run for run in runs if not failed or run.outcome != "loaded"), limit)
-    cli.out.rows([_run_record(run) for run in found], _COLUMNS, nothing="No such load is in the ledger.")
+    runs = (each for each in history(ledger, lanes, iso(oldest), limit) if route in (None, each.route))
+    found = list(islice((each for each in runs if not failed or each.outcome != "loaded"), limit))
+    _show_runs(cli.out, found, _covered(ledger, found), nothing="No such load is in the ledger.")
     tell_held(cli.out, _held(ledger, lanes))
 
 
@@ -180,6 +204,57 @@ def _wanted(key: str) -> Wanted:
     return Wanted(place.bucket, place.key)
 
 
+def _show_run(cli: Cli, ledger: Ledger, lanes: Iterable[str], run_id: str, *, files: bool) -> None:
+    """One line of the history, or the uploads that it covered."""
+    run = find_run(ledger, lanes, run_id)
+    covered = [record for record in ledger.uploads_in(run.lane) if record.batch_id == run.batch_id]
+    if not files:
+        _show_runs(cli.out, [run], {run.batch_id: covered})
+        return
+    covered.sort(key=lambda record: record.upload.order)
+    cli.out.rows(
+        [_upload_record(Found(run.lane, record), run) for record in covered],
+        _OF_A_RUN,
+        nothing=f"The ledger knows uploads for {UPLOAD_DAYS} days, and none of this run any more.",
+    )
+
+
+def _show_runs(
+    out: Output, runs: Sequence[RunRecord], covered: Mapping[str, Sequence[UploadRecord]], nothing: str = ""
+) -> None:
+    """Print lines of the history with the files of each; people get the numbers in words."""
+    records: list[Record] = []
+    for run in runs:
+        uploads = covered.get(run.batch_id, ())
+        files = len({(each.upload.bucket, each.upload.key) for each in uploads})
+        whole = 0 < len(uploads) == run.uploads_total
+        newest = max(uploads, key=lambda each: each.upload.order).upload.key if whole else None
+        known = files if whole else None
+        record = _run_record(run) | {"files": known, "file": newest}
+        records.append(record if out.as_json else record | {"covered": files_and_uploads(known, run.uploads_total)})
+    out.rows(records, _COLUMNS, nothing=nothing)
+
+
+def _covered(ledger: Ledger, runs: Iterable[RunRecord]) -> dict[str, list[UploadRecord]]:
+    """The uploads of each of these batches, of those among the first `MOST_READ` that each lane remembers.
+
+    Uploads are not filed by batch: that the list names files is worth reading a lane for, but not all of a huge one.
+    """
+    wanted = {run.batch_id for run in runs}
+    found: dict[str, list[UploadRecord]] = {}
+    for lane in {run.lane for run in runs}:
+        for record in islice(ledger.uploads_in(lane), MOST_READ):
+            if record.batch_id in wanted and record.batch_id:
+                found.setdefault(record.batch_id, []).append(record)
+    return found
+
+
+def _tell_stopped(out: Output, ledger: Ledger, lanes: Mapping[str, Sequence[str]]) -> None:
+    """Say which of these lanes load nothing, and what to do."""
+    tell_held(out, _held(ledger, lanes))
+    tell_paused(out, [name for lane, names in lanes.items() if ledger.lane(lane).paused for name in names[:1]])
+
+
 def _placed(cli: Cli, routes: Routes, key: str) -> Place | None:
     """The object's place; None where its bucket is not known."""
     try:
@@ -227,7 +302,7 @@ def _upload_record(found: Found, run: RunRecord | None) -> Record:
     }
 
 
-def _run_record(run: RunRecord) -> Record:
+def _run_record(run: RunRecord) -> dict[str, object]:
     seconds = (epoch_ms(run.ended_at) - epoch_ms(run.started_at)) / 1000 if run.started_at else None
     return {
         "run_id": run.id,
@@ -256,6 +331,14 @@ def _run_record(run: RunRecord) -> Record:
         "announced": run.announced,
         "seconds": seconds,
     }
+
+
+def files_and_uploads(files: int | None, uploads: int) -> str:
+    """How much a batch covers, as in `1 file, 5 uploads`; where each file was uploaded once, `3 files`."""
+    if files is None:
+        return count(uploads, "upload")
+    told = count(files, "file")
+    return told if files == uploads else f"{told}, {count(uploads, 'upload')}"
 
 
 def _unknown(routes: Routes, place: Place | None) -> str:

@@ -39,7 +39,7 @@ _COLUMNS = (
     Column("state", "State"),
 )
 
-State = Literal["to send", "sent", "refused", "not understood"]
+State = Literal["to send", "sent", "refused", "not understood", "to discard", "discarded", "not deleted"]
 
 
 class DeadLetter(Struct, frozen=True):
@@ -57,22 +57,34 @@ class DeadLetter(Struct, frozen=True):
 def redrive(
     context: typer.Context,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the dead letters.")] = False,
+    discard: Annotated[
+        bool, typer.Option("--discard", help="Delete them all instead, those not understood too; asks first.")
+    ] = False,
 ) -> None:
     """Send dead letters to the function again, each deleted once the function has it; shows them and asks first.
 
     SQS's own redrive does not apply to this queue. What the function would not understand stays in the queue: sent
-    again, it would come back. An event that was handled after all changes nothing. AWS does not give a reason for every
-    dead letter; the function's log has the rest.
+    again, it would come back; --discard deletes it. An event that was handled after all changes nothing. AWS does not
+    give a reason for every dead letter; the function's log has the rest.
+
+    --discard deletes what it shows, and nothing that comes later. An upload whose event is discarded is not loaded,
+    unless the ledger has it: backfill finds it as long as it lies in the bucket.
 
     Keys with --json: id, died_at, event (in words), reason (null if AWS gives none), state (to send, sent, refused,
-    not understood).
+    not understood, to discard, discarded, not deleted).
 
-    Example:
+    Examples:
 
         anaplan-autoload redrive
+
+        anaplan-autoload redrive --discard
     """
     cli = cli_of(context)
-    queue, function, sqs = cli.settings.require("queue"), the_function(cli), cli.aws.client("sqs")
+    queue, sqs = cli.settings.require("queue"), cli.aws.client("sqs")
+    if discard:
+        _discard(cli.out, sqs, queue, dry_run=dry_run)
+        return
+    function = the_function(cli)
     with _received(sqs, queue, cli.out) as hidden:
         letters = list(hidden.values())
         states: dict[str, State] = {each.id: "to send" if _is_known(each) else "not understood" for each in letters}
@@ -99,6 +111,29 @@ def redrive(
             remedy="Mend the cause, then redrive again.",
         )
     cli.out.done(f"Sent: {count(len(sendable), 'event')}. See how they end: anaplan-autoload status")
+
+
+def _discard(out: Output, client: SQSClient, queue: str, *, dry_run: bool) -> None:
+    """Show everything in the queue, and delete it if that is what somebody wants."""
+    with _received(client, queue, out) as hidden:
+        letters = list(hidden.values())
+        states: dict[str, State] = dict.fromkeys(hidden, "to discard")
+        if dry_run or not letters:
+            out.rows(_records(letters, states), _COLUMNS, nothing="There are no dead letters.")
+            return
+        if not out.as_json:
+            out.rows(_records(letters, states), _COLUMNS)
+        out.confirm(f"Delete {count(len(letters), 'dead letter')} for good, without sending?")
+        for each in letters:
+            deleted = _delete(out, client, queue, each)
+            states[each.id] = "discarded" if deleted else "not deleted"
+            if deleted:
+                del hidden[each.id]
+    if out.as_json:
+        out.rows(_records(letters, states), _COLUMNS)
+    if left := sum(state == "not deleted" for state in states.values()):
+        raise CommandFailed(f"{left} of {count(len(letters), 'dead letter')} could not be deleted.")
+    out.done(f"Discarded: {count(len(letters), 'dead letter')}.")
 
 
 @contextmanager
@@ -151,12 +186,14 @@ def _is_taken(out: Output, function: Function, letter: DeadLetter) -> bool:
     return True
 
 
-def _delete(out: Output, client: SQSClient, queue: str, letter: DeadLetter) -> None:
-    """Delete what the function has; where that fails it comes back, and sent once more it changes nothing."""
+def _delete(out: Output, client: SQSClient, queue: str, letter: DeadLetter) -> bool:
+    """Delete a message; where that fails it comes back, and what was sent, sent once more, changes nothing."""
     try:
         client.delete_message(QueueUrl=queue, ReceiptHandle=letter.receipt)
     except (ClientError, BotoCoreError) as error:
-        out.warning(f"{letter.id} was sent but could not be deleted: {error}")
+        out.warning(f"{letter.id} could not be deleted: {error}")
+        return False
+    return True
 
 
 def _is_known(letter: DeadLetter) -> bool:

@@ -13,12 +13,21 @@ from msgspec import Struct
 
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.outcomes import Outcome
+from anaplan_autoload.domain.protocol import select, settling_for
 from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
-from anaplan_autoload_cli.service.lanes import differences, find_lane, known_lanes, tell_held, tell_strangers
+from anaplan_autoload_cli.service.lanes import (
+    differences,
+    find_lane,
+    known_lanes,
+    stray_lanes,
+    tell_held,
+    tell_strangers,
+)
+from anaplan_autoload_cli.service.loads import files_and_uploads
 from anaplan_autoload_cli.service.places import RoutesFile, read_routes, the_ledger
-from anaplan_autoload_cli.service.times import count, length
+from anaplan_autoload_cli.service.times import length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +45,7 @@ _COLUMNS = (
     Column("routes", "Routes"),
     Column("state", "State"),
     Column("for", "For"),
-    Column("waiting", "Waiting"),
+    Column("waits", "Waiting"),
     Column("oldest", "Oldest"),
     Column("last", "Last load"),
 )
@@ -48,7 +57,8 @@ _DETAILS = (
     Column("held", "Held"),
     Column("batch", "Loading"),
     Column("not_before", "Not before"),
-    Column("waiting", "Waiting"),
+    Column("settles_until", "Settles until"),
+    Column("waits", "Waiting"),
     Column("oldest", "Oldest waiting"),
     Column("holder", "Leader"),
     Column("lease_seconds", "Lease left, s"),
@@ -67,6 +77,8 @@ class OpenBatch(Struct, frozen=True):
     """When the run was asked for, or the batch opened where none was yet."""
     attempts: int
     retries: int
+    files: int | None = None
+    """How many different files; None where the ledger could not tell."""
 
 
 class LastLoad(Struct, frozen=True):
@@ -100,11 +112,18 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     """Uploads that no batch covers yet."""
     oldest_waiting: str | None
     last: LastLoad | None
+    waiting_files: int = 0
+    """How many different files these are."""
+    settles_until: str | None = None
+    """When the route's quiet time is over, unless more comes; None while nothing settles."""
 
     @property
     def gist(self) -> tuple[object, ...]:
         """What is worth telling again once it changed: all but the leader's signs of life."""
-        return self.lane, self.state, self.paused, self.batch, self.waiting, self.oldest_waiting, self.last
+        return (
+            *(self.lane, self.state, self.paused, self.batch, self.waiting, self.oldest_waiting, self.last),
+            self.settles_until,
+        )
 
 
 def status(
@@ -119,7 +138,8 @@ def status(
     every five minutes, sees to it); paused; held (Anaplan refused the log-in).
 
     Keys with --json: lane, routes, state, paused, held, holder, lease_seconds, batch (route, uploads, run_id, since,
-    attempts, retries), not_before, waiting, oldest_waiting, last (outcome, ended_at, run_id). With --watch in a pipe:
+    attempts, retries, files), not_before, waiting (uploads), waiting_files, oldest_waiting, settles_until, last
+    (outcome, ended_at, run_id). With --watch in a pipe:
     an array each time that something changed.
 
     Examples:
@@ -132,6 +152,8 @@ def status(
     routes, ledger = read_routes(cli, file), the_ledger(cli)
     only = find_lane(routes, ledger, route) if route else None
     strangers = differences(routes, ledger, [only] if only else routes.lanes)
+    if only is None and not stray_lanes(routes, ledger):
+        strangers = []  # that a new route has never been used is as it should be
 
     def look() -> list[LaneStatus]:
         lanes = known_lanes(routes, ledger.pending())
@@ -152,30 +174,56 @@ def lane_status(ledger: Ledger, lane: str, routes: Sequence[str], now: int) -> L
     """Look at one lane; `now` is epoch ms."""
     found = ledger.lane(lane)
     covered = set(ledger.batch_ids(lane, found.open)) if found.open else set()
-    waiting = [item for item in ledger.waiting(lane, whole=True) if item.upload.id not in covered]
+    everything = ledger.waiting(lane, whole=True)
+    waiting = [item for item in everything if item.upload.id not in covered]
+    loading = [item for item in everything if item.upload.id in covered]
     last = next(ledger.runs(lane, at_a_time=1), None)
-    return described(lane, routes, found, waiting, last, now)
+    return described(lane, routes, found, waiting, last, now, loading)
 
 
 def described(
-    lane: str, routes: Sequence[str], found: Lane, waiting: Sequence[Waiting], last: RunRecord | None, now: int
+    lane: str,
+    routes: Sequence[str],
+    found: Lane,
+    waiting: Sequence[Waiting],
+    last: RunRecord | None,
+    now: int,
+    loading: Sequence[Waiting] = (),
 ) -> LaneStatus:
-    """What the lane's items come to. `waiting` are the uploads that no batch covers, oldest first."""
+    """What the lane's items come to.
+
+    `waiting` are the uploads that no batch covers, oldest first; `loading` those that the open batch covers, as far as
+    they have no final state yet.
+    """
     led = found.holder is not None and found.lease_until >= now
     return LaneStatus(
         lane=lane,
         routes=tuple(routes),
-        state=_state(found, led=led, waits=bool(waiting), now=now),
+        state=(state := _state(found, led=led, waits=bool(waiting), now=now)),
         paused=found.paused,
         held=found.held is not None,
         holder=found.holder if led else None,
         lease_seconds=(found.lease_until - now) // 1000 if led else None,
-        batch=_open_batch(found.open) if found.open else None,
+        batch=_open_batch(found.open, loading) if found.open else None,
         not_before=iso(found.not_before) if found.not_before > now else None,
         waiting=len(waiting),
         oldest_waiting=waiting[0].upload.event_time if waiting else None,
         last=LastLoad(last.outcome, last.ended_at, last.id) if last else None,
+        waiting_files=_files(waiting),
+        settles_until=_settles_until(found, waiting, now) if state == "starting" else None,
     )
+
+
+def _files(items: Sequence[Waiting]) -> int:
+    """How many different files these uploads are of."""
+    return len({(item.upload.bucket, item.upload.key) for item in items})
+
+
+def _settles_until(lane: Lane, waiting: Sequence[Waiting], now: int) -> str | None:
+    """When what is to be claimed next has been quiet for as long as its route asks for."""
+    selection = select(waiting) if lane.open is None else None
+    seconds = settling_for(selection, now) if selection else 0
+    return iso(now + seconds * 1000) if seconds else None
 
 
 def _state(lane: Lane, *, led: bool, waits: bool, now: int) -> State:
@@ -192,9 +240,10 @@ def _state(lane: Lane, *, led: bool, waits: bool, now: int) -> State:
     return "backing off" if lane.not_before > now else "starting"
 
 
-def _open_batch(batch: Batch) -> OpenBatch:
+def _open_batch(batch: Batch, loading: Sequence[Waiting]) -> OpenBatch:
     since = iso(batch.posted_at or batch.opened_at)
-    return OpenBatch(batch.route.name, batch.total, batch.run_id, since, batch.attempts, batch.retries)
+    files = _files(loading) if len(loading) == batch.total else None
+    return OpenBatch(batch.route.name, batch.total, batch.run_id, since, batch.attempts, batch.retries, files)
 
 
 # How it is shown.
@@ -229,7 +278,12 @@ def _show(out: Output, lanes: Sequence[LaneStatus], *, detailed: bool) -> None:
 
 def _for_people(lane: LaneStatus, now: int) -> dict[str, object]:
     shown: dict[str, object] = msgspec.to_builtins(lane)
+    settles = f", settles until {lane.settles_until}" if lane.settles_until else ""
     return shown | {
+        "state": f"{lane.state}{settles}",
+        "paused": "yes" if lane.paused else None,
+        "held": "yes" if lane.held else None,
+        "waits": files_and_uploads(lane.waiting_files, lane.waiting) if lane.waiting else None,
         "for": _age(lane.batch.since, now) if lane.batch else None,
         "oldest": _age(lane.oldest_waiting, now) if lane.oldest_waiting else None,
         "last": f"{lane.last.outcome} {_age(lane.last.ended_at, now)} ago" if lane.last else None,
@@ -242,7 +296,8 @@ def _batch_for_people(batch: OpenBatch) -> str:
     run = f"run {batch.run_id}" if batch.run_id else "no run yet"
     attempts = f", attempt {batch.attempts}" if batch.attempts > 1 else ""
     retries = f", retry {batch.retries}" if batch.retries else ""
-    return f"{count(batch.uploads, 'upload')} by route {batch.route} since {batch.since}, {run}{attempts}{retries}"
+    covers = files_and_uploads(batch.files, batch.uploads)
+    return f"{covers} by route {batch.route} since {batch.since}, {run}{attempts}{retries}"
 
 
 def _age(time: str, now: int) -> str:
