@@ -27,8 +27,8 @@ VARIANTS = {
     "the function": OURS,
 }
 CLIENTS = """
-from anaplan_autoload.services import Services
-from anaplan_autoload.settings import from_environment
+from anaplan_autoload.aws.services import Services
+from anaplan_autoload.aws.settings import from_environment
 names = "ANAPLAN_SECRET_ID LEDGER_TABLE TOPIC_ARN ANAPLAN_AUTH_URL CLOUDWORKS_URL AWS_LAMBDA_FUNCTION_NAME"
 services = Services(from_environment(dict.fromkeys(names.split(), "https://localhost")))
 """

@@ -198,6 +198,10 @@ class Autoload:
 
         self.simulator.handle = watched  # type: ignore[method-assign]
 
+    def make_bucket(self, name: str) -> None:
+        """Make an empty bucket where the function's own are."""
+        self.s3.create_bucket(Bucket=name, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+
     def pass_time(self, seconds: float) -> None:
         """Let time pass while nobody waits."""
         clock = self.runner._clock
@@ -284,7 +288,7 @@ class Autoload:
 
     def _services(self) -> Services:
         if not hasattr(self, "services"):
-            self.services = Services(self.settings(), clock=self.now)
+            self.services = Services(self.settings(), clock=self.now, sleep=self.pass_time)
             for copy in ("CopyObject", "UploadPartCopy"):
                 self.services.s3.meta.events.register(f"before-parameter-build.s3.{copy}", self._check_copy)
         return self.services
@@ -331,7 +335,7 @@ class Autoload:
         self.secrets = boto3.client("secretsmanager")
         dynamodb = boto3.client("dynamodb")
         for bucket in (BUCKET, REPORTS):
-            self.s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
+            self.make_bucket(bucket)
         self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
         self.topic = self.sns.create_topic(Name="alerts")["TopicArn"]
         self.queue = self.sqs.create_queue(QueueName="subscriber")["QueueUrl"]

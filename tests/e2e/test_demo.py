@@ -43,7 +43,7 @@ class TestPlayed:
             "partial",
             "loaded",
         ]
-        assert "Subject: Partly loaded: accounts (1 file), rows rejected: 4" in played.stdout
+        assert "Subject: Partly loaded: accounts: 4 rows rejected (accounts.csv)" in played.stdout
         assert ",Provisions,Balance Sheet,2000,EUR,Code is empty" in played.stdout
         assert "FAILED" not in played.stdout
         assert "\x1b" not in played.stdout

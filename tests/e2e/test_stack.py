@@ -186,7 +186,7 @@ def test_schedules_send_their_events(logs: Path) -> None:
 # Nothing is left behind: whatever a stack starts inherits TMPDIR, and is found by it.
 
 KEEPER = """
-from local.stack import Options, Stack
+from local.aws.stack import Options, Stack
 with Stack(Options(handler="tests.e2e.sample.handler", runtimes=1)) as stack:
     stack.invoke({"name": "anybody"})
     stack.wait_idle()

@@ -53,9 +53,16 @@ def account_of(context: LambdaContext | None) -> str | None:
 class Services:
     """The clients, the user's routes and the clock (epoch milliseconds) of one function instance."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], int] = wall_clock) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Callable[[], int] = wall_clock,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
         self.settings = settings
         self.clock = clock
+        self.sleep = sleep
+        """For the seconds between two tries of one request, within a step."""
         self.account: str | None = None
         """The function's own account; None where the function runs outside AWS and has no ARN."""
         self._aws = boto3.session.Session()
@@ -118,7 +125,7 @@ class Services:
     @cached_property
     def cloudworks(self) -> CloudWorks:
         """CloudWorks, with our log-in."""
-        return CloudWorks(self.http, self.settings.cloudworks_url, self.tokens)
+        return CloudWorks(self.http, self.settings.cloudworks_url, self.tokens, sleep=self.sleep)
 
     def send(self, event: dict[str, object]) -> None:
         """Send the function an event of its own, to be handled by another execution."""
