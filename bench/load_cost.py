@@ -186,19 +186,19 @@ class Bill:
     def __init__(self, autoload: Autoload, printed: io.StringIO) -> None:
         self._autoload = autoload
         self._printed = printed
-        services = autoload._services()
+        services = autoload.services_now()
         self._answers = Stopwatch()
         self._invoked = Stopwatch()
         self._invocations = self._executions = self._exchanged = 0
         self._requests: Counter[str] = Counter()
-        self._meter = Meter(autoload.ledger._client, "ledger", self._answers)
-        events = services._aws.events
+        self._meter = Meter(autoload.dynamodb, "ledger", self._answers)
+        events = services.session.events
         self._meter.watch(events)
         events.register("before-call", self._called)
         events.register_first("before-send", self._sent)
         events.register("response-received", self._answered)
         services.http.request = self._asked(services.http.request)  # type: ignore[method-assign]
-        invoker = autoload.runner._invoker
+        invoker = autoload.runner.invoker
         self._checkpoints = Checkpoints(invoker.service_client, self._answers)
         invoker.service_client = self._checkpoints
         invoker.handler = self._counted(invoker.handler)
@@ -308,7 +308,7 @@ class Bench:
 
     def covered(self, uploads: int) -> Usage:
         """The run that covers so many uploads, and whatever waits besides."""
-        now, route = self.autoload.now(), self.autoload._services().routes.match(BUCKET, KEY)
+        now, route = self.autoload.now(), self.autoload.services_now().routes.match(BUCKET, KEY)
         assert route is not None  # noqa: S101  (for the type checker)
         for number in range(uploads):
             self.autoload.ledger.record(_upload(number, now), route, now)

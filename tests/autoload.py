@@ -34,6 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from aws_durable_execution_sdk_python_testing import DurableFunctionTestResult
+    from aws_durable_execution_sdk_python_testing.client import InMemoryServiceClient
+    from aws_durable_execution_sdk_python_testing.clock import Clock
+    from aws_durable_execution_sdk_python_testing.invoker import InProcessInvoker
+    from aws_durable_execution_sdk_python_testing.stores.base import ExecutionStore
 
     from anaplan_autoload.anaplan.cloudworks import CloudWorks
     from local.cloudworks import Reply, Request
@@ -49,6 +53,11 @@ class Sent:
         self.events: list[dict[str, Any]] = []
         self._lock = Lock()
 
+    def add(self, event: dict[str, Any]) -> None:
+        """Keep an event."""
+        with self._lock:
+            self.events.append(event)
+
     def take(self) -> list[dict[str, Any]]:
         """The events since the last call."""
         with self._lock:
@@ -63,8 +72,7 @@ class Sent:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                with sent._lock:
-                    sent.events.append(json.loads(body))
+                sent.add(json.loads(body))
                 self.send_response(202)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
@@ -83,12 +91,36 @@ class Sent:
             thread.join()
 
 
+class Runner(DurableFunctionTestRunner):
+    """AWS's runner, which keeps what a test has to turn, watch and read for its subclasses."""
+
+    @property
+    def clock(self) -> Clock:
+        """The one clock: durable waits move it forward."""
+        return self._clock
+
+    @property
+    def executions(self) -> ExecutionStore:
+        """All executions so far."""
+        return self._store
+
+    @property
+    def service_client(self) -> InMemoryServiceClient:
+        """Takes the checkpoints."""
+        return self._service_client
+
+    @property
+    def invoker(self) -> InProcessInvoker:
+        """Invokes the function."""
+        return self._invoker
+
+
 class Autoload:
     """The function with everything around it; arrange with its parts, act with `upload` and `invoke`."""
 
     def __init__(self, directory: Path, **changes: Any) -> None:
         self._stack = ExitStack()
-        self._routes = directory / "routes.toml"
+        self.routes_file = directory / "routes.toml"
         self._changes = changes
         self._arns: list[str] = []
         self.upload_ids: list[str] = []
@@ -104,7 +136,7 @@ class Autoload:
         )
         self._make_aws()
         self.simulator = Simulator(S3Buckets(self.s3), clock=lambda: self.now() / 1000)
-        self.runner = self._stack.enter_context(DurableFunctionTestRunner(make_handler(self._services)))
+        self.runner = self._stack.enter_context(Runner(make_handler(self.services_now)))
         self.address = self._stack.enter_context(serve(self.simulator))
         return self
 
@@ -126,20 +158,16 @@ class Autoload:
 
     def write_routes(self, text: str) -> None:
         """Give the function these routes, as a deployment would."""
-        self._routes.write_text(text)
+        self.routes_file.write_text(text)
         self.change()
-
-    def services_now(self) -> Services:
-        """What the function works with."""
-        return self._services()
 
     def cloudworks(self) -> CloudWorks:
         """The function's own client."""
-        return self._services().cloudworks
+        return self.services_now().cloudworks
 
     def now(self) -> int:
         """Epoch ms on the one clock."""
-        return int(self.runner._clock.now().timestamp() * 1000)
+        return int(self.runner.clock.now().timestamp() * 1000)
 
     # Act.
 
@@ -204,7 +232,7 @@ class Autoload:
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass while nobody waits."""
-        clock = self.runner._clock
+        clock = self.runner.clock
         clock.arm(clock.now() + timedelta(seconds=seconds))
 
     def record_backlog(self, event: dict[str, Any], count: int) -> None:
@@ -212,7 +240,7 @@ class Autoload:
         parsed = parse(event)
         assert isinstance(parsed, Uploads)
         [upload] = parsed.uploads
-        route = next(iter(self._services().routes))
+        route = next(iter(self.services_now().routes))
         for number in range(count):
             version = replace(upload, version_id=f"v{number}", sequencer=f"{number:016X}")
             self.ledger.record(version, route, self.now())
@@ -233,7 +261,7 @@ class Autoload:
     def watch_checkpoints(self) -> list[int]:
         """A list that fills with the sizes of all checkpoints, in bytes."""
         sizes: list[int] = []
-        client = self.runner._service_client
+        client = self.runner.service_client
         checkpoint = client.checkpoint
 
         def watched(*args: Any, **kwargs: Any) -> Any:
@@ -257,7 +285,7 @@ class Autoload:
 
     def lane(self) -> str:
         """The lane of the first route."""
-        return next(iter(self._services().routes)).lane_id
+        return next(iter(self.services_now().routes)).lane_id
 
     @staticmethod
     def metrics(printed: str, name: str) -> list[dict[str, Any]]:
@@ -267,16 +295,14 @@ class Autoload:
 
     def operations(self) -> list[str]:
         """The names of the last execution's durable operations, in order."""
-        execution = self.runner._store.load(self._arns[-1])
+        execution = self.runner.executions.load(self._arns[-1])
         return [operation.name for operation in execution.operations if operation.name]
 
     def record_calls(self) -> list[str]:
         """A list that fills with the calls to DynamoDB, and with the requests for runs, in order."""
         calls: list[str] = []
-        services = self._services()
-        services.ledger._client.meta.events.register(
-            "before-call.dynamodb.*", lambda model, **_: calls.append(model.name)
-        )
+        services = self.services_now()
+        services.dynamodb.meta.events.register("before-call.dynamodb.*", lambda model, **_: calls.append(model.name))
         self.when("POST", "/run$", lambda: calls.append("POST run"))
         return calls
 
@@ -286,7 +312,8 @@ class Autoload:
 
     # Arrange.
 
-    def _services(self) -> Services:
+    def services_now(self) -> Services:
+        """What the function works with."""
         if not hasattr(self, "services"):
             self.services = Services(self.settings(), clock=self.now, sleep=self.pass_time)
             for copy in ("CopyObject", "UploadPartCopy"):
@@ -308,7 +335,7 @@ class Autoload:
             "cloudworks_url": self.address.cloudworks_url,
             "function_name": "autoload",
             "reports_bucket": REPORTS,
-            "routes_file": self._routes,
+            "routes_file": self.routes_file,
         }
         return Settings(**{**base, **self._changes})
 
@@ -333,7 +360,7 @@ class Autoload:
         self.sqs = boto3.client("sqs")
         self.sns = boto3.client("sns")
         self.secrets = boto3.client("secretsmanager")
-        dynamodb = boto3.client("dynamodb")
+        self.dynamodb = boto3.client("dynamodb")
         for bucket in (BUCKET, REPORTS):
             self.make_bucket(bucket)
         self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
@@ -344,7 +371,7 @@ class Autoload:
         self.secrets.create_secret(
             Name="anaplan", SecretString=json.dumps({"username": USERNAME, "password": PASSWORD})
         )
-        dynamodb.create_table(
+        self.dynamodb.create_table(
             TableName="ledger",
             BillingMode="PAY_PER_REQUEST",
             AttributeDefinitions=[{"AttributeName": name, "AttributeType": "S"} for name in ("pk", "sk", "waiting")],
@@ -360,7 +387,7 @@ class Autoload:
                 }
             ],
         )
-        self.ledger = Ledger(dynamodb, "ledger", 180_000)
+        self.ledger = Ledger(self.dynamodb, "ledger", 180_000)
 
 
 class ExecutionFailed(Exception):

@@ -2,22 +2,30 @@
 
     python -m tests.mutations [seconds of CPU for each] [words of the names of those to try]
 
-Every mutation replaces text in a copy of the function's source, and fails loudly when that text is gone. Then the model
-hunts for a history that breaks the promise; where the model cannot see the difference, a named test looks for it. What
-is found is printed as a table. Exits with 1 when a mutation survives that was expected to be caught.
+Every mutation edits a copy of the function's source: it names a function and what stands in it, and fails loudly unless
+exactly one place fits. Then the model hunts for a history that breaks the promise; where the model cannot see the
+difference, a named test looks for it. What is found is printed as a table. Exits with 1 when a mutation survives that
+was expected to be caught.
 """
 
 from __future__ import annotations
 
+import ast
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "anaplan_autoload"
@@ -29,55 +37,76 @@ CALM = "calm"
 """Hunt in histories without trouble and without sweeps."""
 
 
+class Edit(Struct, frozen=True):
+    """Where a mutation puts something else: statements that follow one another, or one expression."""
+
+    file: str
+    """Below the package."""
+    scope: str
+    """The function or the class that holds the place, as `Execution.start`; empty for the module itself."""
+    found: str
+    """The source there. Only what it means counts: quotes, line breaks and comments do not."""
+    becomes: str
+    """What takes its place; nothing takes statements away."""
+
+
 class Mutation(Struct, frozen=True):
     """A deliberate fault."""
 
     name: str
-    edits: tuple[tuple[str, str, str], ...]
-    """File, the text that stands there, and the text that takes its place."""
+    edits: tuple[Edit, ...]
     hunt: str = "stormy"
     """In which histories, at which crossing, or the test that sees what the model cannot."""
     harmless: str = ""
     """Why it cannot break the promise, where it cannot."""
 
 
-_ANNOUNCE = """        if isinstance(end, Recorded):
-            self.act(finishing.announce, lease, end)
+_ANNOUNCE = """
+if isinstance(end, Recorded):
+    self.act(finishing.announce, lease, end)
 """
-_STATES = """        for start in range(0, batch.total, finishing.FINISHED_PER_STEP):
-            self.act(finishing.finish_uploads, lease, batch, state, run_id, start)
+_STATES = """
+for start in range(0, batch.total, finishing.FINISHED_PER_STEP):
+    self.act(finishing.finish_uploads, lease, batch, state, run_id, start)
 """
-_CLOSE = "        self.act(finishing.close, lease, batch)\n"
+_CLOSE = """
+self.act(finishing.close, lease, batch)
+"""
+_OURS = 'ours = author is not None and run.author == author and run.trigger in (None, "manual", "manual_inf")'
+_POSTED = "msgspec.structs.replace(batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None)"
 
 MUTATIONS = (
     Mutation(
         "uploads are final before the announcement",
         (
-            ("handler.py", _ANNOUNCE, ""),
-            ("handler.py", _STATES, _STATES + _ANNOUNCE),
+            Edit("handler.py", "Execution.load_batch", _ANNOUNCE, ""),
+            Edit("handler.py", "Execution.load_batch", _STATES, _STATES + _ANNOUNCE),
         ),
     ),
     Mutation(
         "the batch is closed before its uploads are final",
         (
-            ("handler.py", _CLOSE, ""),
-            ("handler.py", _STATES, _CLOSE + _STATES),
+            Edit("handler.py", "Execution.load_batch", _CLOSE, ""),
+            Edit("handler.py", "Execution.load_batch", _STATES, _CLOSE + _STATES),
         ),
     ),
     Mutation(
         "nobody is told",
-        (("handler.py", _ANNOUNCE, ""),),
+        (Edit("handler.py", "Execution.load_batch", _ANNOUNCE, ""),),
     ),
     Mutation(
         "a 409 is taken for our own run",
         (
-            (
+            Edit(
                 "steps/starting.py",
-                "        return Occupied(batch)\n",
-                "        found = services.cloudworks.history(route.target).runs\n"
-                "        if not found:\n"
-                "            return Occupied(batch)\n"
-                "        return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=None))\n",
+                "_posted",
+                "return Occupied(batch)",
+                """
+found = services.cloudworks.history(route.target).runs
+if not found:
+    return Occupied(batch)
+return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=None))
+""",
             ),
         ),
         "a foreign run",
@@ -85,69 +114,67 @@ MUTATIONS = (
     Mutation(
         "any run is adopted, whoever started it",
         (
-            (
+            Edit(
                 "domain/protocol.py",
-                "ours = author is not None and run.author == author and",
-                "ours =",
+                "_is_proven",
+                _OURS,
+                _OURS.replace("author is not None and run.author == author and ", ""),
             ),
         ),
     ),
     Mutation(
         "a run that the ledger knows is adopted",
-        (("steps/starting.py", "[run for run in runs if not is_known(run, known)]", "runs"),),
+        (Edit("steps/starting.py", "search", "[run for run in runs if not is_known(run, known)]", "runs"),),
         "a run just before a lost request",
     ),
     Mutation(
         "posted_at before staging, with unknown authors",
         (
-            (
+            Edit(
                 "domain/protocol.py",
-                "ours = author is not None and run.author == author and",
-                "ours = author in (None, run.author) and",
+                "_is_proven",
+                _OURS,
+                _OURS.replace("author is not None and run.author == author", "author in (None, run.author)"),
             ),
-            (
+            Edit(
                 "steps/starting.py",
-                "replace(batch, posted_at=services.clock(),",
-                "replace(batch, posted_at=batch.opened_at,",
+                "_posted",
+                _POSTED,
+                _POSTED.replace("services.clock()", "batch.opened_at"),
             ),
         ),
     ),
     Mutation(
         "what arrived after the claim is covered",
         (
-            (
+            Edit(
                 "steps/finishing.py",
-                "    ids = services.ledger.batch_ids(lease.lane, batch, start, start + FINISHED_PER_STEP)\n",
-                "    waiting = services.ledger.waiting(lease.lane)\n"
-                "    ids = [item.upload.id for item in waiting if item.route == batch.route]\n",
+                "finish_uploads",
+                "services.ledger.batch_ids(lease.lane, batch, start, start + FINISHED_PER_STEP)",
+                "[item.upload.id for item in services.ledger.waiting(lease.lane) if item.route == batch.route]",
             ),
         ),
     ),
     Mutation(
         "no sweep",
-        (("steps/sweeping.py", '        services.send({"drain": found.lane})\n', ""),),
+        (Edit("steps/sweeping.py", "sweep", 'services.send({"drain": found.lane})', ""),),
     ),
     Mutation(
         "no second look after the release, without the sweep",
-        (
-            (
-                "steps/admission.py",
-                "    if not services.ledger.waiting(lease.lane):\n        return Nothing()\n    taken",
-                "    return Nothing()\n    taken",
-            ),
-        ),
+        (Edit("steps/admission.py", "release", "not services.ledger.waiting(lease.lane)", "True"),),
         CALM,
     ),
     Mutation(
         "the lease is shorter than the timeout",
-        (("aws/settings.py", "lease: int = 180", "lease: int = 20"),),
+        (Edit("aws/settings.py", "Settings", "lease: int = 180", "lease: int = 20"),),
         "a stall in the midst of staging",
     ),
     Mutation(
         "the request for a run is repeated after a crash",
         (
-            (
+            Edit(
                 "handler.py",
+                "Execution.post",
                 "self.step(starting.post, lease, batch, config=at_most_once)",
                 "self.step(starting.post, lease, batch)",
             ),
@@ -157,36 +184,28 @@ MUTATIONS = (
     Mutation(
         "a lost request is not looked for",
         (
-            (
+            Edit(
                 "handler.py",
-                "        answer_lost = batch.unresolved_since is not None\n",
-                "        answer_lost = False\n",
+                "Execution.start",
+                "answer_lost = batch.unresolved_since is not None",
+                "answer_lost = False",
             ),
         ),
         "a death right after the request",
     ),
     Mutation(
         "what waits is read before it is consistent",
-        (
-            (
-                "aws/ledger.py",
-                '            IndexName="waiting",\n            ConsistentRead=True,\n            KeyCondition',
-                '            IndexName="waiting",\n            KeyCondition',
-            ),
-        ),
+        (Edit("aws/ledger.py", "Ledger.waiting", "True", "False"),),
         CALM,
     ),
     Mutation(
         "the outcome is read from `success` alone",
         (
-            (
+            Edit(
                 "domain/outcomes.py",
-                '    if error_code == PARTIAL:\n        return "partial"\n'
-                '    if not success or error_code:\n        return "failed"\n'
-                "    said = wording.read(message)\n"
-                '    if said.cancelled:\n        return "failed"\n'
-                '    return "partial" if said.left_out else "loaded"\n',
-                '    return "loaded" if success else "failed"\n',
+                "outcome_of",
+                'if error_code == PARTIAL:\n    return "partial"',
+                'return "loaded" if success else "failed"',
             ),
         ),
         "rows that are lost",
@@ -194,42 +213,28 @@ MUTATIONS = (
     Mutation(
         "finishing does not renew the lease",
         (
-            ("steps/finishing.py", "@leading\ndef announce(", "def announce("),
-            ("steps/finishing.py", "@leading\ndef finish_uploads(", "def finish_uploads("),
+            Edit("steps/finishing.py", "announce", "leading", "lambda step: step"),
+            Edit("steps/finishing.py", "finish_uploads", "leading", "lambda step: step"),
         ),
         harmless="what announcing and finishing write is conditional or idempotent, and close_batch asks for the lease",
     ),
     Mutation(
         "staging does not look at what was loaded",
-        (
-            (
-                "steps/starting.py",
-                "    if loaded is not None and upload.is_older_than(loaded):\n",
-                "    if loaded is None and upload.is_older_than(upload):\n",
-            ),
-        ),
+        (Edit("steps/starting.py", "stage", "upload.is_older_than(loaded)", "False"),),
         "an event that comes late",
     ),
     Mutation(
         "a duplicate is recorded anew",
-        (
-            (
-                "aws/ledger.py",
-                "            Item=_encode(item),\n"
-                '            ConditionExpression="attribute_not_exists(pk)",\n'
-                "        )\n\n    def upload(",
-                "            Item=_encode(item),\n        )\n\n    def upload(",
-            ),
-        ),
+        (Edit("aws/ledger.py", "Ledger.record", '"attribute_not_exists(pk)"', '"attribute_not_exists(nothing)"'),),
     ),
     Mutation(
         "a refused secret is sent again",
-        (("anaplan/credentials.py", "            self._reject(secret.version)\n", ""),),
+        (Edit("anaplan/credentials.py", "Tokens._log_in", "self._reject(secret.version)", ""),),
         "a secret that is refused",
     ),
     Mutation(
         "a batch is started again for ever",
-        (("domain/protocol.py", "MAX_ATTEMPTS = 5\n", "MAX_ATTEMPTS = 10**9\n"),),
+        (Edit("domain/protocol.py", "", "MAX_ATTEMPTS = 5", "MAX_ATTEMPTS = 10**9"),),
         "tests/integration/test_trouble.py",
     ),
 )
@@ -271,18 +276,70 @@ def try_out(mutation: Mutation, seconds: float) -> Verdict:
     with tempfile.TemporaryDirectory() as directory:
         source = Path(directory)
         shutil.copytree(ROOT / "src" / PACKAGE, source / PACKAGE)
-        for file, old, new in mutation.edits:
-            mutate(source / PACKAGE / file, old, new)
+        for edit in mutation.edits:
+            file = source / PACKAGE / edit.file
+            file.write_text(mutated(file.read_text(), edit))
         caught, by = _hunt(mutation.hunt, source, seconds)
     return Verdict(mutation, caught, by, time.monotonic() - began)
 
 
-def mutate(file: Path, old: str, new: str) -> None:
-    """Replace the one place where the text stands; raises ValueError when it stands nowhere, or in several."""
-    text = file.read_text()
-    if text.count(old) != 1:
-        raise ValueError(f"{file.name} holds this {text.count(old)} times, not once; mend the mutation:\n{old}")
-    file.write_text(text.replace(old, new))
+def mutated(source: str, edit: Edit) -> str:
+    """The source with the edit made; raises ValueError unless exactly one place in the edit's scope fits."""
+    module = ast.parse(source)
+    scope = _scope(module, edit)
+    wanted = ast.parse(textwrap.dedent(edit.found)).body
+    becomes = ast.parse(textwrap.dedent(edit.becomes)).body
+    if len(wanted) == 1 and isinstance(wanted[0], ast.Expr) and len(becomes) == 1 and isinstance(becomes[0], ast.Expr):
+        places = _expressions(scope, ast.unparse(wanted[0].value), becomes[0].value)
+    else:
+        places = _statements(scope, [ast.unparse(each) for each in wanted], becomes or [ast.Pass()])
+    if len(places) != 1:
+        raise ValueError(f"{edit.file}: {edit.scope} holds this {len(places)} times, not once:\n{edit.found.strip()}")
+    places[0]()
+    return ast.unparse(ast.fix_missing_locations(module))
+
+
+def _scope(module: ast.Module, edit: Edit) -> ast.AST:
+    scope: ast.AST = module
+    for name in edit.scope.split(".") if edit.scope else ():
+        inner = [
+            node
+            for node in ast.iter_child_nodes(scope)
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name
+        ]
+        if len(inner) != 1:
+            raise ValueError(f"{edit.file} defines {edit.scope} {len(inner)} times, not once: mend the mutation")
+        scope = inner[0]
+    return scope
+
+
+def _expressions(scope: ast.AST, wanted: str, becomes: ast.expr) -> list[Callable[[], None]]:
+    """For every such expression in the scope, what puts the other one there."""
+    places: list[Callable[[], None]] = []
+    for node in ast.walk(scope):
+        for name, value in ast.iter_fields(node):
+            for at, each in enumerate(value if isinstance(value, list) else [value]):
+                if not isinstance(each, ast.expr) or ast.unparse(each) != wanted:
+                    continue
+                if isinstance(value, list):
+                    places.append(partial(value.__setitem__, at, becomes))
+                else:
+                    places.append(partial(setattr, node, name, becomes))
+    return places
+
+
+def _statements(scope: ast.AST, wanted: list[str], becomes: list[ast.stmt]) -> list[Callable[[], None]]:
+    """For every such sequence of statements in the scope, what puts the others there."""
+    places: list[Callable[[], None]] = []
+    for node in ast.walk(scope):
+        for _name, value in ast.iter_fields(node):
+            if not isinstance(value, list) or not all(isinstance(each, ast.stmt) for each in value):
+                continue
+            written = [ast.unparse(each) for each in value]
+            for at in range(len(value) - len(wanted) + 1):
+                if written[at : at + len(wanted)] == wanted:
+                    places.append(partial(value.__setitem__, slice(at, at + len(wanted)), becomes))
+    return places
 
 
 def _hunt(where: str, source: Path, seconds: float) -> tuple[bool, str]:

@@ -61,7 +61,7 @@ def _delete_while_nobody_sends() -> None:
     delete = Queue.delete_message
 
     def delete_alone(queue: Queue, receipt_handle: str) -> None:
-        with queue._messages_lock:
+        with queue._messages_lock:  # noqa: SLF001  (moto forgets to take it)
             delete(queue, receipt_handle)
 
     Queue.delete_message = delete_alone  # type: ignore[method-assign, assignment]

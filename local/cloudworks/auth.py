@@ -116,6 +116,10 @@ class Authentication:
         if token is not None:
             self._tokens[token.value] = replace(token, expires_at=self._world.anaplan_now())
 
+    def given_out(self) -> tuple[str, ...]:
+        """The tokens of all log-ins that were not logged out."""
+        return tuple(self._tokens)
+
     def expire_all(self) -> None:
         """End the life of every token."""
         self._tokens = {

@@ -132,6 +132,12 @@ class Simulator:
             return dict(self._authentication.lockouts)
 
     @property
+    def tokens(self) -> tuple[str, ...]:
+        """Every token that was given out, for whoever looks for leaks."""
+        with self._lock:
+            return self._authentication.given_out()
+
+    @property
     def overlaps(self) -> list[Overlap]:
         """Runs that were under way on one model at the same time."""
         return list(overlaps(self.runs))

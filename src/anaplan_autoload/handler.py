@@ -371,13 +371,14 @@ def make_handler(services: Callable[[], Services]) -> Callable[[Any, LambdaConte
         made = services()
         made.check()
         made.account = account_of(context.lambda_context)
-        context.set_logger(_logger(made.settings.log_level))
+        context.set_logger(logger_at(made.settings.log_level))
         return Execution(context, made).handle(event)
 
     return autoload
 
 
-def _logger(level: str) -> Logger:
+def logger_at(level: str) -> Logger:
+    """The function's logger, which from now on logs at this level."""
     logger = _one_logger()
     logger.setLevel(level)  # loggers of one name share their level, so the last one made would decide it for all
     return logger

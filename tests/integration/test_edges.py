@@ -46,7 +46,6 @@ def die_once_after(autoload: Autoload, service: str, operation: str, when: Calla
             raise InvocationError("the sandbox died")
 
     client: Any = getattr(autoload.services_now(), service)
-    client = getattr(client, "_client", client)
     client.meta.events.register(f"after-call.{client.meta.service_model.service_name}.{operation}", die)
 
 
@@ -171,10 +170,10 @@ def test_a_death_right_after_the_message_leaves_the_metrics(
 ) -> None:
     latest(autoload)
     updates: list[str] = []
-    autoload.services_now().ledger._client.meta.events.register(
+    autoload.services_now().dynamodb.meta.events.register(
         "before-parameter-build.dynamodb.UpdateItem", lambda params, **_: updates.append(params["UpdateExpression"])
     )
-    die_once_after(autoload, "ledger", "UpdateItem", lambda: "announced" in updates[-1])
+    die_once_after(autoload, "dynamodb", "UpdateItem", lambda: "announced" in updates[-1])
 
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 

@@ -168,7 +168,7 @@ def test_a_ledger_that_fails_right_before_the_request_is_tried_again(autoload: A
         if left and "posted_at" in str(params):
             raise left.pop()
 
-    autoload.services_now().ledger._client.meta.events.register("before-parameter-build.dynamodb.UpdateItem", fail)
+    autoload.services_now().dynamodb.meta.events.register("before-parameter-build.dynamodb.UpdateItem", fail)
 
     result = autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
@@ -179,11 +179,11 @@ def test_a_ledger_that_fails_right_before_the_request_is_tried_again(autoload: A
 def test_deaths_over_a_request_are_counted_and_given_up(autoload: Autoload) -> None:
     latest(autoload)
     updates: list[str] = []
-    autoload.services_now().ledger._client.meta.events.register(
+    autoload.services_now().dynamodb.meta.events.register(
         "before-parameter-build.dynamodb.UpdateItem", lambda params, **_: updates.append(str(params))
     )
     for _ in range(4):
-        die_once_after(autoload, "ledger", "UpdateItem", lambda: "posted_at" in updates[-1])
+        die_once_after(autoload, "dynamodb", "UpdateItem", lambda: "posted_at" in updates[-1])
 
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 

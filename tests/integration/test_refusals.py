@@ -129,7 +129,7 @@ def test_a_ledger_that_refuses_uses_up_no_attempt(autoload: Autoload, code: str)
             reads.append(code)
             raise ClientError({"Error": {"Code": code, "Message": "no"}}, "GetItem")
 
-    autoload.services_now().ledger._client.meta.events.register("before-parameter-build.dynamodb.GetItem", fail)
+    autoload.services_now().dynamodb.meta.events.register("before-parameter-build.dynamodb.GetItem", fail)
     for sent in [event, *[{"drain": autoload.lane()}] * 5]:
         autoload.ended(autoload.start(sent), failed=True)
 

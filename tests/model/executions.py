@@ -243,7 +243,7 @@ def one_checkpoint_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def stop_at_once(self: Any) -> None:
         stop(self)
-        self._checkpoint_queue.put(sdk_state._Signal.REFRESH_WAKE)
+        self._checkpoint_queue.put(sdk_state._Signal.REFRESH_WAKE)  # noqa: SLF001  (the SDK has no public way to wake it)
 
     for logger in ("aws_durable_execution_sdk_python", "aws_durable_execution_sdk_python_testing"):
         monkeypatch.setattr(logging.getLogger(logger), "disabled", True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from functools import cached_property
 from hashlib import sha256
 from io import BytesIO
@@ -28,7 +29,7 @@ from anaplan_autoload.handler import make_handler
 from local.cloudworks import PASSWORD, USERNAME, Simulator, seed
 from local.cloudworks.runs import Result
 from local.cloudworks.times import http_date
-from local.cloudworks.web import Request
+from local.cloudworks.web import Refusal, Request
 from tests.autoload import s3_event
 from tests.model.aws import BUCKET, TABLE, Bucket, DynamoDB, EffectClient, Secrets, Topic, aws_error
 from tests.model.executions import FUNCTION_TIMEOUT_MS, DurableService
@@ -181,7 +182,7 @@ class Function:
     def foreign_run(self, integration: str) -> None:
         """Somebody else runs an integration, unless it runs already."""
         self._shared.add(self.ids[integration])
-        if self.simulator._engine.current(self.ids[integration]) is None:
+        with suppress(Refusal):
             self.simulator.start_foreign_run(self.ids[integration])
 
     def rotate_password(self, right: bool) -> None:
@@ -256,11 +257,11 @@ class Function:
 
     def answer(self, request: Request) -> HTTPResponse:
         """Anaplan's answer; raises urllib3's error where it is lost."""
-        before = len(self.simulator._engine.runs)
+        before = len(self.simulator.runs)
         reply = self.simulator.handle(request)
-        started = list(self.simulator._engine.runs)[before:]
+        started = self.simulator.runs[before:]
         if request.method == "POST" and request.path.endswith("/run") and started:
-            self._keep_post(started[0], reply.answer)
+            self._keep_post(started[0].id, reply.answer)
         if request.path.endswith("/authenticate") and reply.answer is not None and reply.answer.status == 401:
             self._watch_refusals()
         if reply.answer is None:
@@ -287,7 +288,7 @@ class Function:
 
     def _is_provable(self, run_id: str) -> bool:
         """Nobody else's run may be taken for it, it shows at once, and its lane knows the name we go by."""
-        run = self.simulator._engine.runs[run_id]
+        run = next(run for run in self.simulator.runs if run.id == run_id)
         anaplan = self.simulator.settings
         shows = not anaplan.history_lag_seconds and not anaplan.pace.queue_seconds
         lane = next(route.lane_id for route in self.routes if route.integration == run.integration_id)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_durable_execution_sdk_python.lambda_service import OperationAction
 from msgspec import Struct
 
-from anaplan_autoload.aws.ledger import _decode
+from anaplan_autoload.aws.ledger import decode
 
 if TYPE_CHECKING:
     from local.cloudworks.runs import Run
@@ -37,7 +37,7 @@ def read(function: Function) -> Ledger:
     """What the ledger holds now."""
     found = Ledger({}, {}, {})
     for raw in function.table.everything():
-        item = _decode(raw)
+        item = decode(raw)
         kind, _, rest = item["sk"].partition("#")
         if kind == "upload":
             found.uploads[rest] = item

@@ -17,6 +17,7 @@ import sys
 from base64 import b64decode
 from collections.abc import Callable, Generator, Iterator
 from contextlib import suppress
+from inspect import currentframe
 from pathlib import Path
 from threading import Lock
 from traceback import format_exception
@@ -230,7 +231,9 @@ def _hear_exceptions() -> Callable[[], None]:
 
         def unwound(code: CodeType, _offset: int, error: BaseException) -> None:
             if code.co_filename.startswith(SOURCE):
-                caller = sys._getframe(1).f_back
+                here = currentframe()
+                unwinding = here and here.f_back
+                caller = unwinding and unwinding.f_back
                 if caller is None or not caller.f_code.co_filename.startswith(SOURCE):
                     WATCH.hear("exception", error)
 
@@ -245,16 +248,16 @@ def _hear_exceptions() -> Callable[[], None]:
 
 
 def _hear_autoload(autoload: Autoload) -> None:
-    for token in autoload.simulator._authentication._tokens:
+    for token in autoload.simulator.tokens:
         WATCH.plant("a token", token)
-    for execution in autoload.runner._store.list_all():
+    for execution in autoload.runner.executions.list_all():
         WATCH.hear("checkpoint", execution.to_json_dict())
-    _hear_ledger(autoload.ledger._client, "ledger")
+    _hear_ledger(autoload.dynamodb, "ledger")
     _hear_objects(autoload.s3, "reports")
 
 
 def _hear_stack(stack: Stack) -> None:
-    for token in stack.simulator._authentication._tokens:
+    for token in stack.simulator.tokens:
         WATCH.plant("a token", token)
     for log in stack.logs.glob("*.log"):
         WATCH.hear("function log", log.read_bytes())

@@ -36,7 +36,7 @@ def autoload(tmp_path: Path) -> Iterator[Autoload]:
 
 def token_of(autoload: Autoload) -> str:
     latest(autoload)
-    return autoload._services().tokens.token()
+    return autoload.services_now().tokens.token()
 
 
 def test_log_line() -> None:
@@ -108,12 +108,12 @@ def test_exception_behind_another() -> None:
 
 
 def test_sns_publish(autoload: Autoload) -> None:
-    autoload._services().sns.publish(TopicArn=autoload.topic, Message=f"refused {token_of(autoload)}")
+    autoload.services_now().sns.publish(TopicArn=autoload.topic, Message=f"refused {token_of(autoload)}")
 
 
 def test_lambda_invoke(autoload: Autoload) -> None:
     latest(autoload)
-    autoload._services().send({"drain": PASSWORD})
+    autoload.services_now().send({"drain": PASSWORD})
 
 
 def test_checkpoint(autoload: Autoload, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from functools import cache
+from inspect import currentframe
 from pathlib import Path
 from typing import Any
 
@@ -67,8 +67,8 @@ def record(patch: pytest.MonkeyPatch) -> Used:
 
 def _is_functions_own() -> bool:
     """Whether the package that is deployed makes the call, and not the test itself."""
-    frame = sys._getframe()
-    while frame := frame.f_back:  # type: ignore[assignment]
+    frame = currentframe()
+    while frame := frame and frame.f_back:
         if frame.f_code.co_filename.startswith(SOURCE):
             return True
     return False

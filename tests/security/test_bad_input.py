@@ -42,10 +42,9 @@ def elsewhere() -> Iterator[Script]:
 
 
 def arrange_once(autoload: Autoload) -> None:
-    """At a test's first example: one route, a known author of runs, and no time lost between tries of a question."""
+    """At a test's first example: one route, and a known author of runs."""
     if not autoload.simulator.runs:
         latest(autoload)
-        autoload._services().cloudworks._sleep = lambda _: None
         autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
 
@@ -302,7 +301,7 @@ def test_a_binary_secret_that_is_no_text_holds_the_lane(autoload: Autoload) -> N
 )
 def test_a_routes_file_that_is_none_fails_the_execution_and_records_nothing(autoload: Autoload, content: bytes) -> None:
     event = autoload.upload(KEY, ACCOUNTS)
-    autoload._routes.write_bytes(content)
+    autoload.routes_file.write_bytes(content)
 
     with pytest.raises(ExecutionFailed, match=r"RoutesInvalid.*routes\.toml"):
         autoload.invoke(event)

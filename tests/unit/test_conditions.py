@@ -36,6 +36,6 @@ def test_children_can_be_interrupted_although_the_tests_ignore_it() -> None:
 @pytest.mark.parametrize("before", ["CRITICAL", "DEBUG", "INFO"])
 def test_the_log_has_the_level_that_was_set_last(before: str) -> None:
     for level in ("INFO", before, "INFO"):
-        logger = handler._logger(level)
+        logger = handler.logger_at(level)
 
     assert logger.log_level == logging.INFO

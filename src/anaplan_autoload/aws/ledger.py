@@ -167,7 +167,7 @@ class Ledger:
             wanted: Any = {self._table: {"Keys": [_encode(_key(lane, f"upload#{each}")) for each in chunk]}}
             while wanted:
                 answer = self._client.batch_get_item(RequestItems=wanted)
-                for item in map(_decode, answer["Responses"][self._table]):
+                for item in map(decode, answer["Responses"][self._table]):
                     found[item["sk"].removeprefix("upload#")] = _upload_record(item)
                 wanted = answer.get("UnprocessedKeys")
         return [found[each] for each in ids if each in found]
@@ -266,7 +266,7 @@ class Ledger:
         except self._client.exceptions.ConditionalCheckFailedException as refused:
             found: Any = refused.response.get("Item", {})
             return NotTaken("paused" if "paused" in found else "held" if "held" in found else "led")
-        return Taken(_lane(_decode(answer.get("Attributes", {}))))
+        return Taken(_lane(decode(answer.get("Attributes", {}))))
 
     def renew(self, lease: Lease, now: int, batch: Batch | None = None, not_before: int | None = None) -> Lane | None:
         """Extend the lease and, in the same write, note how far the open batch has come.
@@ -480,7 +480,7 @@ class Ledger:
             answer = self._client.update_item(**request)
         except self._client.exceptions.ConditionalCheckFailedException:
             return None
-        return _lane(_decode(answer["Attributes"]))
+        return _lane(decode(answer["Attributes"]))
 
     def _forget_ids(self, lane: str, batch: Batch) -> None:
         for number in range(-(-batch.total // IDS_PER_ITEM)):
@@ -491,7 +491,7 @@ class Ledger:
 
     def _get_key(self, key: Item) -> Item | None:
         answer = self._client.get_item(TableName=self._table, Key=_encode(key), ConsistentRead=True)
-        return _decode(answer["Item"]) if "Item" in answer else None
+        return decode(answer["Item"]) if "Item" in answer else None
 
     def _conditional(self, write: Any, **request: Any) -> bool:
         try:
@@ -504,7 +504,7 @@ class Ledger:
         read: Any = getattr(self._client, operation)
         while True:
             answer = read(TableName=self._table, **request)
-            yield [_decode(item) for item in answer["Items"]]
+            yield [decode(item) for item in answer["Items"]]
             if "LastEvaluatedKey" not in answer:
                 return
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
@@ -575,7 +575,8 @@ def _encode_value(value: object) -> dict[str, Any]:
     raise TypeError(f"the ledger holds no {type(value).__name__}")
 
 
-def _decode(item: Mapping[str, Any]) -> Item:
+def decode(item: Mapping[str, Any]) -> Item:
+    """A DynamoDB item as plain values."""
     return {name: _decode_value(value) for name, value in item.items()}
 
 
@@ -585,7 +586,7 @@ def _decode_value(value: Mapping[str, Any]) -> Any:
         case "N":
             return int(content)
         case "M":
-            return _decode(content)
+            return decode(content)
         case "L":
             return [_decode_value(entry) for entry in content]
         case "NULL":

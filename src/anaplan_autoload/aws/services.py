@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_durable_execution_sdk_python.types import LambdaContext
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
@@ -65,11 +66,12 @@ class Services:
         """For the seconds between two tries of one request, within a step."""
         self.account: str | None = None
         """The function's own account; None where the function runs outside AWS and has no ARN."""
-        self._aws = boto3.session.Session()
+        self.session = boto3.session.Session()
+        """Makes the clients of AWS's services."""
 
     def check(self) -> None:
         """Raise `SettingsInvalid` where a setting cannot work: to be called before anything is recorded."""
-        check_settings(self.settings, self._aws.region_name)
+        check_settings(self.settings, self.session.region_name)
 
     @cached_property
     def routes(self) -> Routes:
@@ -80,29 +82,32 @@ class Services:
     @cached_property
     def ledger(self) -> Ledger:
         """The table."""
-        return Ledger(
-            self._aws.client("dynamodb", config=BRISK), self.settings.ledger_table, self.settings.lease * 1000
-        )
+        return Ledger(self.dynamodb, self.settings.ledger_table, self.settings.lease * 1000)
+
+    @cached_property
+    def dynamodb(self) -> DynamoDBClient:
+        """DynamoDB, for the ledger."""
+        return self.session.client("dynamodb", config=BRISK)
 
     @cached_property
     def s3(self) -> S3Client:
         """S3, for staging and for the rejected rows."""
-        return self._aws.client("s3", config=PATIENT)
+        return self.session.client("s3", config=PATIENT)
 
     @cached_property
     def sns(self) -> SNSClient:
         """SNS, for the messages."""
-        return self._aws.client("sns", config=BRISK)
+        return self.session.client("sns", config=BRISK)
 
     @cached_property
     def lambda_(self) -> LambdaClient:
         """Lambda, through which the function sends itself events."""
-        return self._aws.client("lambda", config=BRISK)
+        return self.session.client("lambda", config=BRISK)
 
     @cached_property
     def secret(self) -> Callable[[], Secret]:
         """Reads the secret as it is now, with its version."""
-        return secret_source(self._aws.client("secretsmanager", config=BRISK), self.settings.secret_id)
+        return secret_source(self.session.client("secretsmanager", config=BRISK), self.settings.secret_id)
 
     @cached_property
     def http(self) -> PoolManager:
