@@ -40,7 +40,7 @@ def retry(
     ] = False,
     file: RoutesFile = None,
 ) -> None:
-    """Load again what a run was to load that failed or was partial, or a file whose last load did.
+    """Load again what a run was to load that failed or was partial, what was rejected, or a file whose last load was.
 
     With load = "latest" the newest upload of every key is asked for, as one run covers them; with "each" exactly the
     version that failed, unless newer data of its key was loaded since: older data never replaces newer.
