@@ -223,6 +223,22 @@ MUTATIONS = (
         ),
     ),
     Mutation(
+        "a file that nobody reads is loaded",
+        (("steps/admission.py", "protocol.select(waiting, sources) or selection", "selection"),),
+        "a file that nobody reads",
+    ),
+    Mutation(
+        "what is remembered rejects without asking again",
+        (
+            (
+                "steps/reading.py",
+                "        if selection is None or selection.refusal is None:\n            return remembered.sources\n",
+                "        if selection is not None:\n            return remembered.sources\n",
+            ),
+        ),
+        "tests/integration/test_unread.py",
+    ),
+    Mutation(
         "a refused secret is sent again",
         (("anaplan/credentials.py", "            self._reject(secret.version)\n", ""),),
         "a secret that is refused",

@@ -27,31 +27,6 @@ def asked(autoload: Autoload) -> int:
     )
 
 
-def reads(autoload: Autoload, integration: str, file: str) -> None:
-    """Let somebody change which file an integration reads."""
-    client = autoload.cloudworks()
-    shown = client.integration(integration)
-    [job] = shown.jobs or ()
-    source, target = job.sources[0], job.targets[0]
-    client.request(
-        "PUT",
-        f"/integrations/{integration}",
-        {
-            "name": shown.name,
-            "version": "2.0",
-            "workspaceId": shown.workspace_id,
-            "modelId": shown.model_id,
-            "jobs": [
-                {
-                    "type": job.type,
-                    "sources": [{"type": "AmazonS3", "connectionId": source.connection_id, "file": file}],
-                    "targets": [{"type": "Anaplan", "actionId": target.action_id, "fileId": target.file_id}],
-                }
-            ],
-        },
-    )
-
-
 @pytest.mark.parametrize(
     "key", [OTHER, "incoming/Accounts (1).csv", "incoming/sub/Accounts.csv", "incoming/accounts.csv"]
 )
@@ -113,6 +88,16 @@ def test_a_flow_reads_what_its_steps_read(autoload: Autoload) -> None:
     assert states == ["loaded", "rejected"]
 
 
+def test_a_fixed_set_of_files_is_loaded(autoload: Autoload) -> None:
+    latest(autoload)
+    autoload.let_read("accounts", KEY, OTHER)
+    autoload.upload(KEY, ACCOUNTS)
+
+    result = autoload.invoke(autoload.upload(OTHER, ACCOUNTS))
+
+    assert result["uploads"][0]["state"] == "loaded"
+
+
 def test_a_marker_runs_its_flow_although_nobody_reads_it(autoload: Autoload) -> None:
     latest(autoload, 'suffix = "_SUCCESS"\nallow_empty = true\n')
     autoload.upload(KEY, ACCOUNTS)
@@ -146,9 +131,9 @@ def test_cloudworks_is_asked_again_after_the_route_changed(autoload: Autoload) -
 
 
 def test_a_changed_integration_takes_effect_at_once(autoload: Autoload) -> None:
-    integration = latest(autoload)
+    latest(autoload)
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
-    reads(autoload, integration, OTHER)
+    autoload.let_read("accounts", OTHER)
 
     result = autoload.invoke(autoload.upload(OTHER, ACCOUNTS))
 
@@ -156,9 +141,9 @@ def test_a_changed_integration_takes_effect_at_once(autoload: Autoload) -> None:
 
 
 def test_a_rejected_file_can_be_retried_once_the_integration_reads_it(autoload: Autoload) -> None:
-    integration = latest(autoload)
+    latest(autoload)
     autoload.invoke(autoload.upload(OTHER, ACCOUNTS))
-    reads(autoload, integration, OTHER)
+    autoload.let_read("accounts", OTHER)
 
     result = autoload.invoke({"load": {"bucket": BUCKET, "key": OTHER, "request_id": "again"}})
 

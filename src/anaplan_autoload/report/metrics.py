@@ -52,6 +52,14 @@ def count_unrouted(uploads: int, *, stack: str) -> None:
     metrics.flush_metrics()
 
 
+def count_excluded(uploads_by_route: Mapping[str, int], *, stack: str) -> None:
+    """Write `UploadsExcluded` for every route given: how many uploads of an event it ignores for their names."""
+    for route, uploads in uploads_by_route.items():
+        metrics = _metrics(stack, route)
+        metrics.add_metric("UploadsExcluded", MetricUnit.Count, uploads)
+        metrics.flush_metrics()
+
+
 def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None:
     """Write `OldestWaitingSeconds` for every route given: the age of its oldest waiting upload, 0 where none waits."""
     for route, seconds in seconds_by_route.items():

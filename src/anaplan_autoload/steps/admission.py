@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -67,10 +68,17 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     recorded: list[tuple[str, str]] = []
     shown: list[Shown] = []
     unrouted = 0
+    excluded: Counter[str] = Counter()
     for upload in uploads:
         if services.routes.is_staged(upload.bucket, upload.key):
             step.logger.info("Ignored our own copy", extra={"bucket": upload.bucket, "key": upload.key})
-        elif route := services.routes.match(upload.bucket, upload.key):
+        elif (route := services.routes.match(upload.bucket, upload.key)) and (pattern := route.excluded_by(upload.key)):
+            excluded[route.name] += 1
+            step.logger.info(
+                "Ignored an upload for its name",
+                extra={"bucket": upload.bucket, "key": upload.key, "route": route.name, "pattern": pattern},
+            )
+        elif route:
             new = services.ledger.record(upload, route, now)
             lanes[route.lane_id] = None
             recorded.append((route.lane_id, upload.id))
@@ -90,6 +98,10 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
         from anaplan_autoload.report.metrics import count_unrouted
 
         count_unrouted(unrouted, stack=services.settings.stack)
+    if excluded:
+        from anaplan_autoload.report.metrics import count_excluded
+
+        count_excluded(excluded, stack=services.settings.stack)
     if not lanes:
         return Admission("ignored")
     first, *others = lanes

@@ -169,7 +169,8 @@ def _check_bucket(route: Route, about: str, source: Source, buckets: Sequence[st
 def _reads(route: Route, source: Source) -> bool:
     if route.stage_to:
         return FileRead(source.file).names(route.stage_to)
-    return route.covers(source.file) or route.covers(source.file.removeprefix("/"))
+    keys = (source.file, source.file.removeprefix("/"))
+    return any(route.covers(key) and not route.excluded_by(key) for key in keys)
 
 
 def _sources(integration: Integration, tenant: Tenant) -> Iterator[Source]:
