@@ -289,16 +289,16 @@ class Bench:
         event = self.autoload.upload(KEY, CONTENT)
         return self.bill.of(lambda: self.bill.invoke(event))
 
-    def left(self, number: int) -> Usage:
+    def left(self) -> Usage:
         """One upload that comes while somebody else leads."""
-        event = self.autoload.upload(f"incoming/part-{number:05}.csv", CONTENT)
+        event = self.autoload.upload(KEY, CONTENT)
         return self.bill.of(lambda: self.bill.invoke(event))
 
     def burst(self) -> Burst:
         """Count what a burst asks for that comes while somebody else leads."""
         lane, ledger = self.autoload.lane(), self.autoload.ledger
         ledger.acquire(lane, SOMEBODY, self.autoload.now())
-        each, again = (self.left(number) for number in range(2))
+        each, again = (self.left() for _ in range(2))
         ledger.release(Lease(lane, SOMEBODY, 0))
         if (each.dynamodb, each.write_units, each.operations) != (again.dynamodb, again.write_units, again.operations):
             raise AssertionError("two uploads alike asked for different things: the burst cannot be multiplied")
@@ -323,7 +323,7 @@ class Bench:
 def _upload(number: int, now: int) -> Upload:
     return Upload(
         bucket=BUCKET,
-        key=f"incoming/part-{number:05}.csv",
+        key=KEY,
         event_time=iso(now),
         size=len(CONTENT),
         etag="d41d8cd98f00b204e9800998ecf8427e",

@@ -156,6 +156,14 @@ class Autoload:
         self.ids |= seeded.integration_ids
         return self.ids
 
+    def let_read(self, name: str, *files: str) -> None:
+        """Let an integration read these files, and no others."""
+        integrations = self.simulator.tenant.integrations
+        integration = integrations[self.ids[name]]
+        job = integration.jobs[0]
+        jobs = tuple(replace(job, sources=(replace(job.sources[0], file=file),)) for file in files)
+        integrations[integration.id] = replace(integration, jobs=jobs)
+
     def write_routes(self, text: str) -> None:
         """Give the function these routes, as a deployment would."""
         self.routes_file.write_text(text)

@@ -228,6 +228,22 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         (Edit("aws/ledger.py", "Ledger.record", '"attribute_not_exists(pk)"', '"attribute_not_exists(nothing)"'),),
     ),
     Mutation(
+        "a file that nobody reads is loaded",
+        (("steps/admission.py", "protocol.select(waiting, sources) or selection", "selection"),),
+        "a file that nobody reads",
+    ),
+    Mutation(
+        "what is remembered rejects without asking again",
+        (
+            (
+                "steps/reading.py",
+                "        if selection is None or selection.refusal is None:\n            return remembered.sources\n",
+                "        if selection is not None:\n            return remembered.sources\n",
+            ),
+        ),
+        "tests/integration/test_unread.py",
+    ),
+    Mutation(
         "a refused secret is sent again",
         (Edit("anaplan/credentials.py", "Tokens._log_in", "self._reject(secret.version)", ""),),
         "a secret that is refused",

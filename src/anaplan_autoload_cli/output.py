@@ -34,6 +34,7 @@ _STYLES = {
     "partial": "yellow",
     "warning": "yellow",
     "failed": "red",
+    "rejected": "red",
     "broken": "red",
     "running": "cyan",
     "queued": "cyan",

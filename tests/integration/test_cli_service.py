@@ -239,11 +239,11 @@ def test_a_failed_run_is_retried_and_then_shows_as_loaded(autoload: Autoload, co
 
 def test_a_failed_run_of_many_uploads_is_retried_by_one_run(autoload: Autoload, command: Command) -> None:
     latest(autoload)
+    autoload.let_read("accounts", *(f"incoming/{number}.csv" for number in range(3)))
     command("pause", "accounts")
     for number in range(3):
         for _ in range(2):
             autoload.invoke(autoload.upload(f"incoming/{number}.csv", ACCOUNTS))
-    autoload.upload(KEY, ACCOUNTS)
     refuse_a_run(autoload)
     with handling(autoload):
         command("resume", "accounts")
@@ -473,6 +473,7 @@ def test_a_history_goes_by_integration_or_by_route(autoload: Autoload, command: 
 def test_a_backfill_loads_what_the_ledger_does_not_know_and_nothing_twice(autoload: Autoload, command: Command) -> None:
     latest(autoload)
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    autoload.let_read("accounts", *(f"incoming/{number}.csv" for number in range(3)))
     for number in range(3):
         autoload.upload(f"incoming/{number}.csv", ACCOUNTS)
         autoload.upload(f"incoming/{number}.csv", ACCOUNTS)
@@ -505,6 +506,48 @@ def test_a_backfill_of_each_loads_every_version_oldest_first(autoload: Autoload,
 
     assert [each["key"] for each in asked] == ["incoming/a.csv", "incoming/c.csv", "incoming/b.csv"]
     assert [run.source_etag for run in autoload.simulator.runs] == [etags[name] for name in "acb"]
+
+
+def test_a_backfill_leaves_out_what_is_excluded(autoload: Autoload, command: Command) -> None:
+    latest(autoload, 'exclude = ["*.bak"]')
+    for name in ("Accounts.csv", "Accounts.csv.bak", "Accounts.csv.filepart", "._Accounts.csv"):
+        autoload.upload(f"incoming/{name}", ACCOUNTS)
+
+    planned = command.data("backfill", "accounts", "--since", "1d", "--dry-run")
+
+    assert [each["key"] for each in planned] == [KEY]
+
+
+@pytest.mark.parametrize("words", [("load",), ("retry",)])
+def test_what_is_excluded_is_not_asked_for(autoload: Autoload, command: Command, words: tuple[str, ...]) -> None:
+    latest(autoload)
+    autoload.let_read("accounts", "incoming/Accounts.bak")
+    refuse_a_run(autoload)
+    autoload.invoke(autoload.upload("incoming/Accounts.bak", ACCOUNTS))
+    latest(autoload, 'exclude = ["*.bak"]')
+
+    result = command(*words, f"s3://{BUCKET}/incoming/Accounts.bak")
+
+    assert result.exit_code == 1 and '"*.bak"' in result.stderr and "exclude" in result.stderr
+    assert autoload.sent.take() == []
+
+
+def test_a_rejected_file_shows_in_loads_and_status_and_its_reason_in_errors(
+    autoload: Autoload, command: Command
+) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload("incoming/Other.csv", ACCOUNTS))
+
+    [load] = command.data("loads", "--failed")
+    assert (load["outcome"], load["route"], load["uploads"]) == ("rejected", "accounts", 1)
+    assert [each["state"] for each in command.data("loads", "--key", "incoming/Other.csv")] == ["rejected"]
+    [lane] = command.data("status")
+    assert (lane["state"], lane["last"]["outcome"]) == ("idle", "rejected")
+    assert KEY in command("errors", load["run_id"]).stderr
+    autoload.let_read("accounts", "incoming/Other.csv")
+    with handling(autoload):
+        assert command("retry", load["run_id"]).exit_code == 0
+    assert command.data("loads")[0]["outcome"] == "loaded"
 
 
 def test_a_backfill_asks_before_it_loads(autoload: Autoload, command: Command) -> None:
@@ -553,6 +596,7 @@ def bury(command: Command, body: object, reason: str | None = "Runtime.Exited") 
 
 def test_dead_letters_are_shown_then_sent_again_then_deleted(autoload: Autoload, command: Command) -> None:
     latest(autoload)
+    autoload.let_read("accounts", "incoming/a.csv", "incoming/é b.csv")
     for name in ("a", "é b"):
         bury(command, autoload.upload(f"incoming/{name}.csv", ACCOUNTS))
 
@@ -637,6 +681,7 @@ def test_all_files_of_a_run_are_listed(autoload: Autoload, command: Command) -> 
     latest(autoload)
     command("pause", "accounts")
     names = ["incoming/plus+sign.csv", "incoming/b.csv", KEY]
+    autoload.let_read("accounts", *names)
     for name in names:
         autoload.invoke(autoload.upload(name, ACCOUNTS))
     with handling(autoload):

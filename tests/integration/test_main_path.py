@@ -200,6 +200,27 @@ def test_an_unrouted_upload_is_counted_and_logged(
     assert "No route matches this upload; it is not loaded" in caplog.messages
 
 
+@pytest.mark.parametrize(
+    "name", ["Accounts.csv.bak", "Accounts.csv.filepart", "._Accounts.csv", "_SUCCESS", ".DS_Store", "~$Accounts.csv"]
+)
+@pytest.mark.parametrize("route", [LATEST, EACH])
+def test_an_excluded_upload_is_ignored_logged_and_counted(
+    autoload: Autoload, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, route: str, name: str
+) -> None:
+    autoload.routes(route + 'exclude = ["*.bak"]', accounts=KEY)
+
+    result = autoload.invoke(autoload.upload(f"incoming/{name}", ACCOUNTS))
+
+    assert result == {"state": "ignored", "uploads": []}
+    assert autoload.simulator.requests == [] and autoload.messages() == [] and autoload.dump_table() == []
+    printed = capsys.readouterr().out
+    [metric] = autoload.metrics(printed, "UploadsExcluded")
+    assert (metric["UploadsExcluded"], metric["route"]) == ([1.0], "accounts")
+    assert metric["stack"] == autoload.settings().stack
+    assert "UploadsUnrouted" not in printed
+    assert "Ignored an upload for its name" in caplog.messages
+
+
 def test_our_own_copy_is_ignored_and_not_counted(autoload: Autoload, capsys: pytest.CaptureFixture[str]) -> None:
     each(autoload)
 

@@ -139,6 +139,7 @@ class Function:
         self.posts: list[Post] = []
         self.sent: list[Sent] = []
         self._shared: set[str] = set()
+        self._anaplan_failed = False
         self._refused: dict[str, int] = {}
         self.breaches: list[str] = []
         """What was seen that must not be."""
@@ -170,6 +171,16 @@ class Function:
         self.sent.append(sent)
         self.service.start(event, delay)
         return sent
+
+    def is_read(self, sent: Sent) -> bool:
+        """Whether a run of its route reads what was uploaded, or its copy."""
+        key = sent.route.stage_to or sent.upload.key
+        return key in {SOURCES[name] for name, integration in self.ids.items() if integration == sent.route.integration}
+
+    @property
+    def disturbed(self) -> bool:
+        """Whether anything went wrong so far, so that CloudWorks may not have told what it reads."""
+        return self.world.met > 0 or self._anaplan_failed
 
     def backlog(self, sent: Sent, count: int) -> None:
         """Let an upload have been made that many times more, and recorded, while nobody led its lane."""
@@ -259,6 +270,7 @@ class Function:
         """Anaplan's answer; raises urllib3's error where it is lost."""
         before = len(self.simulator.runs)
         reply = self.simulator.handle(request)
+        self._anaplan_failed |= reply.answer is None or reply.answer.status >= 400 or self._is_cut(reply.answer.body)
         started = self.simulator.runs[before:]
         if request.method == "POST" and request.path.endswith("/run") and started:
             self._keep_post(started[0].id, reply.answer)
@@ -273,6 +285,15 @@ class Function:
         }
         body = BytesIO(reply.answer.body)
         return HTTPResponse(body, headers=headers, status=reply.answer.status, preload_content=False)
+
+    @staticmethod
+    def _is_cut(body: bytes) -> bool:
+        """Whether half of an answer is missing."""
+        try:
+            json.loads(body or b"{}")
+        except ValueError:
+            return True
+        return False
 
     def _watch_refusals(self) -> None:
         """Unless something went wrong in between, a secret that was refused is not sent again."""

@@ -20,7 +20,7 @@ MOST_BYTES = 200 * 1024
 SWEEPS = 40
 """After which whatever waits is taken to wait for ever."""
 STATES = {"success": "loaded", "partial_success": "partial", "failure": "failed"}
-FINAL = ("loaded", "partial", "failed", "superseded")
+FINAL = ("loaded", "partial", "failed", "rejected", "superseded")
 
 
 class Ledger(Struct, frozen=True):
@@ -123,11 +123,13 @@ def _same_place(one: Sent, two: Sent) -> bool:
 
 
 def _failed_unseen(function: Function, sent: Sent, item: dict[str, Any], name: str) -> Iterator[str]:
-    if item["state"] != "failed":
+    if item["state"] not in ("failed", "rejected"):
         yield f"lost: {name} is {item['state']} without a run"
+    if item["state"] == "rejected" and function.is_read(sent):
+        yield f"lost: {name} is rejected, but its integration reads it"
     told = [message for message in function.topic.messages if _tells_of(message.document, sent)]
-    if not any(message.outcome == "failed" and message.document["message"] for message in told):
-        yield f"lost: {name} failed, and nobody was told why"
+    if not any(message.outcome == item["state"] and message.document["message"] for message in told):
+        yield f"lost: {name} is {item['state']}, and nobody was told why"
 
 
 def _tells_of(document: dict[str, Any], sent: Sent) -> bool:
@@ -146,6 +148,8 @@ def _miscovered(sent: Sent, item: dict[str, Any], run: Run | None, function: Fun
     elif run.started_at * 1000 < item["recorded_at"]:
         early = item["recorded_at"] - run.started_at * 1000
         yield f"miscovered: {name} by a run that started {early:.0f} ms before it was recorded"
+    elif not function.is_read(sent) and not function.disturbed:
+        yield f"miscovered: {name} by run {run.id}, which did not read it"
     elif run.id not in {post.run_id for post in function.posts}:
         yield f"miscovered: {name} by somebody else's run"
     elif sent.route.load == "each" and run.source_sha256 != sent.sha256:

@@ -25,7 +25,10 @@ from tests.model.function import SOURCES, Function
 from tests.model.world import Trouble
 
 ROUTES = st.sampled_from(["accounts", "units", "orders", "facts", "hierarchy"])
+STAGED = ("orders", "facts")
 INTEGRATIONS = st.sampled_from(sorted(SOURCES))
+KEYS = st.sampled_from("aaab")
+"""Of routes that load the latest, nobody reads b.csv."""
 DELAYS = st.sampled_from([0, 0, 0, 0.5, 4, 90])
 WHEN: st.SearchStrategy[Any] = st.sampled_from(["before", "after"])
 FEW = st.integers(0, 8)
@@ -142,7 +145,7 @@ class CalmHistories(RuleBasedStateMachine):
         anaplan = self.function.simulator.settings
         anaplan.skew_seconds, anaplan.history_lag_seconds, anaplan.pace = skew, lag, pace
 
-    @rule(uploads=st.lists(st.tuples(ROUTES, st.sampled_from("ab"), DELAYS), min_size=1, max_size=3))
+    @rule(uploads=st.lists(st.tuples(ROUTES, KEYS, DELAYS), min_size=1, max_size=3))
     def upload(self, uploads: list[tuple[str, str, float]]) -> None:
         for route, key, delay in uploads:
             self.function.upload(route, f"{key}.csv", delay)
@@ -157,7 +160,7 @@ class CalmHistories(RuleBasedStateMachine):
             function.upload(route, "a.csv")
 
         function.world.after_effects(effects, upload)
-        function.upload(route, "b.csv")
+        function.upload(route, "b.csv" if route in STAGED else "a.csv")
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 2, 7, 30, 70, 200, 400]))
     def pass_time(self, seconds: float) -> None:
@@ -317,6 +320,13 @@ def _a_secret_that_is_refused(function: Function) -> None:
         function.world.pass_time(100)
 
 
+def _a_file_that_nobody_reads(function: Function) -> None:
+    function.upload("accounts", "b.csv")
+    function.world.pass_time(0.5)
+    function.upload("accounts", "a.csv")
+    function.upload("accounts", "b.csv")
+
+
 HISTORIES = [
     _two_uploads_of_one_key,
     _three_uploads_one_by_one,
@@ -330,6 +340,7 @@ HISTORIES = [
     _a_run_that_loses_rows,
     _two_integrations_that_share_a_lane,
     _a_secret_that_is_refused,
+    _a_file_that_nobody_reads,
 ]
 History = Callable[[Function], None]
 NOTHING = Trouble("crash", "before", effect="nothing is called so")
@@ -341,6 +352,7 @@ CROSSINGS: dict[str, tuple[History, Trouble]] = {
     "rows that are lost": (_a_run_that_loses_rows, NOTHING),
     "a run just before a lost request": (_a_request_that_is_lost_right_after_a_run, NOTHING),
     "a secret that is refused": (_a_secret_that_is_refused, NOTHING),
+    "a file that nobody reads": (_a_file_that_nobody_reads, NOTHING),
     "a foreign run": (_an_upload_during_a_foreign_run, NOTHING),
 }
 """Where chance needs thousands of histories to find what these show at once."""

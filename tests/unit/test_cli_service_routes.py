@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from local.cloudworks import Fault
 from local.cloudworks.shapes import Step
 from local.cloudworks.tenant import Flow
 from tests.cli_tenant import BUCKET, Tenant, empty_tenant
@@ -107,6 +108,41 @@ def test_a_source_file_outside_the_route_is_found(tenant: Tenant) -> None:
     assert '"incoming/accounts/Accounts.txt"' in failed[2]
 
 
+def test_the_check_names_the_keys_that_are_read(tenant: Tenant) -> None:
+    integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
+
+    [ok] = [each for each in check(tenant, ACCOUNTS.format(id=integration)) if each[1] == "route accounts"]
+
+    assert ok[0] == "ok" and '"incoming/accounts/Accounts.csv"' in ok[2] and "any other key are rejected" in ok[2]
+
+
+@pytest.mark.parametrize(("suffix", "status"), [("_SUCCESS", "ok"), (".csv", "ok"), (".txt", "ok")])
+def test_a_route_for_empty_markers_need_not_match_what_is_read(tenant: Tenant, suffix: str, status: str) -> None:
+    integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
+    routes = ACCOUNTS.format(id=integration).replace(".csv", suffix) + "allow_empty = true\n"
+
+    assert [each[0] for each in check(tenant, routes) if each[1] == "route accounts"] == [status]
+    [unmarked] = [each for each in check(tenant, routes.replace("true", "false")) if each[1] == "route accounts"]
+    assert unmarked[0] == ("ok" if suffix == ".csv" else "failed")
+
+
+def test_where_cloudworks_does_not_tell_what_is_read_nothing_is_held_against_the_route(tenant: Tenant) -> None:
+    integration = tenant.integrate("Accounts", "elsewhere/Accounts.csv")
+    fault = Fault(
+        kind="status",
+        status=200,
+        body=f'{{"integration": {{"integrationId": "{integration}", "name": "Accounts", "jobs": null}}}}',
+        content_type="application/json",
+        path=f"/integrations/{integration}$",
+        count=None,
+    )
+    tenant.simulator.add_fault(fault)
+
+    found = check(tenant, ACCOUNTS.format(id=integration))
+
+    assert [each[0] for each in found if each[1] == "route accounts"] == ["skipped"]
+
+
 def test_an_integration_that_is_not_there_is_found(tenant: Tenant) -> None:
     [failed] = [each for each in check(tenant, ACCOUNTS.format(id="a" * 32)) if each[0] == "failed"]
 
@@ -185,6 +221,19 @@ def test_a_match_is_explained_with_the_routes_that_nearly_matched(tenant: Tenant
 
     assert (found["route"], found["integration"], found["load"]) == ("accounts", "a" * 32, "latest")
     assert [miss["route"] for miss in found["near_misses"]] == ["all"]
+
+
+def test_a_match_says_that_the_name_is_excluded(tenant: Tenant) -> None:
+    Path("routes.toml").write_text(ACCOUNTS.format(id="a" * 32).replace(".csv", "") + 'exclude = ["*.bak"]\n')
+
+    found = [
+        tenant.run("routes", "match", f"s3://{BUCKET}/incoming/accounts/{name}", "--json").json
+        for name in ("x.bak", "x.csv.filepart", "x.csv")
+    ]
+
+    assert [each["excluded_by"] for each in found] == ["*.bak", "*.filepart", None]
+    assert {each["route"] for each in found} == {"accounts"}
+    assert "ignored" in found[0]["why"] and "ignored" not in found[2]["why"]
 
 
 def test_no_match_says_why(tenant: Tenant) -> None:

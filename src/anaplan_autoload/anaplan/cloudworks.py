@@ -40,6 +40,7 @@ from anaplan_autoload.anaplan.http import (
     received,
 )
 from anaplan_autoload.domain.runs import Flow, History, Run, RunError
+from anaplan_autoload.domain.tenant import Integration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -188,14 +189,18 @@ class CloudWorks:
         """The pages of the integration's runs, newest first. If runs begin while they are read, some may show twice."""
         yield from _pages(lambda offset: self.history(integration_id, offset, limit), lambda page: page.runs)
 
-    def flow(self, flow_id: str) -> Flow:
+    def integration(self, integration_id: str, limits: Limits | None = None) -> Integration:
+        """The integration with its jobs; `limits` for who has less time."""
+        path = f"/integrations/{_id(integration_id)}"
+        return self._ask(path, lambda answer: wire.decode_integration_detail(_json(answer)), limits)
+
+    def flow(self, flow_id: str, limits: Limits | None = None) -> Flow:
         """The flow with the latest run of it and of each of its steps.
 
         It is not documented whether a flow's run id can be read like an integration's; see `Flow.run_since`.
         """
-        return self._ask(
-            f"/integrationflows/{_id(flow_id)}", lambda answer: wire.decode_flow(answer.body, answer.date_ms)
-        )
+        path = f"/integrationflows/{_id(flow_id)}"
+        return self._ask(path, lambda answer: wire.decode_flow(answer.body, answer.date_ms), limits)
 
     def errors(self, run_id: str) -> tuple[RunError, ...]:
         """What the run's actions reported; empty for a clean run."""
@@ -240,14 +245,14 @@ class CloudWorks:
                 raise
             raise Busy(str(error)) from error
 
-    def _ask(self, path: str, decode: Callable[[Answer], _T]) -> _T:
+    def _ask(self, path: str, decode: Callable[[Answer], _T], limits: Limits | None = None) -> _T:
         """GET, in several tries, and decode the successful answer."""
 
         def attempt(limits: Limits) -> _T:
             request, response = self._sent("GET", path, limits)
             return _decoded(request, read(response, request, limits.body), decode)
 
-        return self._patiently(attempt)
+        return self._patiently(attempt, limits)
 
     def _tell(self, method: str, path: str, decode: Callable[[Answer], _T], body: object = None) -> _T:
         """Send a request that may change something, once, and decode the successful answer."""
@@ -296,22 +301,24 @@ class CloudWorks:
         request = Request(method, self._url + path, f"AnaplanAuthToken {token}", encoded, accept, tuple(_secrets(body)))
         return request, opened(self._http, request, limits)
 
-    def _patiently(self, attempt: Callable[[Limits], _T]) -> _T:
+    def _patiently(self, attempt: Callable[[Limits], _T], limits: Limits | None = None) -> _T:
         """Repeat a read whose answer was lost, within `Limits.total` seconds."""
-        deadline = time.monotonic() + self._limits.total
+        limits = limits or self._limits
+        deadline = time.monotonic() + limits.total
         for pause in PAUSES:
             try:
-                return attempt(self._until(deadline))
+                return attempt(_until(limits, deadline))
             except (Unknown, NotSent):
                 jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311  (spreads load, guards nothing)
                 if time.monotonic() + jittered >= deadline:
                     raise
                 self._sleep(jittered)
-        return attempt(self._until(deadline))
+        return attempt(_until(limits, deadline))
 
-    def _until(self, deadline: float) -> Limits:
-        left = max(deadline - time.monotonic(), 0.1)
-        return msgspec.structs.replace(self._limits, read=min(self._limits.read, left))
+
+def _until(limits: Limits, deadline: float) -> Limits:
+    left = max(deadline - time.monotonic(), 0.1)
+    return msgspec.structs.replace(limits, read=min(limits.read, left))
 
 
 def _failure(request: Request, answer: Answer) -> CloudWorksError:

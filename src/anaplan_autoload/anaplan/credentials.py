@@ -10,7 +10,7 @@ import re
 import secrets
 import time
 from base64 import b64encode
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -31,7 +31,7 @@ from anaplan_autoload.anaplan.http import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from urllib3 import PoolManager
@@ -330,6 +330,15 @@ class Tokens:
             token = self._refreshed(token, now) or self._log_in(secret, now)
         self._token = token
         return token.value
+
+    @contextmanager
+    def within(self, limits: Limits) -> Iterator[None]:
+        """Let log-ins take no longer than this for a while, for what can do without one."""
+        usual, self._limits = self._limits, limits
+        try:
+            yield
+        finally:
+            self._limits = usual
 
     def _current_secret(self) -> Secret:
         """The secret, read again if there is no token or the last reading is old."""

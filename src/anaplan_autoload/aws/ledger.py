@@ -4,7 +4,7 @@ One item collection a lane (`pk` = `lane#<lane id>`):
 
 | `sk` | holds |
 |---|---|
-| `lane` | `Lane`: who leads, until when, what is open |
+| `lane` | `Lane`: who leads, until when, what is open, what its integrations read |
 | `batch#<batch id>#<n>` | the ids of the batch's uploads, at most 1,000 an item |
 | `upload#<upload id>` | the object, its route as it was when recorded, its state |
 | `run#<ended at>#<run id>` | the load history |
@@ -27,7 +27,7 @@ import msgspec
 from msgspec import Struct
 
 from anaplan_autoload.domain.events import Upload
-from anaplan_autoload.domain.outcomes import Outcome
+from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Lane, Lease, Waiting
 from anaplan_autoload.domain.routes import Route
 from anaplan_autoload.domain.runs import RunError
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
     from anaplan_autoload.domain.protocol import UploadState
     from anaplan_autoload.domain.runs import Run
+    from anaplan_autoload.domain.sources import Reads
 
 IDS_PER_ITEM = 1_000
 """64 characters an id: such an item stays far below DynamoDB's 400 KB."""
@@ -65,13 +66,13 @@ class UploadRecord(Struct, frozen=True):
 
 
 class RunRecord(Struct, frozen=True, omit_defaults=True):
-    """One line of the load history: a run that ended, or a batch that failed without one."""
+    """One line of the load history: a run that ended, or a batch that failed or was rejected without one."""
 
     id: str
     """The run's id, or `batch-<batch id>` where no run began."""
     lane: str
     route: str
-    outcome: Outcome
+    outcome: Ending
     ended_at: str
     """`2026-11-24T21:05:00.000Z`; runs' times are on Anaplan's clock."""
     started_at: str | None = None
@@ -381,6 +382,16 @@ class Ledger:
         """Note who CloudWorks says starts our runs."""
         self._update_lane(
             lease.lane, "SET author = :author", "holder = :me", {":me": lease.holder, ":author": author}, {}
+        )
+
+    def note_reads(self, lease: Lease, reads: Mapping[str, Reads]) -> Lane | None:
+        """Note what the lane's integrations read, by route; None when the lease is lost: then nothing was written."""
+        return self._update_lane(
+            lease.lane,
+            "SET #reads = :reads",
+            "holder = :me",
+            {":me": lease.holder, ":reads": msgspec.to_builtins(reads)},
+            {"#reads": "reads"},
         )
 
     def pause(self, lane: str) -> None:

@@ -8,6 +8,9 @@ from typing import Literal
 from anaplan_autoload.domain import wording
 
 Outcome = Literal["loaded", "partial", "failed"]
+"""How a run ends."""
+Ending = Literal["loaded", "partial", "failed", "rejected"]
+"""How a batch ends: as its run does, or without one; rejected where no run would have read it."""
 
 PARTIAL = 38
 """The `executionErrorCode` of a run that loaded some rows and left others out."""

@@ -12,12 +12,14 @@ from msgspec import Struct
 
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.routes import Route
+from anaplan_autoload.domain.sources import Reads, is_unread, why_unread
 from anaplan_autoload.domain.times import epoch_ms, iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from anaplan_autoload.domain.runs import Run
+    from anaplan_autoload.domain.sources import Sources
 
 MAX_ATTEMPTS = 5
 """From this attempt on a batch is not started again, lest it stop its lane for ever."""
@@ -35,7 +37,7 @@ PROOF_TOLERANCE_MS = 1_000
 """Start times are whole seconds, rounded down. A run that began earlier than this began before it was asked for."""
 
 State = Literal["led", "left", "ignored", "held", "handed_over"]
-UploadState = Literal["waiting", "loaded", "partial", "failed", "superseded"]
+UploadState = Literal["waiting", "loaded", "partial", "failed", "rejected", "superseded"]
 
 
 class Lease(Struct, frozen=True):
@@ -57,6 +59,7 @@ class Failure(Struct, frozen=True):
 
     reason: str
     at: int
+    outcome: Literal["failed", "rejected"] = "failed"
 
 
 class Unanswered(Struct, frozen=True):
@@ -153,6 +156,8 @@ class Lane(Struct, frozen=True):
     open: Batch | None = None
     author: str | None = None
     """Who CloudWorks says started our runs: the display name behind our credentials."""
+    reads: dict[str, Reads] = {}
+    """Route's name → what its integration or flow was found to read."""
 
 
 class Waiting(Struct, frozen=True):
@@ -200,23 +205,28 @@ class Selection(Struct, frozen=True):
 
     route: Route
     waiting: tuple[Waiting, ...]
-    refusal: str | None = None
+    refusal: Refusal | None = None
     """Set where they are refused without a run."""
 
 
-def select(waiting: Sequence[Waiting]) -> Selection | None:
+class Refusal(Struct, frozen=True):
+    """Why uploads are refused without a run, and how they end."""
+
+    outcome: Literal["failed", "rejected"]
+    reason: str
+
+
+def select(waiting: Sequence[Waiting], sources: Sources | None = None) -> Selection | None:
     """Choose the next batch from what waits, oldest first.
 
     The oldest upload decides the route. With `load = "each"` it goes alone; with `"latest"` one run covers all of its
-    route. Empty files are refused first, together with the uploads of the same keys that they replaced.
+    route. Empty files are refused first, together with the uploads of the same keys that they replaced; then those that
+    no run of the route reads. `sources` are what its runs read, None where that is not known.
     """
     if not waiting:
         return None
     first = waiting[0]
-    if first.route.load == "each":
-        refused = _is_refused(first)
-        return Selection(first.route, (first,), _EMPTY if refused else None)
-    same = [item for item in waiting if item.route == first.route]
+    same = [first] if first.route.load == "each" else [item for item in waiting if item.route == first.route]
     newest = {(item.upload.bucket, item.upload.key): item for item in same}
     emptied = {place for place, item in newest.items() if _is_refused(item)}
     refused_items = tuple(
@@ -224,12 +234,17 @@ def select(waiting: Sequence[Waiting]) -> Selection | None:
     )
     if refused_items:
         return Selection(first.route, refused_items, _EMPTY)
+    unread = tuple(item for item in same if is_unread(first.route, item.upload, sources))
+    if unread:
+        why = why_unread(first.route, [item.upload for item in unread], sources or ())
+        return Selection(first.route, unread, Refusal("rejected", why))
     return Selection(first.route, tuple(same))
 
 
-_EMPTY = (
+_EMPTY = Refusal(
+    "failed",
     "The file is empty. It was not loaded, as that could clear what is in Anaplan. Upload a file with rows, "
-    "or set allow_empty = true on the route if an empty file is meant."
+    "or set allow_empty = true on the route if an empty file is meant.",
 )
 
 

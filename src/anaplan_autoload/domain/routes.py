@@ -16,6 +16,8 @@ from typing import Literal
 
 from msgspec import Struct, convert
 
+from anaplan_autoload.domain.litter import excluded_by
+
 Load = Literal["latest", "each"]
 
 MAX_SETTLE = 15 * 60
@@ -64,6 +66,8 @@ class Route(Struct, frozen=True, omit_defaults=True):
     retries: int = 2
     overdue: int = 7200
     allow_empty: bool = False
+    exclude: tuple[str, ...] = ()
+    """Patterns of names that are no uploads, besides those that never are."""
 
     @property
     def target(self) -> str:
@@ -87,6 +91,10 @@ class Route(Struct, frozen=True, omit_defaults=True):
         """Whether the object is one of its uploads, unless another route that matches it too is closer."""
         return self.admits(bucket) and self.covers(key)
 
+    def excluded_by(self, key: str) -> str | None:
+        """The pattern for which a key of this route is ignored; None where it is an upload."""
+        return excluded_by(key, self.exclude, self.prefix, self.suffix)
+
 
 class NearMiss(Struct, frozen=True):
     """A route that does not load an object although it looks as if it might."""
@@ -104,6 +112,8 @@ class Explanation(Struct, frozen=True):
     """One sentence."""
     near_misses: tuple[NearMiss, ...]
     """In the file's order."""
+    excluded_by: str | None = None
+    """The pattern for which the route ignores it."""
 
 
 class Routes(Struct, frozen=True):
@@ -140,9 +150,11 @@ class Routes(Struct, frozen=True):
         """What happens to an object of this name and why, with the routes that nearly loaded it."""
         route = self.match(bucket, key)
         others = ((other, _why_not(other, route, bucket, key)) for other in self.routes if other is not route)
+        pattern = route.excluded_by(key) if route else None
         return Explanation(
             route=route,
-            why=_why(route, self._stager(bucket, key), bucket),
+            excluded_by=pattern,
+            why=_why(route, self._stager(bucket, key), bucket) + (_why_ignored(pattern) if pattern else ""),
             near_misses=tuple(NearMiss(other, why) for other, why in others if why),
         )
 
@@ -197,6 +209,10 @@ def _why(route: Route | None, stager: Route | None, bucket: str) -> str:
     return "no route matches it: counted as unrouted, not loaded"
 
 
+def _why_ignored(pattern: str) -> str:
+    return f", but names like {_quote(pattern)} are no uploads: ignored, and counted as excluded"
+
+
 def _why_not(other: Route, chosen: Route | None, bucket: str, key: str) -> str:
     """Why a route does not load the object; empty where nothing suggests that it should."""
     if chosen is not None and other.matches(bucket, key):
@@ -246,7 +262,7 @@ def _draft(number: int, table: object) -> _Draft:
     name = table.get("name")
     label = f"route {_quote(name)}" if isinstance(name, str) and name else f"route {number}"
     values, wrong = _values(table)
-    wrong += _missing(table) + _load_mistakes(table, values)
+    wrong += _missing(table) + _load_mistakes(table, values) + _exclude_mistakes(values)
     route = None if wrong else convert(values, Route)
     return _Draft(label, name, route, tuple(f"{label}: {reason}" for reason in wrong))
 
@@ -290,6 +306,20 @@ def _load_mistakes(table: dict[str, object], values: dict[str, object]) -> list[
     if not each and "stage_to" in table:
         return ['stage_to stands with load = "latest", which copies nothing. Set load = "each", or leave stage_to out.']
     return []
+
+
+def _exclude_mistakes(values: dict[str, object]) -> list[str]:
+    """A pattern that takes every upload that the suffix lets through."""
+    suffix, patterns = values.get("suffix", ""), values.get("exclude", [])
+    if not isinstance(suffix, str) or not suffix or not isinstance(patterns, list):
+        return []
+    name = suffix.rpartition("/")[2]
+    return [
+        f"exclude holds {_quote(pattern)}, and with the suffix {_quote(suffix)} would ignore every upload. "
+        "Correct one of the two."
+        for pattern in patterns
+        if pattern == name or (pattern.startswith("*") and name.endswith(pattern.lstrip("*")))
+    ]
 
 
 class _Wrong(Exception):
@@ -356,6 +386,29 @@ def _flag(value: object) -> bool:
     return value
 
 
+def _patterns(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise _Wrong(f'is {_kind(value)}, not a list. Write it in brackets: ["*.bak"].')
+    return [_pattern(each) for each in value]
+
+
+def _pattern(value: object) -> str:
+    if not isinstance(value, str):
+        raise _Wrong(f'holds {_kind(value)}, not text. Write each pattern in double quotes: ["*.bak"].')
+    if not value.strip():
+        raise _Wrong('holds an empty pattern. Leave it out, or write what to ignore: ["*.bak"].')
+    if "/" in value or "\\" in value:
+        raise _Wrong(
+            f"holds {_quote(value)}, but patterns are held against a key's last part, which has no slash. "
+            "Write the name alone, or another prefix to leave out a folder."
+        )
+    if not value.strip("*"):
+        raise _Wrong(
+            f"holds {_quote(value)}, which would ignore every upload. Remove the route, or narrow the pattern."
+        )
+    return _key_part(value)
+
+
 def _retries(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _Wrong(f"is {_kind(value)}. Write a number from 0 to {MAX_RETRIES}.")
@@ -400,6 +453,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "retries": _retries,
     "overdue": _overdue,
     "allow_empty": _flag,
+    "exclude": _patterns,
 }
 
 

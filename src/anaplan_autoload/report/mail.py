@@ -53,7 +53,7 @@ def email_text(report: Report, contact: str | None = None) -> str:
 
 def _headline(report: Report) -> str:
     names = files(report, NAMES_LIMIT)
-    was = "was" if report.files == 1 or report.uploads_total == 1 else "were"
+    was, it = ("was", "it") if report.files == 1 or report.uploads_total == 1 else ("were", "them")
     route = f"(route {report.route})"
     match report.outcome:
         case "loaded":
@@ -62,6 +62,8 @@ def _headline(report: Report) -> str:
             return f"{names} {was} loaded into Anaplan {route}, but some rows were rejected."
         case "failed":
             return f"{names} {was} NOT loaded into Anaplan {route}."
+        case "rejected":
+            return f"{names} {was} NOT loaded into Anaplan {route}, as no run would read {it}."
         case "held":
             return f"Loading into Anaplan is on hold {route}, since the log-in does not work. Waiting: {names}."
         case "overdue" if report.run_id is None:
@@ -104,6 +106,11 @@ def _advice(report: Report) -> list[str]:
                 *([where] if (where := _where(report)) else []),
                 "Upload the file again under the same name, or ask your administrator to have it loaded again. Until "
                 f"then Anaplan may hold none of the rows, or some. {AGAIN}",
+            )
+        case "rejected":
+            return _steps(
+                "If it is the file that the reason says is read, upload it again under exactly that name.",
+                "Otherwise forward this message to your administrator; the file need not be uploaded again.",
             )
         case "held":
             return [
@@ -149,6 +156,11 @@ def _for_the_administrator(report: Report) -> list[str]:
         )
     if report.outcome == "failed":
         lines.append(f"Load it again: anaplan-autoload retry {_argument(report.id)}")
+    if report.outcome == "rejected":
+        lines.append("See what each route's integration reads: anaplan-autoload routes check --online")
+        lines.append(
+            f"Load it again, once the integration or the route is right: anaplan-autoload retry {_argument(report.id)}"
+        )
     if report.outcome in ("failed", "partial") and report.run_id and not report.flow_id:
         lines.append(f"See its errors: anaplan-autoload errors {_argument(report.run_id)}")
     if report.report_url:

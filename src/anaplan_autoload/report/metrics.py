@@ -21,7 +21,8 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
     """Write the metrics of a batch that ended to stdout, as one document in CloudWatch's embedded metric format.
 
     Their dimensions are `stack` and `route`: one account may hold several stacks, and they may have routes of the same
-    name. One of `RunsLoaded`, `RunsPartial` and `RunsFailed` is 1, or `RunsRetried` alone
+    name. One of `RunsLoaded`, `RunsPartial` and `RunsFailed` is 1, or `UploadsRejected` alone, how many uploads no run
+    would have read, or `RunsRetried` alone
     for a failed run that is about to be started again, so that only what stays failed rings the alarm. `RunSeconds`
     where a run began and ended; `UploadsCovered` and `UploadToLoadedSeconds`, from `oldest` (the event time of the
     batch's oldest upload) to the end of the run, where rows were loaded. A `held` or `overdue` report ends no run, and
@@ -30,6 +31,10 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
     if report.outcome in ("held", "overdue"):
         return
     metrics = _metrics(stack, report.route)
+    if report.outcome == "rejected":
+        metrics.add_metric("UploadsRejected", MetricUnit.Count, report.uploads_total)
+        metrics.flush_metrics()
+        return
     metrics.add_metric("RunsRetried" if retrying else f"Runs{report.outcome.capitalize()}", MetricUnit.Count, 1)
     if report.seconds is not None:
         metrics.add_metric("RunSeconds", MetricUnit.Seconds, report.seconds)
@@ -45,6 +50,14 @@ def count_unrouted(uploads: int, *, stack: str) -> None:
     metrics = _metrics(stack)
     metrics.add_metric("UploadsUnrouted", MetricUnit.Count, uploads)
     metrics.flush_metrics()
+
+
+def count_excluded(uploads_by_route: Mapping[str, int], *, stack: str) -> None:
+    """Write `UploadsExcluded` for every route given: how many uploads of an event it ignores for their names."""
+    for route, uploads in uploads_by_route.items():
+        metrics = _metrics(stack, route)
+        metrics.add_metric("UploadsExcluded", MetricUnit.Count, uploads)
+        metrics.flush_metrics()
 
 
 def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.events import Upload
 
 
-ReportOutcome: TypeAlias = Literal["loaded", "partial", "failed", "held", "overdue"]
+ReportOutcome: TypeAlias = Literal["loaded", "partial", "failed", "rejected", "held", "overdue"]
 """How a batch ends, and two more that are worth a message: log-in refused (`held`), a run that takes long."""
 
 

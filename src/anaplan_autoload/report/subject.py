@@ -34,6 +34,8 @@ def subject(report: Report) -> str:
             return _line("Partly loaded", report, f"{_rows(report)} rejected" if report.rows_rejected else "")
         case "failed":
             return _line("Failed", report, _reason(report))
+        case "rejected":
+            return _line("Rejected", report, _reason(report))
         case "held":
             return _line("On hold", report, _reason(report) or "the log-in to Anaplan does not work", files_too=False)
         case "overdue":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -16,6 +17,7 @@ from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.events import Drain, Load, UnknownEvent, Upload
 from anaplan_autoload.domain.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take
 from anaplan_autoload.domain.times import iso
+from anaplan_autoload.steps import reading
 from anaplan_autoload.steps.leading import LOST, OLD
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.aws.ledger import UploadRecord
     from anaplan_autoload.aws.services import Services
     from anaplan_autoload.domain.events import Uploads
+    from anaplan_autoload.domain.protocol import Selection
 
 SHOWN_UPLOADS = 50
 """How many of the event's uploads an execution's result lists."""
@@ -59,16 +62,23 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     """
     now = services.clock()
     if isinstance(event, Drain):
-        return _lead(services, Admission("left", lane=event.lane, since=now), me)
+        return _lead(step, services, Admission("left", lane=event.lane, since=now), me)
     uploads = (_requested(services, event),) if isinstance(event, Load) else event.uploads
     lanes: dict[str, None] = {}
     recorded: list[tuple[str, str]] = []
     shown: list[Shown] = []
     unrouted = 0
+    excluded: Counter[str] = Counter()
     for upload in uploads:
         if services.routes.is_staged(upload.bucket, upload.key):
             step.logger.info("Ignored our own copy", extra={"bucket": upload.bucket, "key": upload.key})
-        elif route := services.routes.match(upload.bucket, upload.key):
+        elif (route := services.routes.match(upload.bucket, upload.key)) and (pattern := route.excluded_by(upload.key)):
+            excluded[route.name] += 1
+            step.logger.info(
+                "Ignored an upload for its name",
+                extra={"bucket": upload.bucket, "key": upload.key, "route": route.name, "pattern": pattern},
+            )
+        elif route:
             new = services.ledger.record(upload, route, now)
             lanes[route.lane_id] = None
             recorded.append((route.lane_id, upload.id))
@@ -88,21 +98,25 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
         from anaplan_autoload.report.metrics import count_unrouted
 
         count_unrouted(unrouted, stack=services.settings.stack)
+    if excluded:
+        from anaplan_autoload.report.metrics import count_excluded
+
+        count_excluded(excluded, stack=services.settings.stack)
     if not lanes:
         return Admission("ignored")
     first, *others = lanes
     for lane in others:
         services.send({"drain": lane})
     admitted = Admission("left", tuple(shown), tuple(recorded[:SHOWN_UPLOADS]), first, now)
-    return _lead(services, admitted, me)
+    return _lead(step, services, admitted, me)
 
 
-def _lead(services: Services, admitted: Admission, me: str) -> Admission:
+def _lead(step: StepContext, services: Services, admitted: Admission, me: str) -> Admission:
     lane, now = admitted.lane or "", admitted.since
     taken = services.ledger.acquire(lane, me, now)
     if isinstance(taken, NotTaken):
         return replace(admitted, state="held" if taken.reason == "held" else "left")
-    work = _look_for_work(services, Lease(lane, me, now), taken.lane, now)
+    work = _look_for_work(step, services, Lease(lane, me, now), taken.lane, now)
     return replace(admitted, state="led", claim=work)
 
 
@@ -130,16 +144,16 @@ def _requested(services: Services, load: Load) -> Upload:
     )
 
 
-def claim(_step: StepContext, services: Services, lease: Lease) -> Claim:
+def claim(step: StepContext, services: Services, lease: Lease) -> Claim:
     """Open the next batch, or resume the one that is open."""
     now = services.clock()
     lane = services.ledger.renew(lease, now)
     if lane is None:
         return Stop("left", LOST)
-    return _look_for_work(services, lease, lane, now)
+    return _look_for_work(step, services, lease, lane, now)
 
 
-def release(_step: StepContext, services: Services, lease: Lease) -> Claim:
+def release(step: StepContext, services: Services, lease: Lease) -> Claim:
     """Give the lane back, then look again: whoever recorded an upload just before the release has left."""
     now = services.clock()
     services.ledger.release(lease)
@@ -148,10 +162,10 @@ def release(_step: StepContext, services: Services, lease: Lease) -> Claim:
     taken = services.ledger.acquire(lease.lane, lease.holder, now)
     if isinstance(taken, NotTaken):
         return Nothing()
-    return _look_for_work(services, lease, taken.lane, now)
+    return _look_for_work(step, services, lease, taken.lane, now)
 
 
-def _look_for_work(services: Services, lease: Lease, lane: Lane, now: int) -> Claim:
+def _look_for_work(step: StepContext, services: Services, lease: Lease, lane: Lane, now: int) -> Claim:
     """What to do in a lane that is ours. `lane` is as it was found, with the holder before us."""
     if lane.paused and not (lane.open is not None and lane.open.asked):
         services.ledger.release(lease)
@@ -161,15 +175,29 @@ def _look_for_work(services: Services, lease: Lease, lane: Lane, now: int) -> Cl
     if lane.open is not None:
         resumed = _resume(services, lease, lane, lane.open, now)
         return resumed if lane.open.run_id else not_yet or resumed
-    selection = protocol.select(services.ledger.waiting(lease.lane))
+    waiting = services.ledger.waiting(lease.lane)
+    selection = protocol.select(waiting)
     if selection is None:
         return Nothing()
     if lease.is_old(now, services.settings.age_limit):
         return Stop("handed_over", OLD)
     if not_yet:
         return not_yet
+    sources = None if selection.refusal else reading.sources_for(step, services, lease, lane, waiting)
+    if isinstance(sources, Stop):
+        if sources.state != "held":
+            return sources
+        opened = _opened(services, lease, selection, now)  # so that everyone is told what is held
+        return sources if isinstance(opened, Take) else opened
+    selection = protocol.select(waiting, sources) or selection
     if selection.refusal is None and (quiet_in := protocol.settling_for(selection, now)):
         return Later(min(quiet_in, longest))
+    return _opened(services, lease, selection, now)
+
+
+def _opened(services: Services, lease: Lease, selection: Selection, now: int) -> Take | Stop:
+    """Open a batch of what was selected."""
+    refusal = selection.refusal
     first = selection.waiting[0].upload
     batch = Batch(
         id=uuid4().hex,
@@ -178,7 +206,7 @@ def _look_for_work(services: Services, lease: Lease, lane: Lane, now: int) -> Cl
         opened_at=now,
         oldest=first.event_time,
         upload=first if selection.route.load == "each" else None,
-        failure=Failure(selection.refusal, now) if selection.refusal else None,
+        failure=Failure(refusal.reason, now, refusal.outcome) if refusal else None,
     )
     ids = [item.upload.id for item in selection.waiting]
     return Take(batch) if services.ledger.open_batch(lease, batch, ids, now) else Stop("left", LOST)

@@ -15,7 +15,7 @@ from anaplan_autoload.anaplan.errors import CloudWorksError, Refused
 from anaplan_autoload.aws.ledger import RunRecord
 from anaplan_autoload.aws.refusals import in_words, may_heal
 from anaplan_autoload.domain import protocol
-from anaplan_autoload.domain.outcomes import Outcome
+from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Failure, Stop
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, files_in
@@ -58,7 +58,7 @@ class Recorded(Struct, frozen=True, tag="recorded"):
     """A line of the load history: its sort key, and what it says."""
 
     sk: str
-    outcome: Outcome
+    outcome: Ending
     run_id: str | None
     batch: Batch
     retry_in: int | None = None
@@ -258,7 +258,7 @@ def _kept(error: RunError) -> RunError:
 
 
 def record_failure(_step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str) -> Recorded | Stop:
-    """Enter a batch that failed without a run in the load history; whoever resumes it finds that it failed."""
+    """Enter a batch that ended without a run in the load history; whoever resumes it finds how it ended."""
     now = services.clock()
     failed = replace(batch, failure=batch.failure or Failure(reason, now))
     if services.ledger.renew(lease, now, failed) is None:
@@ -269,7 +269,7 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
             id=f"batch-{batch.id}",
             lane=lease.lane,
             route=batch.route.name,
-            outcome="failed",
+            outcome=failure.outcome,
             ended_at=iso(failure.at),
             integration_id=batch.route.integration,
             flow_id=batch.route.flow,
@@ -279,7 +279,7 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
         ),
         now,
     )
-    return Recorded(record.sk, "failed", None, failed)
+    return Recorded(record.sk, record.outcome, None, failed)
 
 
 @leading

@@ -50,9 +50,10 @@ def backfill(
 ) -> None:
     """Load what lies in the bucket and the ledger does not know, as its events came before the service or never came.
 
-    What is known, in whatever state, is left alone: failed loads are for retry. Versions are told apart by their id,
-    and where the bucket keeps none by time and content. With load = "each" every unknown version is loaded, oldest
-    first (unless newer data of its key was); with "latest" what each key holds now, by one run for all.
+    What is known, in whatever state, is left alone: failed loads are for retry. What the route excludes is left out.
+    Versions are told apart by their id, and where the bucket keeps none by time and content. With load = "each" every
+    unknown version is loaded, oldest first (unless newer data of its key was); with "latest" what each key holds now,
+    by one run for all.
 
     The same backfill twice, even at once, loads nothing twice.
 
@@ -136,7 +137,7 @@ def request_of(upload: Upload) -> str:
 
 def _is_its(routes: Routes, route: Route, upload: Upload) -> bool:
     folder = upload.key.endswith("/") and upload.size == 0
-    return not folder and routes.match(upload.bucket, upload.key) == route
+    return not folder and routes.match(upload.bucket, upload.key) == route and not route.excluded_by(upload.key)
 
 
 def _record(upload: Upload) -> dict[str, object]:

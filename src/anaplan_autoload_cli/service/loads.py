@@ -92,7 +92,7 @@ def loads(
     route: Annotated[str | None, typer.Option(help="Only by this route.")] = None,
     key: Annotated[str | None, typer.Option(help="Was this file loaded? s3://bucket/key, or a key alone.")] = None,
     since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
-    failed: Annotated[bool, typer.Option("--failed", help="Only what failed or was partial.")] = False,
+    failed: Annotated[bool, typer.Option("--failed", help="Only what failed, was partial or was rejected.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 25,
     lane: Annotated[str | None, typer.Option(help="Only in this lane; for routes that were removed.")] = None,
     run: Annotated[str | None, typer.Option("--run", help="Only this run (or batch-…).")] = None,
@@ -109,8 +109,8 @@ def loads(
     integration_id, flow_id, message, error_code, author, uploads, files (how many different ones), file
     (the newest; both null where the ledger does not know it any more), errors (action, message, occurrences, values),
     report_url, retried (it was started again), announced. With --key: bucket, key, version_id, size, uploaded_at,
-    recorded_at, requested (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed or
-    superseded), run_id, started_at, ended_at, message, report_url.
+    recorded_at, requested (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed, rejected
+    or superseded), run_id, started_at, ended_at, message, report_url.
 
     Examples:
 

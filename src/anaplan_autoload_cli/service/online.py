@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from anaplan_autoload.anaplan.errors import NotFound, Refused
+from anaplan_autoload.domain.sources import Source as FileRead
+from anaplan_autoload.domain.sources import is_for_markers, sources_of
 from anaplan_autoload.domain.tenant import S3
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, skipped, warning
 from anaplan_autoload_cli.service.times import count
@@ -84,12 +86,16 @@ def check_route(route: Route, tenant: Tenant, buckets: Sequence[str]) -> Iterato
         )
         return
     findings = [finding for each in integrations for finding in _check_connections(about, each, tenant)]
-    findings += _check_sources(route, about, [each for one in integrations for each in _sources(one, tenant)], buckets)
+    sources = [each for one in integrations for each in _sources(one, tenant)]
+    if sources_of(integrations) is None and any(one.jobs is None for one in integrations):
+        findings.append(skipped(about, "CloudWorks does not tell all the files that it reads, so nothing is rejected"))
+    else:
+        findings += _check_sources(route, about, sources, buckets)
     if route.flow and len(ids) < STEPS_OF_A_FLOW:
         findings.append(
             failed(about, f"flow {route.flow} has fewer than two steps", "Add steps: CloudWorks asks for two.")
         )
-    yield from findings or [ok(about, f"runs {_names(integrations)}, which reads {_what_is_brought(route)}")]
+    yield from findings or [ok(about, f"runs {_names(integrations)}, which reads {_files(sources)}{_else(route)}")]
 
 
 def check_exports(routes: Routes, tenant: Tenant) -> Iterator[Finding]:
@@ -133,12 +139,14 @@ def _check_sources(route: Route, about: str, sources: Sequence[Source], buckets:
         yield failed(about, "what it runs reads no file from S3", "Name an integration from S3 to Anaplan.")
         return
     fitting = [source for source in sources if _reads(route, source)]
-    if not fitting:
-        files = ", ".join(_quoted(source.file) for source in sources)
-        wanted = f"stage_to {_quoted(route.stage_to)}" if route.stage_to else f"a key under {_quoted(route.prefix)}"
+    if not fitting and is_for_markers(route, tuple(FileRead(source.file) for source in sources)):
+        yield ok(about, f"empty marker files run it; it reads {_files(sources)}. Other uploads are rejected")
+    elif not fitting:
+        wanted = f"stage_to {_quoted(route.stage_to)}" if route.stage_to else f"a key {_pattern(route)}"
         yield failed(
             about,
-            f"the integration reads {files}, not {wanted}: it would load something else than what is uploaded",
+            f"the {'flow' if route.flow else 'integration'} reads {_files(sources)}, not {wanted}: "
+            "every upload would be rejected",
             "Give the integration that source file, or correct the route.",
         )
     for source in fitting:
@@ -159,8 +167,10 @@ def _check_bucket(route: Route, about: str, source: Source, buckets: Sequence[st
 
 
 def _reads(route: Route, source: Source) -> bool:
-    file = source.file.removeprefix("/")
-    return file == route.stage_to if route.stage_to else route.covers(file)
+    if route.stage_to:
+        return FileRead(source.file).names(route.stage_to)
+    keys = (source.file, source.file.removeprefix("/"))
+    return any(route.covers(key) and not route.excluded_by(key) for key in keys)
 
 
 def _sources(integration: Integration, tenant: Tenant) -> Iterator[Source]:
@@ -190,10 +200,18 @@ def _lands_under(route: Route, folder: str, bucket: str | None) -> bool:
     return admitted and (prefix.startswith(route.prefix) or route.prefix.startswith(prefix))
 
 
-def _what_is_brought(route: Route) -> str:
-    return (
-        f"stage_to {_quoted(route.stage_to)}" if route.stage_to else f"what is uploaded under {_quoted(route.prefix)}"
-    )
+def _files(sources: Sequence[Source]) -> str:
+    return ", ".join(dict.fromkeys(_quoted(source.file) for source in sources))
+
+
+def _else(route: Route) -> str:
+    """What becomes of the route's other uploads."""
+    return "" if route.stage_to else "; uploads to any other key are rejected"
+
+
+def _pattern(route: Route) -> str:
+    ending = f" that ends with {_quoted(route.suffix)}" if route.suffix else ""
+    return f"under {_quoted(route.prefix)}{ending}"
 
 
 def _names(integrations: Sequence[Integration]) -> str:

@@ -40,7 +40,7 @@ def retry(
     ] = False,
     file: RoutesFile = None,
 ) -> None:
-    """Load again what a run was to load that failed or was partial, or a file whose last load did.
+    """Load again what a run was to load that failed or was partial, what was rejected, or a file whose last load was.
 
     With load = "latest" the newest upload of every key is asked for, as one run covers them; with "each" exactly the
     version that failed, unless newer data of its key was loaded since: older data never replaces newer.
@@ -198,10 +198,15 @@ def _of_file(ledger: Ledger, routes: Routes, place: Place) -> list[UploadRecord]
 
 def _route(cli: Cli, routes: Routes, file: str | None, place: Place | Upload) -> Route:
     """The route by which the function will load the object, as the routes file has it."""
-    if route := routes.match(place.bucket, place.key):
-        return route
     explained = routes.explain(place.bucket, place.key)
     url, path = f"s3://{place.bucket}/{place.key}", routes_name(cli, file)
+    if explained.excluded_by is not None:
+        raise CommandFailed(
+            f"Nothing was loaded: {url}: {explained.why}.",
+            remedy=f"Upload it under another name, or correct the route's exclude in {path}.",
+        )
+    if explained.route is not None:
+        return explained.route
     if routes.is_staged(place.bucket, place.key):
         raise CommandFailed(
             f"Nothing was loaded: {url}: {explained.why}.", remedy="Load the upload it was copied from."

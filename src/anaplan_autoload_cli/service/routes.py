@@ -34,6 +34,7 @@ _COLUMNS = (
     Column("object", "Object"),
     Column("route", "Route"),
     Column("why", "Why"),
+    Column("excluded_by", "Ignored for"),
     Column("integration", "Integration"),
     Column("flow", "Flow"),
     Column("load", "Load"),
@@ -78,7 +79,8 @@ def match(
 ) -> None:
     """Which route an upload takes, and why: the longest matching prefix wins.
 
-    Keys with --json: object, route, why, integration, flow, load, stage_to, lane, near_misses (route, why).
+    Keys with --json: object, route, why, excluded_by (the pattern for which the route ignores it), integration, flow,
+    load, stage_to, lane, near_misses (route, why).
 
     Example:
 
@@ -89,7 +91,12 @@ def match(
     place = object_named(cli, routes, url)
     explained = routes.explain(place.bucket, place.key)
     misses = [{"route": miss.route.name, "why": miss.why} for miss in explained.near_misses]
-    record = {"object": place.url, "why": explained.why, **_what_it_does(explained.route)}
+    record = {
+        "object": place.url,
+        "why": explained.why,
+        "excluded_by": explained.excluded_by,
+        **_what_it_does(explained.route),
+    }
     if cli.out.as_json:
         cli.out.record(record | {"near_misses": misses}, _COLUMNS)
     else:

@@ -12,7 +12,7 @@ import typer
 from msgspec import Struct
 
 from anaplan_autoload.aws.services import wall_clock
-from anaplan_autoload.domain.outcomes import Outcome
+from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import select, settling_for
 from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload_cli.context import cli_of
@@ -84,7 +84,7 @@ class OpenBatch(Struct, frozen=True):
 class LastLoad(Struct, frozen=True):
     """How the lane's last load ended."""
 
-    outcome: Outcome
+    outcome: Ending
     ended_at: str
     run_id: str
     """`batch-…` where no run began."""

@@ -1,0 +1,184 @@
+"""What an integration or a flow reads from S3, and whether a run reads what was uploaded.
+
+A run takes no file name: it reads its integration's source files and nothing else. An upload that is none of them would
+be called loaded although nobody read it, so it is rejected. Wherever there is doubt about what is read, it is not.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, json
+
+from anaplan_autoload.domain.tenant import ANAPLAN, S3
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from anaplan_autoload.domain.events import Upload
+    from anaplan_autoload.domain.routes import Route
+    from anaplan_autoload.domain.tenant import Integration, Job
+
+FRESH_MS = 24 * 3_600_000
+"""How long it is remembered what an integration reads."""
+_SHOWN = 3
+"""Keys that a text names."""
+_OTHER_CLOUDS = ("AzureBlob", "GoogleBigQuery")
+_NO_FIXED_KEY = re.compile(r"s3://|.*/\Z|.*\*", re.DOTALL)
+"""A URL, a folder, a pattern: CloudWorks documents none of them for a source, so what it would read is not known."""
+_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?<!-s3alias)(?<!--ol-s3)")
+"""A bucket's own name, and not an access point's alias, which stands for a bucket of another name."""
+
+
+class Source(Struct, frozen=True):
+    """A file in S3 that an integration reads."""
+
+    key: str
+    bucket: str | None = None
+    """As CloudWorks shows it; None where it does not."""
+
+    def is_read_from(self, bucket: str, key: str) -> bool:
+        """Whether this is the object: the key exactly as it is, and no bucket that is surely another one."""
+        elsewhere = self.bucket is not None and self.bucket != bucket and _PLAIN_BUCKET.fullmatch(self.bucket)
+        return self.names(key) and not elsewhere
+
+    def names(self, key: str) -> bool:
+        """Whether this is the object's key, in whatever bucket. A slash before the source's key may mean the root."""
+        return key in (self.key, self.key.removeprefix("/"))
+
+
+Sources = tuple[Source, ...]
+"""All that is read, at least one; None in its place where that is not known."""
+
+
+class Reads(Struct, frozen=True):
+    """What a route's integration or flow was found to read, as the lane remembers it."""
+
+    route: str
+    """The digest of the route that it was asked for: after any change it is asked for again."""
+    asked_at: int
+    """Epoch ms."""
+    sources: Sources | None = None
+    """None where CloudWorks did not tell."""
+
+    def is_fresh(self, route: Route, now: int) -> bool:
+        """Whether it still stands for this route; `now` is epoch ms."""
+        return self.route == digest(route) and self.is_recent(now)
+
+    def is_recent(self, now: int) -> bool:
+        """Whether it was found out within a day."""
+        return 0 <= now - self.asked_at < FRESH_MS
+
+
+def digest(route: Route) -> str:
+    """Tells a route from what it was before a change."""
+    return sha256(json.encode(route)).hexdigest()[:16]
+
+
+def sources_of(integrations: Iterable[Integration]) -> Sources | None:
+    """What these integrations read from S3 together; None where any of it is not known, or nothing is read."""
+    found: list[Source] = []
+    for integration in integrations:
+        if integration.jobs is None:
+            return None
+        for job in integration.jobs:
+            sources = _sources_of(job)
+            if sources is None:
+                return None
+            found += sources
+    return tuple(dict.fromkeys(found)) or None
+
+
+def _sources_of(job: Job) -> list[Source] | None:
+    """What a job reads from S3, maybe nothing; None where it says so in a form that is not known."""
+    found: list[Source] = []
+    for end in job.sources:
+        if end.type in (ANAPLAN, *_OTHER_CLOUDS):
+            continue
+        if end.type != S3 or not end.file or _NO_FIXED_KEY.match(end.file):
+            return None
+        found.append(Source(end.file, end.bucket_name))
+    return None if job.type.startswith(S3) and not found else found
+
+
+def is_unread(route: Route, upload: Upload, sources: Sources | None) -> bool:
+    """Whether no run of the route reads what this upload brings. False where that is not known.
+
+    With `load = "each"` it is the copy at `stage_to` that has to be read. A marker (an upload without bytes, where
+    `allow_empty` admits it and the route takes none of the files that are read) holds nothing to be read.
+    """
+    if sources is None:
+        return False
+    key = route.stage_to or upload.key
+    if any(source.is_read_from(upload.bucket, key) for source in sources):
+        return False
+    return not (upload.size == 0 and is_for_markers(route, sources))
+
+
+def is_for_markers(route: Route, sources: Sources) -> bool:
+    """Whether a route takes none of the files that are read but admits empty ones, which say that a set is whole."""
+    return route.load == "latest" and route.allow_empty and not any(route.covers(source.key) for source in sources)
+
+
+def why_unread(route: Route, uploads: Sequence[Upload], sources: Sources) -> str:
+    """Why uploads of a route are rejected, and what to do; the first sentence is the news."""
+    what = "flow" if route.flow else "integration"
+    if route.stage_to is not None:
+        news = f"No run reads stage_to {_quoted(route.stage_to)}."
+        keys = [route.stage_to]
+    else:
+        news = f"No run reads {'this file' if len({upload.key for upload in uploads}) == 1 else 'these files'}."
+        keys = list(dict.fromkeys(upload.key for upload in uploads))
+    elsewhere = next((source for source in sources for key in keys if source.names(key)), None)
+    if elsewhere is not None:
+        bucket = uploads[0].bucket
+        return (
+            f"{news} The {what} reads {_quoted(elsewhere.key)} from bucket {_quoted(elsewhere.bucket or '')}, and the "
+            f"upload came to {_quoted(bucket)}. Upload to that bucket, or give the {what} a connection to "
+            f"{_quoted(bucket)}."
+        )
+    facts = f"The {what} reads only {_listed([source.key for source in sources])}, not {_listed(keys)}"
+    near = next((found for key in keys for source in sources if (found := _near_miss(key, source.key))), "")
+    return f"{news} {facts}{near}. {_remedy(route, sources, what)}"
+
+
+def _remedy(route: Route, sources: Sources, what: str) -> str:
+    target = sources[0].key if len(sources) == 1 else None
+    if route.stage_to is not None:
+        wanted = f"stage_to = {_quoted(target)}" if target else "stage_to to the one of these keys that it is meant for"
+        return f"Set {wanted} on the route, or let the {what} read {_quoted(route.stage_to)}."
+    there = "that key" if target else "one of these keys"
+    outside = target is not None and not route.covers(target)
+    staged = f"stage_to = {_quoted(target or '')}" if outside else "a stage_to outside every route's prefix"
+    told = "" if outside else f", and let the {what} read that key"
+    return f'Upload to {there}; or, to load files of any name, set load = "each" on the route with {staged}{told}.'
+
+
+def _near_miss(key: str, source: str) -> str:
+    """How two keys differ that look alike; empty where they do not."""
+    if unicodedata.normalize("NFC", key) == unicodedata.normalize("NFC", source):
+        return " (they look the same, but accented letters are written in different Unicode forms)"
+    if _folded(key) == _folded(source):
+        return " (upper and lower case differ)"
+    if " ".join(_folded(key).split()) == " ".join(_folded(source).split()):
+        return " (blanks differ)"
+    return ""
+
+
+def _folded(key: str) -> str:
+    return unicodedata.normalize("NFC", key).casefold().removeprefix("/")
+
+
+def _listed(keys: Sequence[str]) -> str:
+    """`"a"`, `"a" and "b"`, `"a", "b", "c" and 4 more`."""
+    shown = [_quoted(key) for key in keys[:_SHOWN]]
+    if len(keys) > _SHOWN:
+        shown.append(f"{len(keys) - _SHOWN} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'

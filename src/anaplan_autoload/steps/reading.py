@@ -1,0 +1,76 @@
+"""Find out what a route's runs read, so that an upload which none of them reads is not called loaded."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aws_durable_execution_sdk_python.exceptions import InvocationError
+
+from anaplan_autoload.anaplan.credentials import LoginRefused
+from anaplan_autoload.anaplan.errors import TryLater
+from anaplan_autoload.anaplan.http import Limits
+from anaplan_autoload.domain import protocol
+from anaplan_autoload.domain.protocol import Stop
+from anaplan_autoload.domain.sources import Reads, digest, sources_of
+from anaplan_autoload.steps.leading import LOST, held
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from aws_durable_execution_sdk_python.types import StepContext
+
+    from anaplan_autoload.aws.services import Services
+    from anaplan_autoload.domain.protocol import Lane, Lease, Waiting
+    from anaplan_autoload.domain.routes import Route
+    from anaplan_autoload.domain.sources import Sources
+
+HURRIED = Limits(connect=3.0, read=6.0, total=6.0)
+"""For these questions: the request for the run follows in the same invocation, and needs its own time."""
+ASK_SECONDS = 12
+"""After this long nothing more is asked; a flow of very many steps is then not known."""
+
+
+def sources_for(
+    step: StepContext, services: Services, lease: Lease, lane: Lane, waiting: Sequence[Waiting]
+) -> Sources | Stop | None:
+    """What the runs of the oldest upload's route read; None where CloudWorks does not tell, and then all is loaded.
+
+    What CloudWorks said is believed for a day, unless an upload is about to be rejected for it: then it is asked again,
+    as the integration may have been changed.
+    """
+    route, now = waiting[0].route, services.clock()
+    remembered = lane.reads.get(route.name)
+    if remembered is not None and remembered.is_fresh(route, now):
+        selection = protocol.select(waiting, remembered.sources)
+        if selection is None or selection.refusal is None:
+            return remembered.sources
+    try:
+        with services.tokens.within(HURRIED):
+            sources = _asked(services, route)
+    except LoginRefused as refused:
+        return held(refused)
+    except InvocationError:
+        raise  # the end of this invocation, as if its sandbox had died
+    except Exception as error:  # whatever it is, the request for the run meets it too, and deals with it
+        reason = {"reason": str(error), "route": route.name}
+        step.logger.warning("What this route's runs read is not known; its uploads are loaded unchecked", extra=reason)
+        return None
+    kept = {name: reads for name, reads in lane.reads.items() if reads.is_recent(now)}
+    noted = services.ledger.note_reads(lease, {**kept, route.name: Reads(digest(route), now, sources)})
+    return Stop("left", LOST) if noted is None else sources
+
+
+def _asked(services: Services, route: Route) -> Sources | None:
+    """Ask CloudWorks; None where its answer leaves it open."""
+    until = services.clock() + ASK_SECONDS * 1000
+    ids = [route.integration]
+    if route.flow:
+        ids = [each.integration_id for each in services.cloudworks.flow(route.flow, HURRIED).steps]
+    integrations = []
+    for integration_id in dict.fromkeys(ids):
+        if integration_id is None:
+            return None
+        if services.clock() > until:
+            raise TryLater(f"CloudWorks took more than {ASK_SECONDS} seconds to tell what the flow reads.")
+        integrations.append(services.cloudworks.integration(integration_id, HURRIED))
+    return sources_of(integrations)
