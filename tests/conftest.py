@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 
+import aws_durable_execution_sdk_python.state as sdk_state
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -15,6 +16,10 @@ settings.register_profile(
     "nightly", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+
+# The durable SDK's checkpoint thread looks this often whether its invocation has ended, and the invocation waits for
+# it: a tenth of a second each, thousands of times in a run of the tests. Nothing but the wait depends on it.
+sdk_state._STOP_SIGNAL_POLL_SECONDS = 0.005
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Whoever started the tests ignores Ctrl-C, as `nohup make test &` does. Children would inherit that, and some tests
