@@ -19,7 +19,7 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 
 # The durable SDK's checkpoint thread looks this often whether its invocation has ended, and the invocation waits for
 # it: a tenth of a second each, thousands of times in a run of the tests. Nothing but the wait depends on it.
-sdk_state._STOP_SIGNAL_POLL_SECONDS = 0.005
+sdk_state._STOP_SIGNAL_POLL_SECONDS = 0.005  # noqa: SLF001  (AWS offers no setting for it)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Whoever started the tests ignores Ctrl-C, as `nohup make test &` does. Children would inherit that, and some tests

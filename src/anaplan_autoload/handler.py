@@ -43,11 +43,11 @@ from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
 from anaplan_autoload.steps.finishing import Recorded
 from anaplan_autoload.steps.following import Following
 from anaplan_autoload.steps.starting import (
-    Answer,
     NoAnswer,
     NotNow,
     NotStaged,
     Occupied,
+    PostResult,
     Started,
     Superseded,
     TurnedDown,
@@ -238,7 +238,7 @@ class Execution:
                 return staged
         return None
 
-    def post(self, lease: Lease, batch: Batch) -> Answer:
+    def post(self, lease: Lease, batch: Batch) -> PostResult:
         """Ask for the run, at most once; a sandbox that died over the request leaves its answer unknown.
 
         Any other error was raised before anything was sent, and ends the execution.

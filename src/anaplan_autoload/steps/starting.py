@@ -135,10 +135,10 @@ class NoAnswer(Struct, frozen=True, tag="no_answer"):
     reason: str
 
 
-Answer = Started | Occupied | NotNow | TurnedDown | NoAnswer | Stop
+PostResult = Started | Occupied | NotNow | TurnedDown | NoAnswer | Stop
 
 
-def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> Answer:
+def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> PostResult:
     """Ask CloudWorks for the run. To be run at most once: CloudWorks has no idempotency key.
 
     What it raises (a setting that cannot be used, a bug) was raised before anything was sent: the batch is as it was
@@ -155,7 +155,7 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> A
         raise
 
 
-def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -> Answer:
+def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -> PostResult:
     """Ask for the run; raises only what was raised before anything was sent.
 
     Client and log-in come first, so that nothing slow stands between the ledger's note of the request and the request.
