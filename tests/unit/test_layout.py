@@ -22,10 +22,26 @@ LAYERS = (
     ("domain",),
 )
 """Of the function, from the top. A layer imports itself and those below; parts of one layer do not know each other."""
-PURE = """
-    __future__ codecs collections csv datetime difflib functools hashlib io itertools math msgspec re tomllib typing
-    unicodedata urllib.parse zoneinfo
-""".split()
+PURE = [
+    "__future__",
+    "codecs",
+    "collections",
+    "csv",
+    "datetime",
+    "difflib",
+    "functools",
+    "hashlib",
+    "io",
+    "itertools",
+    "math",
+    "msgspec",
+    "re",
+    "tomllib",
+    "typing",
+    "unicodedata",
+    "urllib.parse",
+    "zoneinfo",
+]
 """What `domain/` may import besides itself: nothing that asks a clock, a die, the network or AWS."""
 READS_A_FILE = (f"{FUNCTION}.domain.routes", "pathlib")
 """The one exception: `routes.load` reads `routes.toml` from the package."""
