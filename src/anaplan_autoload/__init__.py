@@ -1,1 +1,1 @@
-"""Autoload for Anaplan: a file that lands in S3 is loaded by CloudWorks, and everyone is told."""
+"""Autoload for Anaplan: loads files from S3 into Anaplan through CloudWorks, and tells everyone."""

@@ -27,12 +27,12 @@ if TYPE_CHECKING:
 
 SETTINGS = [
     ("cloudworks_url", "http://anaplan.example.com", "CLOUDWORKS_URL.*give https://anaplan.example.com"),
-    ("cloudworks_url", "https://api..anaplan.com/2/0", "CLOUDWORKS_URL.*no usable URL"),
-    ("cloudworks_url", f"https://{'a' * 64}.com", "CLOUDWORKS_URL.*no usable URL"),
-    ("cloudworks_url", "api.cloudworks.anaplan.com", "CLOUDWORKS_URL.*no usable URL"),
+    ("cloudworks_url", "https://api..anaplan.com/2/0", "CLOUDWORKS_URL.*not a usable URL"),
+    ("cloudworks_url", f"https://{'a' * 64}.com", "CLOUDWORKS_URL.*not a usable URL"),
+    ("cloudworks_url", "api.cloudworks.anaplan.com", "CLOUDWORKS_URL.*not a usable URL"),
     ("cloudworks_url", "https://api.cloudworks.anaplan.com:0/2/0", "CLOUDWORKS_URL.*no usable port"),
     ("auth_url", "http://auth.anaplan.com", "ANAPLAN_AUTH_URL.*not encrypted"),
-    ("auth_url", "https://auth_anaplan.com", "ANAPLAN_AUTH_URL.*no usable URL"),
+    ("auth_url", "https://auth_anaplan.com", "ANAPLAN_AUTH_URL.*not a usable URL"),
     ("secret_id", "my secret", "ANAPLAN_SECRET_ID is 'my secret'.*name or the ARN of a secret"),
     ("ledger_table", "a table", "LEDGER_TABLE is 'a table'.*DynamoDB table"),
     ("topic_arn", "alerts", "TOPIC_ARN is 'alerts'.*ARN of an SNS topic"),

@@ -325,7 +325,7 @@ def test_a_server_that_hangs_up_before_anything_was_sent_has_lost_nothing(pauses
 @pytest.mark.parametrize("host", ["a..b", f"{'a' * 64}.example.com"])
 def test_a_host_that_cannot_be_connected_to_is_named_and_sent_nothing(host: str) -> None:
     before = departures()
-    with http_pool() as http, pytest.raises(AddressInvalid, match="no usable URL"):
+    with http_pool() as http, pytest.raises(AddressInvalid, match="not a usable URL"):
         opened(http, Request("POST", f"https://{host}/x", f"AnaplanAuthToken {CANARY}"))
     assert departures() == before
 
@@ -394,19 +394,19 @@ def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(
         ("http://127.0.0.1@example.com", "user name or password"),
         ("http://127.0.0.1:99999", "no usable port"),
         ("https://example.com:0", "no usable port"),
-        ("https://example..com", "no usable URL"),
-        ("https://.example.com", "no usable URL"),
-        ("https://example-.com", "no usable URL"),
-        (f"https://{'a' * 64}.com", "no usable URL"),
-        (f"https://{'a.' * 130}com", "no usable URL"),
-        ("ftp://example.com", "no usable URL"),
-        ("https://", "no usable URL"),
-        ("https://example.com/?q=1", "no usable URL"),
-        ("https://example.com/#part", "no usable URL"),
-        ("https://exam ple.com", "no usable URL"),
-        ("https://example.com\n.evil.example", "no usable URL"),
-        ("http://127.0.0.1\\.example.com", "no usable URL"),
-        ("", "no usable URL"),
+        ("https://example..com", "not a usable URL"),
+        ("https://.example.com", "not a usable URL"),
+        ("https://example-.com", "not a usable URL"),
+        (f"https://{'a' * 64}.com", "not a usable URL"),
+        (f"https://{'a.' * 130}com", "not a usable URL"),
+        ("ftp://example.com", "not a usable URL"),
+        ("https://", "not a usable URL"),
+        ("https://example.com/?q=1", "not a usable URL"),
+        ("https://example.com/#part", "not a usable URL"),
+        ("https://exam ple.com", "not a usable URL"),
+        ("https://example.com\n.evil.example", "not a usable URL"),
+        ("http://127.0.0.1\\.example.com", "not a usable URL"),
+        ("", "not a usable URL"),
     ],
 )
 def test_a_url_that_is_not_fit_for_tokens_is_refused(url: str, reason: str) -> None:
@@ -440,7 +440,7 @@ def test_an_odd_id_stays_one_part_of_the_path(client: CloudWorks, script: Script
 
 @pytest.mark.parametrize("run_id", ["", ".", ".."])
 def test_an_id_that_would_change_the_path_is_not_asked_for(client: CloudWorks, script: Script, run_id: str) -> None:
-    with pytest.raises(NotFound, match="is no id"):
+    with pytest.raises(NotFound, match="is not a CloudWorks id"):
         client.run(run_id)
     assert script.requests == []
 
@@ -490,7 +490,7 @@ def test_an_echo_of_the_fresh_token_is_not_shown_either(client: CloudWorks, scri
 def test_an_echo_in_a_field_is_not_shown(client: CloudWorks, script: Script) -> None:
     for _ in range(3):
         script.answer(200, {"run": {"id": "r1", "startDate": CANARY}})
-    with pytest.raises(Unknown, match="is no time") as caught:
+    with pytest.raises(Unknown, match="is not a time") as caught:
         client.run("r1")
     assert CANARY not in all_texts(caught.value)
 

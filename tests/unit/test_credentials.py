@@ -286,7 +286,7 @@ def test_any_other_secret_is_refused_with_both_forms_named_and_nothing_shown(tex
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"Username": "a", "password": "p"}, 'field "username" is written differently'),
+        ({"Username": "a", "password": "p"}, 'field "username" is spelled differently'),
         ({"user name": "a", "password": "p"}, "1 field too many"),
         ({"username": "a", "password": "p", "otp": "1"}, 'too many: "otp"'),
         ({"username": "a", "password": "p", "hunter2": "", "note": ""}, '2 fields too many: "note"'),
@@ -295,9 +295,9 @@ def test_any_other_secret_is_refused_with_both_forms_named_and_nothing_shown(tex
         ({"username": "a", "password": 7}, '"password" is not text'),
         ({"username": "a", "password": ""}, '"password" is empty'),
         ({"username": "a\n", "password": "p"}, '"username" has a line break'),
-        ({"username": " a", "password": "p"}, '"username" begins or ends with a blank'),
+        ({"username": " a", "password": "p"}, '"username" begins or ends with a space'),
         ({"username": "a", "password": "p\r\n"}, '"password" has a line break'),
-        ({"username": "a", "password": "p "}, '"password" begins or ends with a blank'),
+        ({"username": "a", "password": "p "}, '"password" begins or ends with a space'),
         ({"username": "a:b", "password": "p"}, '"username" has a colon'),
         ({"username": "a", "password": "p", "certificate": "c", "private_key": "k"}, "mixes a password and a cert"),
     ],
@@ -310,8 +310,8 @@ def test_what_is_wrong_with_a_secret_is_named(fields: dict[str, object], problem
 @pytest.mark.parametrize(
     ("text", "problem"),
     [
-        ("{'username': 'a', 'password': 'p'}", "other quotation marks"),
-        ("{\u201cusername\u201d: \u201ca\u201d}", "other quotation marks"),
+        ("{'username': 'a', 'password': 'p'}", "quotation marks are not JSON"),
+        ("{\u201cusername\u201d: \u201ca\u201d}", "quotation marks are not JSON"),
         (json.dumps(BASIC), "a JSON text, not a JSON object"),
         ("[1]", "not an object"),
         ("username=a", "not JSON"),
@@ -465,7 +465,7 @@ def test_a_corrected_secret_logs_in_at_once(world: Surroundings, tokens: Tokens)
 
 def test_a_bad_secret_is_a_refused_log_in_of_its_version(world: Surroundings, tokens: Tokens) -> None:
     world.secret = Secret("v7", "")
-    with pytest.raises(LoginRefused, match=r"empty.*loading resumes") as caught:
+    with pytest.raises(LoginRefused, match=r"empty.*Loading resumes") as caught:
         tokens.token()
     assert isinstance(caught.value, SecretInvalid)
     assert caught.value.version == "v7"
@@ -674,5 +674,5 @@ def test_trouble_at_secrets_manager_is_tried_later(world: Surroundings) -> None:
     with pytest.raises(TryLater, match="ThrottlingException"):
         secret_source(client, "anaplan")()
     world.script.reply(Reply(lost=True))
-    with pytest.raises(TryLater, match="could not be asked"):
+    with pytest.raises(TryLater, match="could not be reached"):
         secret_source(client, "anaplan")()

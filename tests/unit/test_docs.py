@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,12 +15,18 @@ from local.transcripts.page import NAME, Ended, PageFailed, played
 from local.transcripts.terminal import Terminal
 
 ROOT = Path(__file__).parents[2]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / "tests/README.md"])
 OPERATIONS, ITS_SOURCE = ROOT / "docs/operations.md", ROOT / "local/transcripts/operations.md"
 FENCED = re.compile(r"^```.*?^```", re.M | re.S)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.M)
 TYPED = re.compile(r"(?:\$ |`)anaplan-autoload ([a-z][a-z-]*)((?: [^`\n#|]*)?)")
+
+
+README = ROOT / "README.md"
+README_WORDS = 900
+README_DEMO_LINES = 10
+DEMO_TIME = re.compile(r"^ *\d+\.\d s +")
 
 
 @pytest.fixture
@@ -40,7 +47,7 @@ def test_the_help_in_the_docs_has_every_command_and_fits_a_page(help_page: str) 
     assert "\x1b" not in help_page
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_links_lead_to_files_and_headings_that_are_there(path: Path) -> None:
     broken = [
         match[0]
@@ -63,7 +70,43 @@ def anchors(text: str) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_the_readme_is_short_enough_to_be_read() -> None:
+    """Code blocks and badges are not counted; everything else is, tables and links included."""
+    text = re.sub(r"^ *```.*?^ *```", "", README.read_text(encoding="utf-8"), flags=re.M | re.S)
+    assert len(re.sub(r"!\[[^\]]*\]\([^)]*\)", "", text).split()) <= README_WORDS
+
+
+def test_the_readme_says_what_is_untested_before_it_says_how_to_deploy() -> None:
+    headings = HEADING.findall(FENCED.sub("", README.read_text(encoding="utf-8")))
+    assert headings.index("Status") < headings.index("Deploy it in five steps")
+
+
+def test_the_readme_shows_lines_of_the_demo_in_the_order_of_time() -> None:
+    blocks = [block.splitlines()[1:-1] for block in FENCED.findall(README.read_text(encoding="utf-8"))]
+    [shown] = [lines for lines in blocks if lines and DEMO_TIME.match(lines[0])]
+    played_lines = [same_in_every_run(line) for line in (ROOT / "docs/demo.txt").read_text().splitlines()]
+
+    assert len(shown) == README_DEMO_LINES
+    assert [line for line in shown if same_in_every_run(line) not in played_lines] == []
+    times = [float(line.split()[0]) for line in shown]
+    assert times == sorted(times)
+
+
+def same_in_every_run(line: str) -> str:
+    """A line of the demo without its time, and without the ids of versions and runs."""
+    return re.sub(r"\b[0-9a-f]{8}\b", "…", DEMO_TIME.sub("", line))
+
+
+def test_the_badges_say_what_the_project_file_says() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    badges = dict(re.findall(r"!\[(\w+): ([^\]]+)\]", README.read_text(encoding="utf-8")))
+    assert badges == {
+        "Licence": project["license"],
+        "Python": f"{project['requires-python'].removeprefix('>=')} or newer",
+    }
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_that_the_docs_mention_are_there_with_their_options(path: Path) -> None:
     sections = help_by_command()
     assert list(unknown(path.read_text(encoding="utf-8"), sections)) == []

@@ -432,12 +432,12 @@ def referred_or_written(value: Any) -> str:
     return str(value) if isinstance(value, dict) and value.keys() <= {"Ref", "Fn::Sub"} else ""
 
 
-def test_the_readmes_environment_for_sam_local_names_every_resource_of_the_stack() -> None:
+def test_the_environment_for_sam_local_in_the_docs_names_every_resource_of_the_stack() -> None:
     """`sam local` gives the function a resource's logical id for its name, and a bucket so named may be somebody's."""
     resources = template()["Resources"].keys()
     variables = template()["Resources"]["Autoload"]["Properties"]["Environment"]["Variables"]
     made = {name for name, value in variables.items() if set(referred_in_any_branch(value)) & resources}
-    [sample] = re.findall(r'`(\{"Autoload": .*?\}\})`', (ROOT / "README.md").read_text())
+    [sample] = re.findall(r'`(\{"Autoload": .*?\}\})`', (ROOT / "docs/try-one-event.md").read_text())
 
     assert "REPORTS_BUCKET" in made
     assert json.loads(sample)["Autoload"].keys() == made

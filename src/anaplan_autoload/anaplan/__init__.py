@@ -1,1 +1,1 @@
-"""Anaplan's side: the HTTP exchange, its errors, log-ins and tokens, and CloudWorks."""
+"""Everything that talks to Anaplan: the HTTP exchange, its errors, log-ins and tokens, and CloudWorks."""

@@ -1,8 +1,8 @@
-"""The CloudWorks client: start a run, follow it, ask what became of it.
+"""The CloudWorks client: start a run, follow it, and read its result.
 
-What each method may raise is sorted by what it proves (see `http.proven`): `Refused`, `NotFound`, `Busy` and `TryLater`
-mean that nothing began, `Unknown` that nobody can tell. Questions are asked again a few times; what changes anything is
-sent once, as CloudWorks knows no idempotency key.
+The errors say whether the request had an effect (see `http.proven`). `Refused`, `NotFound`, `Busy` and `TryLater` mean
+that nothing began. `Unknown` means that it may have begun. Reads are retried a few times. Writes are sent once, because
+CloudWorks has no idempotency key.
 """
 
 from __future__ import annotations
@@ -47,31 +47,31 @@ if TYPE_CHECKING:
     from urllib3 import BaseHTTPResponse, PoolManager
 
 NOTHING_VISIBLE = (
-    "CloudWorks lists nothing. Either there is nothing yet, or the user sees none of it: assign the user to the "
+    "CloudWorks lists nothing. Either nothing exists yet, or the user cannot see it: assign the user to the "
     "workspace, and note that Restricted Integration User and Integration Admin do not see each other's objects."
 )
 """What to tell someone whose listing is empty: a lack of rights looks the same as a lack of objects."""
 
 _LONGEST_ENVELOPE = 16 * 1024
-"""Bytes of a dump that are read before it is judged: Anaplan's JSON about an error is far shorter."""
+"""Bytes of a dump to read before deciding whether it is an error: Anaplan's error JSON is far shorter."""
 
 PAUSES = (0.5, 1.5)
-"""Seconds before the second and the third try of a question, give or take half."""
+"""Seconds before the second and the third try of a read, give or take half."""
 
 _ROLE = (
     "Give the user the role Restricted Integration User and assign it to the integration's workspace; it does not see "
     "what an Integration Admin made."
 )
 _REMEDIES = {
-    HTTPStatus.BAD_REQUEST: "Correct the request; a flow, for one, needs at least two enabled steps.",
+    HTTPStatus.BAD_REQUEST: "Correct the request. A flow, for example, needs at least two enabled steps.",
     HTTPStatus.UNAUTHORIZED: _ROLE,
     HTTPStatus.FORBIDDEN: _ROLE,
     HTTPStatus.NOT_FOUND: "Check the id, and that the user is assigned to the workspace.",
     HTTPStatus.CONFLICT: "It is in use or in another state; look at it in CloudWorks.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests from this tenant; try again later.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Try again later; if it stays, see that the workspace and the model still exist.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Try again later; if it goes on, check that workspace and model still exist.",
     452: _ROLE,
-    HTTPStatus.INTERNAL_SERVER_ERROR: "If it stays, look at the integration in CloudWorks and ask Anaplan's support.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "If it goes on, look at the integration in CloudWorks and ask Anaplan's support.",
 }
 _MEANINGS = {
     HTTPStatus.UNAUTHORIZED: "the user may not do this",
@@ -80,7 +80,7 @@ _MEANINGS = {
     HTTPStatus.TOO_MANY_REQUESTS: "too many requests",
     452: "the user may not do this",
 }
-"""What a status means, in words, where Anaplan's own often tell less."""
+"""What each status means. Anaplan's own message often says less."""
 _THINGS = {
     "/integrationflows/": "the flow",
     "/integrations/run/": "the run",
@@ -89,8 +89,8 @@ _THINGS = {
     "/integrations/": "the integration",
 }
 _NOT_CLOUDWORKS = (
-    "This is not CloudWorks' own answer, but a gateway's, a proxy's or a maintenance page's. If it stays, check "
-    "CLOUDWORKS_URL, its version (/2/0) included."
+    "The answer came from a gateway, a proxy or a maintenance page, not from CloudWorks. If it goes on, check "
+    "CLOUDWORKS_URL and the version in it (/2/0)."
 )
 _KNOWN = {
     "already running": "Wait until that run has ended.",
@@ -103,7 +103,7 @@ _KNOWN = {
     "Invalid model": "See that the integration's workspace and model still exist.",
     "Model Not Found": "See that the integration's workspace and model still exist.",
 }
-"""What to do about what CloudWorks says in words, where that tells more than the status."""
+"""Remedies for CloudWorks' messages that say more than the status."""
 _SECRET_FIELD = re.compile(r"secret|password|token|key|credential|authorization", re.I)
 
 _T = TypeVar("_T")
@@ -113,7 +113,7 @@ class TokenSource(Protocol):
     """Where tokens come from: `credentials.Tokens`."""
 
     def token(self, fresh: bool = False) -> str:
-        """A token; with `fresh`, a new one, as CloudWorks has refused the last."""
+        """A token; with `fresh`, a new one, because CloudWorks has refused the last."""
 
 
 class Dump:
@@ -124,7 +124,7 @@ class Dump:
         self._rest = rest
         self._left = cap
         self.truncated = False
-        """Whether the dump was longer than the cap and was cut there; known after the last chunk."""
+        """Whether the dump was cut because it was longer than the cap; known after the last chunk."""
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the rows; `Unknown` when the dump breaks off."""
@@ -138,9 +138,9 @@ class Dump:
 
 
 class CloudWorks:
-    """A client of CloudWorks 2/0, for one user. Not for use by several threads at once.
+    """A client of CloudWorks 2/0, for one user. Not thread-safe.
 
-    Every method may also raise what getting a token may: `LoginRefused`, or `TryLater` where the authentication
+    Every method may also raise the errors of getting a token: `LoginRefused`, or `TryLater` if the authentication
     service cannot be reached.
     """
 
@@ -154,7 +154,7 @@ class CloudWorks:
     ) -> None:
         """Talk to the CloudWorks at `url` (`https://api.cloudworks.anaplan.com/2/0`), and to no other host.
 
-        Raises `AddressInvalid` when `url` is not fit for tokens.
+        Raises `AddressInvalid` if it is not safe to send tokens to `url`.
         """
         self._http = http
         self._url = checked_url(url)
@@ -185,13 +185,13 @@ class CloudWorks:
         return self._ask(path, lambda answer: wire.decode_history(answer.body, answer.date_ms))
 
     def histories(self, integration_id: str, limit: int = 25) -> Iterator[History]:
-        """The pages of the integration's runs, newest first. Runs that begin meanwhile may shift some to two pages."""
+        """The pages of the integration's runs, newest first. If runs begin while they are read, some may show twice."""
         yield from _pages(lambda offset: self.history(integration_id, offset, limit), lambda page: page.runs)
 
     def flow(self, flow_id: str) -> Flow:
         """The flow with the latest run of it and of each of its steps.
 
-        Whether a flow's run id can be asked for like an integration's is not documented; `Flow.run_since` tells of it.
+        It is not documented whether a flow's run id can be read like an integration's; see `Flow.run_since`.
         """
         return self._ask(
             f"/integrationflows/{_id(flow_id)}", lambda answer: wire.decode_flow(answer.body, answer.date_ms)
@@ -213,9 +213,9 @@ class CloudWorks:
     def request(
         self, method: str, path: str, body: object = None, params: Mapping[str, str | int] | None = None
     ) -> object:
-        """Any other request: `path` begins with a slash. Returns the decoded JSON, None for an empty answer.
+        """Any other request; `path` begins with a slash. Returns the decoded JSON, None for an empty answer.
 
-        GETs are tried again where that may help; all else is sent once.
+        GETs are retried where that may help. Other requests are sent once.
         """
         path = _with_query(path, params or {})
         if method == "GET":
@@ -250,7 +250,7 @@ class CloudWorks:
         return self._patiently(attempt)
 
     def _tell(self, method: str, path: str, decode: Callable[[Answer], _T], body: object = None) -> _T:
-        """Send, once, what may change something, and decode the successful answer."""
+        """Send a request that may change something, once, and decode the successful answer."""
         request, response = self._sent(method, path, self._limits, body)
         return _decoded(request, read(response, request, self._limits.body), decode)
 
@@ -276,7 +276,7 @@ class CloudWorks:
     def _sent(
         self, method: str, path: str, limits: Limits, body: object = None, accept: str = "application/json"
     ) -> tuple[Request, BaseHTTPResponse]:
-        """Send with a token, and once more with a fresh one where that was refused, as nothing began then.
+        """Send with a token. If CloudWorks refuses it, nothing began, so send once more with a fresh one.
 
         CloudWorks answers 403, and not only 401, to a token that has expired.
         """
@@ -297,7 +297,7 @@ class CloudWorks:
         return request, opened(self._http, request, limits)
 
     def _patiently(self, attempt: Callable[[Limits], _T]) -> _T:
-        """Try a question again where the answer was lost, as long as it stays within `Limits.total` seconds."""
+        """Repeat a read whose answer was lost, within `Limits.total` seconds."""
         deadline = time.monotonic() + self._limits.total
         for pause in PAUSES:
             try:
@@ -329,7 +329,7 @@ def _thing(url: str) -> str:
 
 
 def _is_json_answer(answer: Answer) -> bool:
-    """Whether an answer that should hold rows is an answer in JSON instead. Rows too may begin with a brace."""
+    """Whether an answer that should hold rows holds JSON instead. Rows can begin with a brace too."""
     try:
         fields = msgspec.json.decode(answer.body, type=dict[str, msgspec.Raw])
     except (ValueError, RecursionError):
@@ -338,7 +338,7 @@ def _is_json_answer(answer: Answer) -> bool:
 
 
 def _is_about_the_token(answer: Answer) -> bool:
-    """Whether a 401 or 403 may mean that the token has expired. A gateway's 403 does not: a log-in would be wasted."""
+    """Whether a 401 or 403 may mean that the token has expired. A gateway's 403 says nothing about the token."""
     return answer.is_anaplans or (answer.status == HTTPStatus.UNAUTHORIZED and not answer.is_html)
 
 
@@ -349,7 +349,7 @@ def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -
         return decode(answer)
     except (ValueError, RecursionError) as error:
         found = "a web page" if answer.is_html else quoted(str(error), request.secrets)
-    # Raised out here, so that what was decoded is not part of it as its context.
+    # Raise outside the `except` block, so that the decoded data does not become the error's context.
     text = f"Anaplan answered {answer.status}, but not in CloudWorks' form ({found})."
     raise Unknown(request.told(text), answer.status)
 
@@ -370,9 +370,9 @@ _P = TypeVar("_P", bound=_Paged)
 
 
 def _pages(ask: Callable[[int], _P], items: Callable[[_P], object]) -> Iterator[_P]:
-    """Pages by offset, up to their total; without one, up to an empty page. A page that comes again ends them too.
+    """Pages by offset, up to the total; without a total, up to an empty page. A repeated page ends the listing too.
 
-    A page may hold fewer items than were asked for, so its length does not tell whether it is the last.
+    A page may hold fewer items than requested, so its length does not say whether it is the last one.
     """
     offset = 0
     seen = set()
@@ -389,9 +389,9 @@ def _pages(ask: Callable[[int], _P], items: Callable[[_P], object]) -> Iterator[
 
 
 def _id(text: str) -> str:
-    """An id as a part of a path."""
+    """An id, escaped for use in a path."""
     if text.strip(".") == "":
-        raise NotFound(f"{text!r} is no id of CloudWorks; nothing was asked.", HTTPStatus.NOT_FOUND)
+        raise NotFound(f"{text!r} is not a CloudWorks id; nothing was sent.", HTTPStatus.NOT_FOUND)
     return quote(text, safe="")
 
 
@@ -400,7 +400,7 @@ def _with_query(path: str, params: Mapping[str, str | int]) -> str:
 
 
 def _secrets(body: object) -> Iterator[str]:
-    """The texts of a request's body that an echo of it must not show."""
+    """The texts in a request's body that errors must not show, even if the answer repeats them."""
     if isinstance(body, dict):
         for name, value in body.items():
             if isinstance(value, str) and _SECRET_FIELD.search(str(name)):

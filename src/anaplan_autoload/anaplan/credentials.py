@@ -1,7 +1,7 @@
-"""Secret to token: what Secrets Manager holds becomes what CloudWorks accepts.
+"""From the secret in Secrets Manager to a token that CloudWorks accepts.
 
-Anaplan locks a user out after repeated bad log-ins. So a version of the secret that Anaplan has once refused is never
-sent again, by anyone: whoever logs in asks first whether it was, and notes it when it is.
+Anaplan locks a user out after repeated failed log-ins. So a version of the secret that Anaplan has refused once is
+never sent again by any execution: each one checks the ledger before it logs in, and records a refusal there.
 """
 
 from __future__ import annotations
@@ -37,28 +37,28 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager
 
 SECRET_SECONDS = 300
-"""How long the secret is believed unchanged: a rotated one is in use at most this much later."""
+"""How long the secret is assumed to be unchanged: a new version is in use at most this much later."""
 
 MARGIN_SECONDS = 120
-"""A token is renewed this long before it expires, so that none expires on its way."""
+"""A token is renewed this long before it expires, so that it cannot expire during a request."""
 
 DOCUMENTED_LIFE_SECONDS = 1800
-"""What a token that names no expiry is given (35 minutes were measured)."""
+"""The assumed life of a token whose expiry is not given (35 minutes were measured)."""
 
 NO_VERSION = "none"
 """The version of a secret that cannot be read: it was created empty, or the function may not read it."""
 
 SHAPES = (
     '{"username": "…", "password": "…"} or {"certificate": "<PEM>", "private_key": "<PEM>"}, '
-    'the latter with "private_key_password" where the key is encrypted'
+    'and "private_key_password" too if the key is encrypted'
 )
-"""The two forms of the secret, for people."""
+"""The two forms of the secret, for error texts."""
 
 _REMEDY = (
-    "Check user and password, or that Anaplan knows the certificate; where single sign-on is on, a password works for "
-    "exception users only. Repeated bad log-ins lock a user out, so this one is not repeated."
+    "Check user and password, or that the certificate is registered with Anaplan. With single sign-on, a password "
+    "works for exception users only. Repeated failed log-ins lock a user out, so this one is not repeated."
 )
-_RESUMES = "Store the secret again once this is put right; loading resumes within minutes of the new version."
+_RESUMES = "Correct this and store the secret again. Loading resumes within minutes of the new version."
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _MISSING = ("ResourceNotFoundException", "InvalidRequestException")
 _FORBIDDEN = ("AccessDeniedException", "DecryptionFailure")
@@ -67,20 +67,20 @@ _READABLE_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class LoginRefused(CloudWorksError):
-    """No token can be had with this version of the secret; only a new version changes that."""
+    """This version of the secret cannot give a token; only a new version can."""
 
     def __init__(self, version: str, reason: str, text: str = "") -> None:
         super().__init__(f"{text or reason} {_RESUMES}")
         self.version = version
         """The secret's version, as Secrets Manager names it, or `NO_VERSION`."""
         self.reason = reason
-        """Why, for people whom requests do not concern; the error's text tells the request and what to do."""
+        """Why, for readers who do not need the request; the error's text also has the request and the remedy."""
         self.text = text or reason
-        """Why, with the remedy and the request, but not that the secret has to be stored again."""
+        """Why, with the remedy and the request, but without the advice to store the secret again."""
 
 
 class SecretInvalid(LoginRefused):
-    """The secret is not one of the two forms, or what it holds cannot be used. Nothing was sent to Anaplan."""
+    """The secret does not have one of the two forms, or its values cannot be used. Nothing was sent to Anaplan."""
 
     def __init__(self, reason: str, version: str = NO_VERSION) -> None:
         super().__init__(version, reason)
@@ -103,11 +103,11 @@ class Login(RedactedRepr, frozen=True):
     hidden: tuple[str, ...] = ()
     """See `Request.hidden`."""
     user: str = ""
-    """Whose log-in it is, for messages; empty where that is not known for sure."""
+    """The user's name, for messages; empty if it is not certain."""
 
 
 class BasicCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=True):
-    """A user's name and password; where single sign-on is on, Anaplan accepts exception users only."""
+    """A user's name and password. With single sign-on, Anaplan accepts exception users only."""
 
     username: str
     password: str
@@ -126,10 +126,10 @@ class CertificateCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=Tr
     private_key_password: str | None = None
 
     def login(self, now_ms: int) -> Login:
-        """A new log-in, signed at `now_ms` (epoch ms): Anaplan takes each signature once and for a short time.
+        """A new log-in, signed at `now_ms` (epoch ms): Anaplan accepts each signature once, and for a short time only.
 
         Format v2: eight bytes of epoch seconds, big-endian, then 92 random ones, signed SHA512withRSA (PKCS#1 v1.5).
-        Sends the one certificate that belongs to the key and is valid now, whatever else the fields hold.
+        Sends only the certificate that belongs to the key and is valid now, even if the fields hold more.
         Raises `SecretInvalid` when certificate and key cannot be used.
         """
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -153,7 +153,7 @@ class CertificateCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=Tr
             return pem.read_pair(self.certificate, self.private_key, self.private_key_password, now_ms)
         except pem.PemUnusable as error:
             reason = str(error)
-        # Raised out here, so that what was read is not part of it as its context.
+        # Raise outside the `except` block, so that the secret's text does not become the error's context.
         raise SecretInvalid(reason)
 
 
@@ -167,7 +167,7 @@ _PLAIN_NAME = re.compile(r"[A-Za-z_-]{1,40}")
 def decode_secret(text: str) -> Credentials:
     """The credentials in the secret's JSON.
 
-    Raises `SecretInvalid`, which names the fields that are wrong, and shows no value.
+    Raises `SecretInvalid`, which names the wrong fields but shows no value.
     """
     fields = _fields(text)
     for form in _FORMS:
@@ -185,7 +185,7 @@ def _malformed(problem: str) -> SecretInvalid:
 
 def _fields(text: str) -> dict[str, object]:
     """The secret's JSON object."""
-    text = text.removeprefix("\ufeff").strip()  # a byte order mark, as Windows' editors write it
+    text = text.removeprefix("\ufeff").strip()  # Windows editors may write a byte order mark
     if not text:
         raise _malformed("The secret is empty.")
     decoded: object = None
@@ -193,7 +193,7 @@ def _fields(text: str) -> dict[str, object]:
     try:
         decoded = msgspec.json.decode(text)
     except (ValueError, RecursionError):
-        quotes = " It uses other quotation marks than JSON does." if text.startswith(("{'", "{\u201c")) else ""
+        quotes = " Its quotation marks are not JSON's straight ones." if text.startswith(("{'", "{\u201c")) else ""
         problem = f"The secret is not JSON.{quotes}"
     if problem:
         raise _malformed(problem)
@@ -207,7 +207,7 @@ def _fields(text: str) -> dict[str, object]:
 
 
 def _unfit(credentials: Credentials) -> str:
-    """What is wrong with the values of a secret that has the right fields; empty where nothing is."""
+    """What is wrong with the values of a secret that has the right fields; empty if nothing is."""
     values = {name: value for name in _FIELDS if (value := getattr(credentials, name, None)) is not None}
     empty = [name for name, value in values.items() if not value.strip() and name != "private_key_password"]
     if empty:
@@ -218,22 +218,22 @@ def _unfit(credentials: Credentials) -> str:
         if any(character in values[name] for character in "\r\n\t\0"):
             return f'The secret\'s "{name}" has a line break or another control character. Store it without.'
         if values[name] != values[name].strip():
-            return f'The secret\'s "{name}" begins or ends with a blank. Store it without.'
+            return f'The secret\'s "{name}" begins or ends with a space. Store it without.'
     if ":" in credentials.username:
         return "The secret's \"username\" has a colon, which Anaplan's log-in cannot send."
     return ""
 
 
 def _mismatch(fields: dict[str, object]) -> str:
-    """Why an object is neither form of the secret: names of fields, never values."""
+    """Why an object has neither form of the secret. Names fields, never values."""
     for name in fields:
         meant = name.strip().lower().replace("-", "_").replace(" ", "_")
         if name not in _FIELDS and meant in _FIELDS:
-            return f'The secret\'s field "{meant}" is written differently. Field names are in lower case.'
+            return f'The secret\'s field "{meant}" is spelled differently. Field names are in lower case.'
     unknown = [name for name in fields if name not in _FIELDS]
     if unknown:
         shown = [name for name in unknown if _PLAIN_NAME.fullmatch(name)]
-        named = f": {_quoted(shown)}" if shown else ""  # any other name may be a secret in the wrong place
+        named = f": {_quoted(shown)}" if shown else ""  # another name may be a secret in the wrong place
         return f"The secret has {len(unknown)} field{'s' if len(unknown) > 1 else ''} too many{named}."
     untyped = [name for name, value in fields.items() if not isinstance(value, str)]
     if untyped:
@@ -256,8 +256,8 @@ def _is(names: list[str]) -> str:
 def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], Secret]:
     """Read a secret from Secrets Manager, as text or as binary.
 
-    What is returned raises `SecretInvalid` when the secret has no value or the function may not read it, and `TryLater`
-    when Secrets Manager cannot be reached or has no time.
+    The function that it returns raises `SecretInvalid` if the secret has no value or the function may not read it, and
+    `TryLater` if Secrets Manager cannot be reached or is throttling.
     """
 
     def read() -> Secret:
@@ -269,16 +269,16 @@ def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], 
             refusal = error.response.get("Error", {})
             raise _unreadable(secret_id, refusal.get("Code", ""), refusal.get("Message", "")) from error
         except BotoCoreError as error:
-            raise TryLater(f"Secrets Manager could not be asked for {secret_id}: {type(error).__name__}.") from error
+            raise TryLater(f"Secrets Manager could not be reached for {secret_id}: {type(error).__name__}.") from error
         return Secret(answer["VersionId"], answer.get("SecretString") or _text(answer.get("SecretBinary", b"")))
 
     return read
 
 
 class Tokens:
-    """Tokens for CloudWorks, kept in memory and renewed in time. Not for use by several threads at once.
+    """Tokens for CloudWorks, kept in memory and renewed in time. Not thread-safe.
 
-    A token belongs to the version of the secret it was had with, and goes when that is rotated.
+    A token belongs to the version of the secret that it was made with, and is dropped when the secret changes.
     """
 
     def __init__(
@@ -294,8 +294,8 @@ class Tokens:
     ) -> None:
         """Log in at `url` (`https://auth.anaplan.com`), and send credentials to no other host.
 
-        `source` reads the secret; `rejected` tells whether Anaplan has refused a version of it, and `reject` notes that
-        it has; `clock` gives epoch ms. Raises `AddressInvalid` when `url` is not fit for credentials.
+        `source` reads the secret. `rejected` says whether Anaplan has refused a version of it, and `reject` records
+        that it has. `clock` gives epoch ms. Raises `AddressInvalid` if it is not safe to send credentials to `url`.
         """
         self._http = http
         self._url = checked_url(url)
@@ -314,9 +314,9 @@ class Tokens:
         return self._secret.version if self._secret else None
 
     def token(self, fresh: bool = False) -> str:
-        """A token that is good for a while; with `fresh`, one from a new log-in, as CloudWorks has refused the last.
+        """A token that does not expire soon; with `fresh`, one from a new log-in, because CloudWorks refused the last.
 
-        Raises `LoginRefused` (or its `SecretInvalid`) when only a new secret can help, `Refused` when the URL is not
+        Raises `LoginRefused` (or its `SecretInvalid`) if only a new secret can help, `Refused` if the URL is not
         that of Anaplan's authentication service, and `TryLater` otherwise.
         """
         if fresh:
@@ -332,7 +332,7 @@ class Tokens:
         return token.value
 
     def _current_secret(self) -> Secret:
-        """The secret, read anew when there is no token or the last reading is old."""
+        """The secret, read again if there is no token or the last reading is old."""
         if self._secret is not None and self._token is not None and self._clock() < self._secret_due:
             return self._secret
         secret = self._source()
@@ -351,7 +351,7 @@ class Tokens:
             "POST", f"{self._url}/token/authenticate", login.authorization, login.body, hidden=login.hidden
         )
         answer = self._exchange(request)
-        # What a gateway or a proxy answers says nothing about the credentials.
+        # An answer of a gateway or a proxy says nothing about the credentials.
         if answer.status in _REFUSALS and (answer.is_anaplans or not answer.body):
             self._reject(secret.version)
             words = said(request, answer)
@@ -367,8 +367,8 @@ class Tokens:
         raise SecretInvalid(reason, secret.version)
 
     def _refreshed(self, token: _Token, now: int) -> _Token | None:
-        """The token with a later expiry, or None when that did not work: a log-in always may."""
-        # The authentication service takes this scheme alone; a Bearer header is a bad request.
+        """The token with a later expiry, or None if that failed; then the caller logs in."""
+        # The authentication service accepts only this scheme; it answers 400 to a Bearer header.
         request = Request("POST", f"{self._url}/token/refresh", f"AnaplanAuthToken {token.value}")
         try:
             return self._issued(request, self._exchange(request), now)
@@ -379,7 +379,7 @@ class Tokens:
         try:
             return exchange(self._http, request, self._limits)
         except Unknown as error:
-            raise TryLater(str(error)) from error  # a log-in with a lost answer did no harm: no run was asked for
+            raise TryLater(str(error)) from error  # a log-in whose answer was lost did no harm: no run was requested
 
     def _issued(self, request: Request, answer: Answer, now: int) -> _Token:
         if not answer.ok:
@@ -388,9 +388,9 @@ class Tokens:
         info = _NO_TOKEN
         with suppress(ValueError, RecursionError):
             info = msgspec.json.decode(answer.body, type=_Issued).token_info
-        # What is no plain text would be shown by the HTTP library when it refuses the header.
+        # urllib3 shows invalid header values in its errors, so reject such tokens here.
         if not _READABLE_TOKEN.fullmatch(info.token_value):
-            raise TryLater(request.told(f"Anaplan answered {answer.status} without a token that can be used."))
+            raise TryLater(request.told(f"Anaplan answered {answer.status} without a usable token."))
         return _Token(info.token_value, info.expires_at or now + DOCUMENTED_LIFE_SECONDS * 1000)
 
 
@@ -420,7 +420,7 @@ def _text(binary: bytes) -> str:
 
 
 def _unreadable(secret_id: str, code: str, message: str) -> CloudWorksError:
-    """The error for a refusal by Secrets Manager, whose own text may name more than a reader should see."""
+    """The error for a refusal by Secrets Manager, whose own text may say more than a reader should see."""
     if code == "InvalidRequestException" and re.search(r"mark\w* .*delet", message):
         return SecretInvalid(
             f"The secret {secret_id} is marked for deletion. "
@@ -431,9 +431,9 @@ def _unreadable(secret_id: str, code: str, message: str) -> CloudWorksError:
     if code in _FORBIDDEN:
         return SecretInvalid(
             f"The function may not read the secret {secret_id} ({code}). Allow it secretsmanager:GetSecretValue, and "
-            "kms:Decrypt where the secret has a key of its own."
+            "kms:Decrypt if the secret is encrypted with its own KMS key."
         )
-    return TryLater(f"Secrets Manager did not give out {secret_id} ({code or 'no code'}).")
+    return TryLater(f"Secrets Manager refused to return {secret_id} ({code or 'no code'}).")
 
 
 def _of(login: Login) -> str:
@@ -441,7 +441,7 @@ def _of(login: Login) -> str:
 
 
 def _shown_user(username: str, password: str) -> str:
-    """The user's name if it is an e-mail address, as Anaplan's are: something else may be a secret in a wrong field."""
+    """The user's name if it is an e-mail address, as Anaplan's are; another text may be a secret in the wrong field."""
     return username if _EMAIL.fullmatch(username) and password not in username else ""
 
 

@@ -1,8 +1,8 @@
-"""One HTTP exchange with Anaplan: an answer of bounded size, or an error that says what it proves.
+"""One HTTP exchange with Anaplan: an answer of bounded size, or an error that says whether the request had an effect.
 
-The one question that matters after a failure is whether the request may have had an effect. So failures are sorted by
-what they prove: `NotSent` (it did not), `Refused` and `TryLater` (Anaplan said so), `Unknown` (nobody can tell).
-Nothing here retries, follows a redirect, or shows a header: what a request carries is never part of an error's text.
+After a failure one question matters: may the request have had an effect? `NotSent` means that it had none, `Refused`
+and `TryLater` that Anaplan says it had none, `Unknown` that it may have had one. Nothing here retries, follows a
+redirect or shows a header: an error's text never contains what a request carries.
 """
 
 from __future__ import annotations
@@ -42,24 +42,24 @@ if TYPE_CHECKING:
 CHUNK = 64 * 1024
 """Bytes read at a time."""
 RETRY_AFTER_CAP = 3600.0
-"""Seconds; a lane is never put aside for longer on the word of one answer."""
+"""Seconds; one answer never delays a lane for longer."""
 _LONGEST_QUOTE = 200
 _LOCAL_HOSTS = ("127.0.0.1", "localhost")
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _URL = re.compile(rf"(https?)://({_LABEL}(?:\.{_LABEL})*)(:[0-9]{{1,5}})?((?:/[A-Za-z0-9._~-]+)*)/*")
 _LONGEST_HOST = 253
 _GAVE_UP = (HTTPStatus.REQUEST_TIMEOUT, 460, 499)
-"""A gateway stopped waiting: 408, and what load balancers and nginx answer when a connection was closed."""
+"""A gateway stopped waiting: 408, and the statuses of load balancers and nginx for a closed connection."""
 
 
 class Limits(Struct, frozen=True):
-    """How long a request may take, in seconds, and how much an answer may weigh, in bytes."""
+    """How long a request may take, in seconds, and how large an answer may be, in bytes."""
 
     connect: float = 5.0
     read: float = 25.0
     """The longest silence of the server."""
     total: float = 20.0
-    """For a request that is tried several times: no try begins, or waits for an answer, beyond this."""
+    """For a request that is retried: the time for all tries together."""
     body: int = 8 * 1024 * 1024
 
 
@@ -67,7 +67,7 @@ LIMITS = Limits()
 
 
 class RedactedRepr(Struct, frozen=True):
-    """Plain values of which some are secret: its repr shows the fields named in `shown` alone."""
+    """A value with secret fields: its repr shows only the fields named in `shown`."""
 
     shown: ClassVar[tuple[str, ...]] = ()
 
@@ -75,7 +75,7 @@ class RedactedRepr(Struct, frozen=True):
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.__rich_repr__())})"
 
     def __rich_repr__(self) -> list[tuple[str, object]]:
-        """What rich shows, in tracebacks with local variables for one."""
+        """What rich shows, for example in tracebacks with local variables."""
         return [(name, getattr(self, name)) for name in self.shown]
 
 
@@ -91,11 +91,11 @@ class Request(RedactedRepr, frozen=True):
     """JSON."""
     accept: str = "application/json"
     hidden: tuple[str, ...] = ()
-    """Texts from which the body or the authorization was made, and which are secret by themselves."""
+    """The secret texts from which the body or the authorization was made."""
 
     @property
     def asked(self) -> str:
-        """What an error's text calls this request."""
+        """How an error's text names this request."""
         return f"{self.method} {self.url}"
 
     def told(self, text: str) -> str:
@@ -104,7 +104,7 @@ class Request(RedactedRepr, frozen=True):
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What must not be shown even when an answer echoes it."""
+        """The texts that must not be shown, even if an answer repeats them."""
         return self.authorization, self.authorization.partition(" ")[2], *self.hidden
 
     @property
@@ -117,28 +117,28 @@ class Request(RedactedRepr, frozen=True):
 
 
 class Answer(RedactedRepr, frozen=True):
-    """What came back, whatever its status."""
+    """An answer of any status."""
 
     shown = ("status",)
 
     status: int
     headers: Mapping[str, str]
-    """Looked up without regard to case."""
+    """Names are not case-sensitive."""
     body: bytes
 
     @property
     def ok(self) -> bool:
-        """Whether the status is one of success."""
+        """Whether the status means success."""
         return 200 <= self.status < 300
 
     @property
     def is_html(self) -> bool:
-        """Whether a web page came back: an edge or a proxy answered, or the route is not CloudWorks' own."""
+        """Whether the answer is a web page: it came from a proxy, or CloudWorks does not know the path."""
         return self.headers.get("Content-Type", "").lower().startswith("text/html")
 
     @property
     def is_page(self) -> bool:
-        """Whether a web page came back, with or without a content type. Rows can begin with a tag, but not this one."""
+        """Whether the answer is a web page, with or without a content type. Rows can begin with other tags."""
         start = self.body.lstrip()[:9].lower()
         return self.is_html or ("Content-Type" not in self.headers and start.startswith((b"<html", b"<!doctype")))
 
@@ -160,7 +160,7 @@ class Answer(RedactedRepr, frozen=True):
 
     @property
     def message(self) -> str:
-        """Anaplan's own words about an error, from either of its envelopes; empty when there are none.
+        """Anaplan's own error message, from either of its formats; empty if there is none.
 
         CloudWorks: `{"status": {"code", "message"}}`; authentication: `{"status": "FAILURE_…", "statusMessage"}`.
         """
@@ -168,9 +168,9 @@ class Answer(RedactedRepr, frozen=True):
 
     @property
     def is_anaplans(self) -> bool:
-        """Whether the body is Anaplan's own JSON about an error, in either of its envelopes.
+        """Whether the body is Anaplan's own error JSON, in either of its formats.
 
-        Anything else (a web page, no body, another JSON) comes from a gateway, a proxy or a maintenance page.
+        Anything else (a web page, no body, other JSON) comes from a gateway, a proxy or a maintenance page.
         """
         return self._own_words() is not None
 
@@ -206,12 +206,12 @@ _departures = _Departures()
 
 
 def departures() -> int:
-    """How often this thread was connected to Anaplan: unchanged after a failure, no byte of a request can have left."""
+    """How often this thread has connected to Anaplan. If a failed request did not change it, nothing was sent."""
     return _departures.count
 
 
 def note_departure() -> None:
-    """To be called by a connection once it is made, before the first byte of a request is sent."""
+    """A connection calls this when it is open, before the first byte of a request is sent."""
     _departures.count += 1
 
 
@@ -236,23 +236,23 @@ class _SecurePool(HTTPSConnectionPool):
 
 
 def http_pool() -> PoolManager:
-    """What opens connections: certificates are verified, and every decision to repeat a request is left to us."""
-    # One context for all connections: each of its own would read the certificate authorities anew.
+    """Opens connections. It verifies certificates and never repeats a request by itself."""
+    # All connections share one context, because each new one would read the certificate authorities again.
     pool = urllib3.PoolManager(retries=False, ssl_context=ssl.create_default_context())
     pool.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
     return pool
 
 
 def checked_url(url: str) -> str:
-    """A base URL without its closing slash; `AddressInvalid` unless credentials are safe with it.
+    """A base URL without its closing slash; `AddressInvalid` if it is not safe to send credentials there.
 
-    Plain http is accepted from this machine itself alone, for the simulator.
+    Plain http is accepted only for this machine itself, for the simulator.
     """
     if "@" in url:
         raise AddressInvalid("the URL holds a user name or password; give the host alone, as in https://host/path")
     match = _URL.fullmatch(url)
     if match is None or len(match[2]) > _LONGEST_HOST:
-        raise AddressInvalid(f"{url!r} is no usable URL; give https://host/path, without a query")
+        raise AddressInvalid(f"{url!r} is not a usable URL; give https://host/path, without a query")
     scheme, host, port, path = match.groups(default="")
     if port and not 0 < int(port[1:]) <= 65535:
         raise AddressInvalid(f"{url!r} has no usable port; give one from 1 to 65535, or none")
@@ -262,13 +262,13 @@ def checked_url(url: str) -> str:
 
 
 def opened(http: PoolManager, request: Request, limits: Limits = LIMITS) -> BaseHTTPResponse:
-    """Send the request and return the answer, its body still to be read and then released.
+    """Send the request and return the answer. The caller reads its body and then releases it.
 
-    Raises `NotSent` or `Unknown`. What else it raises (`AddressInvalid`, a bug) was raised before anything was sent.
+    Raises `NotSent` or `Unknown`. Any other error (`AddressInvalid`, a bug) was raised before anything was sent.
     """
     before = departures()
-    # A connection that is kept may die unseen while the function is frozen, and a request sent into it looks like one
-    # whose answer was lost. So each request goes over a new one.
+    # A connection that is kept open can die while the function is frozen. A request over it would look like one whose
+    # answer was lost. So each request uses a new connection.
     http.clear()
     try:
         return http.request(
@@ -285,7 +285,7 @@ def opened(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Base
         text = "There is no connection to Anaplan. Nothing was sent; it is safe to try again."
         raise NotSent(request.told(text)) from error
     except LocationValueError as error:
-        raise AddressInvalid(f"{request.url!r} is no usable URL; nothing was sent. Check its host.") from error
+        raise AddressInvalid(f"{request.url!r} is not a usable URL; nothing was sent. Check its host.") from error
     except HTTPError as error:
         if departures() == before:
             found = "The server's certificate cannot be trusted" if _is_untrusted(error) else "No secure connection"
@@ -299,12 +299,12 @@ def opened(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Base
 
 
 def exchange(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Answer:
-    """Send the request and return the whole answer, whatever its status. Raises `NotSent` or `Unknown`."""
+    """Send the request and return the whole answer, of any status. Raises `NotSent` or `Unknown`."""
     return read(opened(http, request, limits), request, limits.body)
 
 
 def read(response: BaseHTTPResponse, request: Request, cap: int = LIMITS.body) -> Answer:
-    """Read an answer to its end and release it. Raises `Unknown` when it breaks off or exceeds `cap` bytes."""
+    """Read an answer to its end and release it. Raises `Unknown` if it breaks off or exceeds `cap` bytes."""
     body = bytearray()
     for chunk in received(response, request):
         body += chunk
@@ -315,7 +315,7 @@ def read(response: BaseHTTPResponse, request: Request, cap: int = LIMITS.body) -
 
 
 def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
-    """The body of an answer in chunks; `Unknown` when it breaks off. The connection is freed whatever happens."""
+    """The body of an answer in chunks; `Unknown` if it breaks off. Always frees the connection."""
     try:
         yield from response.stream(CHUNK)
     except HTTPError as error:
@@ -325,13 +325,13 @@ def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
 
 
 def failure(request: Request, answer: Answer, remedy: str, meaning: str = "") -> CloudWorksError:
-    """The error that an answer without success stands for; an echo of the request's secrets is struck out of it.
+    """The error for an answer without success. Secrets of the request are removed from its text.
 
-    Its text begins with what was answered, in words where `meaning` has them, as subjects of mails show no more.
+    Its text begins with the answer, in the words of `meaning` if given, because a mail's subject shows only that.
     """
     status = answer.status
     if 300 <= status < 400:
-        # Where a redirect leads is not ours to trust.
+        # Do not trust the target of a redirect.
         text = f"Anaplan's address redirects ({status}), which is not followed. Check the URL's host and path."
         return Unknown(request.told(text), status)
     text = request.told(f"{_answered(request, answer, meaning)}. {remedy}".rstrip())
@@ -340,14 +340,14 @@ def failure(request: Request, answer: Answer, remedy: str, meaning: str = "") ->
 
 
 def proven(status: int, *, own: bool) -> type[NotFound | Refused | TryLater | Unknown]:
-    """What an answer other than a success proves; `own`: it is Anaplan's own JSON, and not a gateway's or a proxy's.
+    """What an answer without success proves; `own`: it is Anaplan's own JSON, not that of a gateway or a proxy.
 
     | status | Anaplan's own JSON | anything else |
     |---|---|---|
-    | 404 | `NotFound`: refused for good | `TryLater`: the request was turned back on its way |
+    | 404 | `NotFound`: do not retry | `TryLater`: the request did not reach CloudWorks |
     | 429, 503 | `TryLater` | `TryLater` |
     | 408 (and from a gateway 460, 499) | `Unknown` | `Unknown`: it was passed on, and the answer came too late |
-    | other 4xx | `Refused` for good | `TryLater` |
+    | other 4xx | `Refused`: do not retry | `TryLater` |
     | 3xx, other 5xx | `Unknown` | `Unknown`: the first host may have done something before it failed |
     """
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
@@ -360,7 +360,7 @@ def proven(status: int, *, own: bool) -> type[NotFound | Refused | TryLater | Un
 
 
 def said(request: Request, answer: Answer) -> str:
-    """Anaplan's own words in quotation marks, without the request's secrets; empty when there are none."""
+    """Anaplan's own message in quotation marks, without the request's secrets; empty if there is none."""
     words = quoted(answer.message, request.secrets).removesuffix(".")
     return f'"{words}"' if words else ""
 
@@ -375,7 +375,7 @@ def _answered(request: Request, answer: Answer, meaning: str) -> str:
 
 
 def quoted(text: str, secrets: Iterable[str] = ()) -> str:
-    """Foreign words made fit for a log: one line without control characters or secrets, at most 200 characters."""
+    """A text of Anaplan's, safe to log: one line without control characters or secrets, at most 200 characters."""
     for secret in sorted(secrets, key=len, reverse=True):
         if secret:
             text = text.replace(secret, "***")
@@ -392,7 +392,7 @@ def _status(status: int) -> str:
 
 def _http_date(text: str) -> int | None:
     try:
-        # "-0000" and a missing zone give a naive time, which the RFC wants read as UTC.
+        # "-0000" and a missing zone give a naive time; the RFC says to read it as UTC.
         then = parsedate_to_datetime(text)
         return int(then.replace(tzinfo=then.tzinfo or UTC).timestamp() * 1000)
     except (ValueError, TypeError, IndexError, OverflowError):

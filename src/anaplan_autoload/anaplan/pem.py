@@ -1,7 +1,7 @@
-"""PEM texts as people paste them: parsed, and the one certificate that fits the private key written anew.
+"""Reads PEM texts as people paste them, and finds the certificate that belongs to the private key.
 
-What goes to Anaplan is made from the parsed certificate, never from the text: the same field may hold a private key.
-`cryptography` is imported when it is used, as most users log in with a password and their cold starts need not pay.
+The text for Anaplan is made from the parsed certificate, because the pasted field may also hold a private key.
+`cryptography` is imported only when it is used, because most users log in with a password and it slows cold starts.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OTHERS = {
 
 
 class PemUnusable(ValueError):
-    """Certificate and key cannot be used; the text names the field and the remedy, and shows nothing of the content."""
+    """Certificate and key cannot be used. The text names the field and the remedy, and never shows the content."""
 
 
 class _Block(Struct, frozen=True):
@@ -50,7 +50,7 @@ class _Block(Struct, frozen=True):
 
     @property
     def pem(self) -> bytes:
-        """The block written anew."""
+        """The block as PEM text."""
         headers = f"Proc-Type: 4,ENCRYPTED\nDEK-Info: {self.cipher}\n\n" if self.cipher else ""
         body = "\n".join(wrap(binascii.b2a_base64(self.der, newline=False).decode(), 64))
         return f"-----BEGIN {self.label}-----\n{headers}{body}\n-----END {self.label}-----\n".encode()
@@ -74,10 +74,10 @@ class Pair(Struct, frozen=True):
 
 
 def read_pair(certificate: str, private_key: str, password: str | None, now_ms: int) -> Pair:
-    """The private key in the secret's two PEM fields, and the certificate that belongs to it; `now_ms` is epoch ms.
+    """The private key in the secret's two PEM fields, and its certificate; `now_ms` is epoch ms.
 
     Accepted in either field: several blocks in any order, a whole chain, bag attributes around them, line breaks that
-    became blanks or the two characters `\\n`, and a lone block without its BEGIN and END lines. Raises `PemUnusable`.
+    became spaces or the two characters `\\n`, and a single block without its BEGIN and END lines. Raises `PemUnusable`.
     """
     blocks = [*_blocks(certificate, "certificate"), *_blocks(private_key, "private_key")]
     certificates = _certificates(blocks)
@@ -170,12 +170,12 @@ def _private_key(block: _Block, password: str | None) -> RSAPrivateKey:
         problem = "is not an RSA key. Anaplan takes RSA only: register a certificate with an RSA key."
     if isinstance(key, RSAPrivateKey):
         return key
-    # Raised out here, so that what was read is not part of it as its context.
+    # Raise outside the `except` block, so that the key's text does not become the error's context.
     raise PemUnusable(f'The secret\'s "private_key" {problem}')
 
 
 def _valid(pairs: Sequence[Pair], now_ms: int) -> Pair:
-    """The pair that is valid now, and of several the one that is valid longest."""
+    """The pair that is valid now; of several, the one that is valid longest."""
     last = max(pairs, key=lambda pair: pair.certificate.not_valid_after_utc)
     now = now_ms / 1000
     valid = [
@@ -199,7 +199,7 @@ def _distinct(blocks: Iterable[_Block]) -> list[_Block]:
 
 
 def _instead(blocks: Iterable[_Block], also: Iterable[str]) -> str:
-    """What the fields hold in place of what is missing."""
+    """What the fields hold instead of the missing part."""
     found = {_OTHERS[block.label] for block in blocks if block.label in _OTHERS}
     if not found and any(block.label in also for block in blocks):
         found = {"a private key alone"}

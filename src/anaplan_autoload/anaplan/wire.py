@@ -1,8 +1,8 @@
-"""CloudWorks' JSON, decoded once, here: leniently, into the plain values of `domain.runs`.
+"""Decodes CloudWorks' JSON into the plain values of `domain.runs`. The only module that knows its shapes.
 
-Everything here is pure. Fields that CloudWorks adds are ignored, those it leaves out are None, and each shape that its
-documentation, its tenants or its clients have shown is accepted. What decides something (an id, the start and the end
-of a run, its message) and fits no known shape is a `ValueError`; what is only shown is then None.
+Everything here is pure and lenient. Unknown fields are ignored, missing ones are None, and every shape is accepted that
+its documentation, its tenants or its clients have shown. A field that decisions depend on (an id, the start and end of
+a run, its message) raises `ValueError` if its shape is unknown. A field that is only shown becomes None.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 
 def normalize_time(value: str | int | float) -> str:
-    """A time as CloudWorks gives it, as `2026-11-24T21:05:00.000Z`; `ValueError` when it is none.
+    """A time in any of CloudWorks' forms, as `2026-11-24T21:05:00.000Z`; `ValueError` if it is not a time.
 
     Seen: ISO with `Z` or an offset, a space for the `T`, more or fewer fractions, and epoch seconds. Accepted too:
     epoch milliseconds, either as text, and times without a zone, read as UTC.
@@ -36,7 +36,7 @@ def normalize_time(value: str | int | float) -> str:
     try:
         moment = _moment(value).astimezone(UTC)
     except (ValueError, OverflowError, OSError):
-        raise ValueError(f"{str(value)[:40]!r} is no time") from None
+        raise ValueError(f"{str(value)[:40]!r} is not a time") from None
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -52,7 +52,7 @@ def decode_run_id(body: bytes) -> str:
 
 
 def decode_history(body: bytes, date_ms: int | None = None) -> History:
-    """`GET /integrations/runs/{integrationId}`; `date_ms` is what the answer's `Date` header said."""
+    """`GET /integrations/runs/{integrationId}`; `date_ms` is from the answer's `Date` header."""
     page = msgspec.json.decode(body, type=_HistoryPage)
     history = page.history_of_runs
     runs = tuple(run.plain(history.integration_id) for run in history.runs or ())
@@ -64,7 +64,7 @@ def decode_history(body: bytes, date_ms: int | None = None) -> History:
 
 
 def decode_flow(body: bytes, date_ms: int | None = None) -> Flow:
-    """`GET /integrationflows/{integrationFlowId}`; `date_ms` is what the answer's `Date` header said."""
+    """`GET /integrationflows/{integrationFlowId}`; `date_ms` is from the answer's `Date` header."""
     flow = msgspec.json.decode(body, type=_FlowDetail).integration_flow
     steps = tuple(
         Step(step.name or step.referrer or "unnamed", step.referrer, _latest(step.latest_run, step.referrer))
