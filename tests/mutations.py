@@ -175,7 +175,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
             Edit(
                 "handler.py",
                 "Execution.post",
-                "self.step(starting.post, lease, batch, config=at_most_once)",
+                "self.once(starting.post, lease, batch)",
                 "self.step(starting.post, lease, batch)",
             ),
         ),
@@ -187,8 +187,8 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
             Edit(
                 "handler.py",
                 "Execution.start",
-                "answer_lost = batch.unresolved_since is not None",
-                "answer_lost = False",
+                "Start(batch, answer_lost=batch.unresolved_since is not None)",
+                "Start(batch, answer_lost=False)",
             ),
         ),
         "a death right after the request",
