@@ -24,7 +24,7 @@ demo: .venv/.ready $(RIE) ## Watch uploads become loads on this machine, without
 
 .PHONY: local
 local: .venv/.ready $(RIE) ## Keep AWS and CloudWorks up on this machine until Ctrl-C
-	@$(BIN)/python -m local.aws.stack
+	@$(BIN)/python -m local.aws.console
 
 .PHONY: test
 test: .venv/.ready $(RIE) ## Run every test

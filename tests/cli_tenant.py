@@ -17,8 +17,8 @@ from local.cloudworks import (
     WORKSPACE_ID,
     MemoryBuckets,
     Pace,
-    Settings,
     Simulator,
+    SimulatorSettings,
     User,
     serve,
 )
@@ -52,7 +52,7 @@ class Said(Struct, frozen=True):
         return [record["id"] for record in self.json]
 
 
-class Tenant:
+class CliTenant:
     """Arrange with `simulator` and `put`, act with `run`."""
 
     def __init__(self, simulator: Simulator, buckets: MemoryBuckets, serving: Serving) -> None:
@@ -101,13 +101,13 @@ def import_options(name: str, file: str, number: int = 1) -> Sequence[str]:
 
 
 @contextmanager
-def empty_tenant(run_seconds: float = 0.0) -> Iterator[Tenant]:
+def empty_tenant(run_seconds: float = 0.0) -> Iterator[CliTenant]:
     """A tenant with one user who sees one workspace, and nothing in it."""
     buckets = MemoryBuckets()
-    settings = Settings(pace=Pace(run_seconds=run_seconds), access_keys={ACCESS_KEY_ID: SECRET_ACCESS_KEY})
+    settings = SimulatorSettings(pace=Pace(run_seconds=run_seconds), access_keys={ACCESS_KEY_ID: SECRET_ACCESS_KEY})
     simulator = Simulator(buckets, settings=settings)
     simulator.add_user(
         User(name=USERNAME, display_name="Ada Builder", password=PASSWORD, workspaces=frozenset({WORKSPACE_ID}))
     )
     with serve(simulator) as serving:
-        yield Tenant(simulator, buckets, serving)
+        yield CliTenant(simulator, buckets, serving)

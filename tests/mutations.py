@@ -175,7 +175,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
             Edit(
                 "handler.py",
                 "Execution.post",
-                "self.step(starting.post, lease, batch, config=at_most_once)",
+                "self.once(starting.post, lease, batch)",
                 "self.step(starting.post, lease, batch)",
             ),
         ),
@@ -187,8 +187,8 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
             Edit(
                 "handler.py",
                 "Execution.start",
-                "answer_lost = batch.unresolved_since is not None",
-                "answer_lost = False",
+                "Start(batch, answer_lost=batch.unresolved_since is not None)",
+                "Start(batch, answer_lost=False)",
             ),
         ),
         "a death right after the request",
@@ -229,18 +229,12 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "a file that nobody reads is loaded",
-        (("steps/admission.py", "protocol.select(waiting, sources) or selection", "selection"),),
+        (Edit("steps/admission.py", "", "protocol.select(waiting, sources) or selection", "selection"),),
         "a file that nobody reads",
     ),
     Mutation(
         "what is remembered rejects without asking again",
-        (
-            (
-                "steps/reading.py",
-                "        if selection is None or selection.refusal is None:\n            return remembered.sources\n",
-                "        if selection is not None:\n            return remembered.sources\n",
-            ),
-        ),
+        (Edit("steps/reading.py", "", "selection is None or selection.refusal is None", "selection is not None"),),
         "tests/integration/test_unread.py",
     ),
     Mutation(

@@ -18,7 +18,7 @@ from anaplan_autoload.domain import routes
 from anaplan_autoload.domain.routes import RoutesInvalid
 from local.aws.journal import function_lines, metrics
 from local.aws.stack import ROOT, STACK_NAME, Message, Options, Stack
-from local.cloudworks import Pace, Settings
+from local.cloudworks import Pace, SimulatorSettings
 
 LOOK_SECONDS = 0.5
 KEPT = "The routes are broken; the function goes on with those it had. Correct the file, and save it again."
@@ -67,7 +67,7 @@ def main() -> None:
     options = _options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logs = ROOT / ".local/logs" / time.strftime("%Y-%m-%dT%H.%M.%S")
-    anaplan = Settings(pace=Pace(run_seconds=options.run_seconds))
+    anaplan = SimulatorSettings(pace=Pace(run_seconds=options.run_seconds))
     print("Starting …", flush=True)
     try:
         with Stack(Options(runtimes=options.runtimes, anaplan=anaplan, logs=logs)) as stack:
@@ -134,7 +134,7 @@ def readable(line: str) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m local.aws.stack", description="A laptop's AWS, with Anaplan beside it."
+        prog="python -m local.aws.console", description="A laptop's AWS, with Anaplan beside it."
     )
     parser.add_argument("--runtimes", type=int, default=4, help="invocations that run at the same time (default: 4)")
     parser.add_argument("--run-seconds", type=float, default=5.0, help="how long Anaplan's runs take (default: 5)")
@@ -173,3 +173,7 @@ def _happenings(stack: Stack, edited: EditedRoutes) -> Iterator[str]:
 def _told(message: Message) -> str:
     document = message.document
     return f"         SNS {document['outcome']}: {document['route']}: {document['message']}"
+
+
+if __name__ == "__main__":
+    main()

@@ -40,7 +40,7 @@ PASS_SECONDS = 60.0
 HOP_BY_HOP = frozenset({"connection", "transfer-encoding", "content-length", "date", "server"})
 
 
-class Answer(Struct, frozen=True):
+class LambdaAnswer(Struct, frozen=True):
     """What a client gets."""
 
     status: int
@@ -119,7 +119,7 @@ class _Handler(BaseHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
         """Nothing: the parts behind keep logs of their own."""
 
-    def _answer(self, body: bytes) -> Answer:
+    def _answer(self, body: bytes) -> LambdaAnswer:
         backends = self.server.backends
         if backends is None:
             raise RuntimeError("the laptop's AWS is still starting")
@@ -132,13 +132,13 @@ class _Handler(BaseHTTPRequestHandler):
                 return _run_handler(backends.pool, body)
             return self._start(backends.executions, qualifier, body)
         if url.path == PACKAGE:
-            return Answer(200, _package(backends.routes), {"Content-Type": "application/zip"})
+            return LambdaAnswer(200, _package(backends.routes), {"Content-Type": "application/zip"})
         if (asked := FUNCTION.fullmatch(url.path)) and self.command == "GET":
             return self._function(backends, _split_name(unquote(asked[1]), None)[0])
         port = backends.durable_port if url.path.startswith(DURABLE) else backends.moto_port
         return self._pass_on(port, body)
 
-    def _start(self, executions: Executions, qualifier: str | None, event: bytes) -> Answer:
+    def _start(self, executions: Executions, qualifier: str | None, event: bytes) -> LambdaAnswer:
         """What Lambda does with an invocation of a durable function by a client."""
         if qualifier is None:
             return _refusal(
@@ -155,9 +155,9 @@ class _Handler(BaseHTTPRequestHandler):
         except msgspec.DecodeError as error:
             return _refusal(400, "InvalidRequestContentException", f"Could not parse request body into json: {error}")
         arn = executions.start(event, self.headers.get("X-Amz-Durable-Execution-Name"))
-        return Answer(202, headers={"X-Amz-Durable-Execution-Arn": arn})
+        return LambdaAnswer(202, headers={"X-Amz-Durable-Execution-Arn": arn})
 
-    def _function(self, backends: Backends, name: str) -> Answer:
+    def _function(self, backends: Backends, name: str) -> LambdaAnswer:
         """What moto knows of the function, with the address of our package."""
         self.path = f"/2015-03-31/functions/{name}"
         answer = self._pass_on(backends.moto_port, b"")
@@ -165,20 +165,20 @@ class _Handler(BaseHTTPRequestHandler):
             return answer
         described = msgspec.json.decode(answer.body, type=dict[str, object])
         described["Code"] = {"RepositoryType": "S3", "Location": f"http://{self.headers['Host']}{PACKAGE}"}
-        return Answer(200, msgspec.json.encode(described), answer.headers)
+        return LambdaAnswer(200, msgspec.json.encode(described), answer.headers)
 
-    def _pass_on(self, port: int, body: bytes) -> Answer:
+    def _pass_on(self, port: int, body: bytes) -> LambdaAnswer:
         connection = http.client.HTTPConnection(HOST, port, timeout=PASS_SECONDS)
         headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
         try:
             connection.request(self.command, self.path, body, headers)
             response = connection.getresponse()
             kept = {name: value for name, value in response.getheaders() if name.lower() not in HOP_BY_HOP}
-            return Answer(response.status, response.read(), kept)
+            return LambdaAnswer(response.status, response.read(), kept)
         finally:
             connection.close()
 
-    def _send(self, answer: Answer) -> None:
+    def _send(self, answer: LambdaAnswer) -> None:
         self.send_response(answer.status)
         for name, value in answer.headers.items():
             self.send_header(name, value)
@@ -195,12 +195,12 @@ def _package(routes: Path) -> bytes:
     return packed.getvalue()
 
 
-def _run_handler(pool: Pool, event: bytes) -> Answer:
+def _run_handler(pool: Pool, event: bytes) -> LambdaAnswer:
     invoked = pool.invoke(event)
     headers = {"Content-Type": "application/json", "X-Amz-Executed-Version": "$LATEST"}
     if invoked.failed:
         headers["X-Amz-Function-Error"] = "Unhandled"
-    return Answer(200, invoked.payload, headers)
+    return LambdaAnswer(200, invoked.payload, headers)
 
 
 def _split_name(text: str, query: list[str] | None) -> tuple[str, str | None]:
@@ -210,6 +210,6 @@ def _split_name(text: str, query: list[str] | None) -> tuple[str, str | None]:
     return parts[0], parts[1] if len(parts) > 1 else qualifier
 
 
-def _refusal(status: int, kind: str, message: str) -> Answer:
+def _refusal(status: int, kind: str, message: str) -> LambdaAnswer:
     headers = {"Content-Type": "application/json", "x-amzn-ErrorType": kind}
-    return Answer(status, msgspec.json.encode({"Type": "User", "Message": message}), headers)
+    return LambdaAnswer(status, msgspec.json.encode({"Type": "User", "Message": message}), headers)

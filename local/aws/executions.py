@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import uuid
+from contextlib import suppress
 from threading import Event, Lock, Thread
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -16,7 +17,7 @@ import msgspec
 from msgspec import Struct
 
 from local.aws.processes import HOST
-from local.aws.resources import ALIAS, Function
+from local.aws.resources import ALIAS, DeployedFunction
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -61,7 +62,7 @@ class Started(Struct, frozen=True, rename="pascal"):
     execution_arn: str
 
 
-class Request(Struct, frozen=True):
+class Invocation(Struct, frozen=True):
     """An asynchronous invocation: what a dead letter tells of."""
 
     id: str
@@ -71,13 +72,13 @@ class Request(Struct, frozen=True):
 class Executions:
     """The function's executions since the start."""
 
-    def __init__(self, port: int, function: Function, sqs: SQSClient) -> None:
+    def __init__(self, port: int, function: DeployedFunction, sqs: SQSClient) -> None:
         """`port` is the durable service emulator's."""
         self._port = port
         self._function = function
         self._sqs = sqs
         self._lock = Lock()
-        self._requests: dict[str, Request] = {}
+        self._requests: dict[str, Invocation] = {}
         self._open: set[str] = set()
         self._closing = Event()
         self._watcher = Thread(target=self._watch, name="executions", daemon=True)
@@ -88,7 +89,7 @@ class Executions:
 
         Raises OSError where the emulator is not there or refuses.
         """
-        request = Request(str(uuid.uuid4()), event)
+        request = Invocation(str(uuid.uuid4()), event)
         body = {
             "AccountId": ACCOUNT,
             "FunctionName": self._function.name,
@@ -172,3 +173,25 @@ class Executions:
         if response.status >= 300:
             raise ConnectionError(f"{method} {path}: {response.status} {answer.decode(errors='replace')}")
         return answer
+
+
+class Rate:
+    """EventBridge's schedule: sends the function one event (JSON), again and again, until it is closed."""
+
+    def __init__(self, every_seconds: float, event: str, executions: Executions) -> None:
+        self._every_seconds = every_seconds
+        self._event = event.encode()
+        self._executions = executions
+        self._closing = Event()
+        self._thread = Thread(target=self._run, name="schedule", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Send no more."""
+        self._closing.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._closing.wait(self._every_seconds):
+            with suppress(OSError):  # shutting down; and the next one makes up for it
+                self._executions.start(self._event)

@@ -55,7 +55,7 @@ class Schedule(Struct, frozen=True):
     """JSON."""
 
 
-class Function(Struct, frozen=True, kw_only=True):
+class DeployedFunction(Struct, frozen=True, kw_only=True):
     """The function's configuration as the template has it, every reference resolved."""
 
     name: str
@@ -76,7 +76,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     """The stack's outputs, by key."""
     physical_ids: dict[str, str]
     """Logical id to name, ARN or URL: what `Ref` gives."""
-    function: Function
+    function: DeployedFunction
     notifying_buckets: tuple[str, ...]
     """Names of the buckets that the function is notified by."""
     schedules: tuple[Schedule, ...]
@@ -169,13 +169,13 @@ def _complete(resource: Json, physical_id: str, aws: Aws) -> None:
         aws.dynamodb.update_time_to_live(TableName=physical_id, TimeToLiveSpecification=expiry)
 
 
-def _function(properties: Json, physical_ids: Mapping[str, str], aws: Aws) -> Function:
+def _function(properties: Json, physical_ids: Mapping[str, str], aws: Aws) -> DeployedFunction:
     name = physical_ids[FUNCTION]
     aws.functions.create_alias(FunctionName=name, Name=ALIAS, FunctionVersion="$LATEST")
     configuration = aws.functions.get_function_configuration(FunctionName=name)
     durable = properties.get("DurableConfig", {})
     variables = configuration.get("Environment", {}).get("Variables", {})
-    return Function(
+    return DeployedFunction(
         name=name,
         handler=configuration["Handler"],
         timeout_seconds=configuration["Timeout"],

@@ -1,4 +1,4 @@
-"""A laptop's AWS, with Anaplan beside it: `python -m local.aws.stack`, or in a test
+"""A laptop's AWS, with Anaplan beside it: `python -m local.aws.console`, or in a test
 
 ```python
 with Stack() as stack:
@@ -30,15 +30,13 @@ from msgspec import Struct
 
 from local.aws.clients import CREDENTIALS, REGION, Aws
 from local.aws.dispatcher import Backends, Dispatcher
-from local.aws.executions import Execution, Executions
+from local.aws.executions import Execution, Executions, Rate
 from local.aws.journal import Metric, function_lines, metrics
 from local.aws.notifications import Notifications
 from local.aws.processes import HOST, Command, Guardian, Server, bare_environment, start_server
-from local.aws.resources import Function, Resources, create, expand
+from local.aws.resources import DeployedFunction, Resources, create, expand
 from local.aws.runtimes import Pool, Sandbox, find_emulator
-from local.aws.schedules import Rate
-from local.cloudworks import PASSWORD, USERNAME, S3Buckets, Serving, Simulator, seed, serve
-from local.cloudworks import Settings as AnaplanSettings
+from local.cloudworks import PASSWORD, USERNAME, S3Buckets, Serving, Simulator, SimulatorSettings, seed, serve
 
 ROOT = Path(__file__).parents[2]
 STACK_NAME = "autoload"
@@ -58,7 +56,7 @@ class Options(Struct, frozen=True, kw_only=True):
     """Of one invocation; None: the template's."""
     sweep_seconds: float | None = None
     """Between two events of every schedule; None: what the template says."""
-    anaplan: AnaplanSettings | None = None
+    anaplan: SimulatorSettings | None = None
     logs: Path | None = None
     """A directory for the parts' logs; None: a temporary one, which is kept."""
 
@@ -209,7 +207,7 @@ class Stack:
         self._parts.callback(dispatcher.close)
         self.aws = Aws(moto.url, dispatcher.url)
         self._parts.callback(self.aws.close)
-        self.simulator = Simulator(S3Buckets(self.aws.s3), settings=self.options.anaplan or AnaplanSettings())
+        self.simulator = Simulator(S3Buckets(self.aws.s3), settings=self.options.anaplan or SimulatorSettings())
         self.anaplan = self._parts.enter_context(serve(self.simulator))
         self.resources = self._create(moto)
         durable = self._serve(guardian, "durable", lambda port: _durable(port, dispatcher.url))
@@ -301,7 +299,7 @@ def _durable(port: int, lambda_url: str) -> tuple[str, ...]:
     )
 
 
-def _lambdas_own(function: Function) -> dict[str, str]:
+def _lambdas_own(function: DeployedFunction) -> dict[str, str]:
     """The variables that Lambda itself sets."""
     version = f"{sys.version_info.major}.{sys.version_info.minor}"
     return {
@@ -313,9 +311,3 @@ def _lambdas_own(function: Function) -> dict[str, str]:
         "LAMBDA_TASK_ROOT": str(ROOT / "src"),
         "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
     }
-
-
-if __name__ == "__main__":
-    from local.aws.console import main  # here, as it is made of this module
-
-    main()

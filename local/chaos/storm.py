@@ -20,8 +20,7 @@ from local.aws.resources import ALIAS
 from local.aws.stack import Options, Stack
 from local.chaos.evidence import Announced, Evidence, Known, Made, Trouble
 from local.chaos.plan import Blow, Plan, PlannedUpload
-from local.cloudworks import Pace
-from local.cloudworks import Settings as AnaplanSettings
+from local.cloudworks import Pace, SimulatorSettings
 
 FAIL_RATE = 0.1
 """The share of answers that the simulator spoils."""
@@ -63,7 +62,7 @@ def rage(
         },
         timeout_seconds=lease_seconds * 2 // 3,  # outlasted by the lease, as the template demands on AWS
         sweep_seconds=lease_seconds / 3,
-        anaplan=AnaplanSettings(pace=Pace(run_seconds=RUN_SECONDS)),
+        anaplan=SimulatorSettings(pace=Pace(run_seconds=RUN_SECONDS)),
         logs=logs,
     )
     with Stack(options) as stack:

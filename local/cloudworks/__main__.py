@@ -11,7 +11,7 @@ import boto3
 from local.cloudworks.buckets import S3Buckets
 from local.cloudworks.seeding import USERNAME, seed
 from local.cloudworks.server import serve
-from local.cloudworks.settings import Pace, Settings
+from local.cloudworks.settings import Pace, SimulatorSettings
 from local.cloudworks.simulator import Simulator
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     """Serve until interrupted or terminated."""
     options = _options()
     client = boto3.client("s3", endpoint_url=options.s3_endpoint, region_name=options.region)
-    settings = Settings(pace=Pace(options.queue_seconds, options.run_seconds))
+    settings = SimulatorSettings(pace=Pace(options.queue_seconds, options.run_seconds))
     simulator = Simulator(S3Buckets(client), settings=settings)
     if options.bucket:
         seeded = seed(simulator, options.bucket, [_named_file(text) for text in options.integration])

@@ -5,7 +5,7 @@
 | `GET /simulator/state` | | runs, imported counts, requests, lockouts, overlaps |
 | `GET /simulator/models/{id}` | | what was imported into a model: code to row |
 | `POST /simulator/seed` | `{"bucket", "integrations": [{"name", "file"}]}` | the ids |
-| `POST /simulator/settings` | any fields of `Settings`, such as `{"skew_seconds": 3.5}` | |
+| `POST /simulator/settings` | any fields of `SimulatorSettings`, such as `{"skew_seconds": 3.5}` | |
 | `POST /simulator/faults` | a `Fault` | |
 | `DELETE /simulator/faults` | | |
 | `POST /simulator/results` | `{"integration_id", "success", "message", "code"}`: how its next run ends | |
@@ -24,11 +24,11 @@ import msgspec
 from msgspec import Struct
 
 from local.cloudworks.faults import Fault
+from local.cloudworks.http_messages import Answer, Refusal, Request, json_answer, unrouted
 from local.cloudworks.runs import Overlap, Phase, Result, Run, Source
 from local.cloudworks.seeding import seed
-from local.cloudworks.settings import Settings
+from local.cloudworks.settings import SimulatorSettings
 from local.cloudworks.tenant import User
-from local.cloudworks.web import Answer, Refusal, Request, json_answer, unrouted
 
 if TYPE_CHECKING:
     from local.cloudworks.simulator import Seen, Simulator
@@ -54,7 +54,7 @@ class ShownRun(Struct, frozen=True, kw_only=True):
     sources: tuple[Source, ...]
 
 
-class State(Struct, frozen=True, kw_only=True):
+class SimulatorState(Struct, frozen=True, kw_only=True):
     """What `GET /simulator/state` answers."""
 
     now: float
@@ -162,9 +162,9 @@ class Admin:
         return integration_id
 
 
-def state(simulator: Simulator) -> State:
+def state(simulator: Simulator) -> SimulatorState:
     """A picture of the simulator."""
-    return State(
+    return SimulatorState(
         now=simulator.now(),
         anaplan_now=simulator.anaplan_now(),
         runs=[_shown(run, simulator.now()) for run in simulator.runs],
@@ -199,11 +199,11 @@ def _decode(request: Request, shape: type[T]) -> T:
         raise Refusal(400, f"{request.path}: {error}") from error
 
 
-def _change(settings: Settings, request: Request) -> None:
+def _change(settings: SimulatorSettings, request: Request) -> None:
     """Overlay the settings with those that were sent."""
     sent = _decode(request, dict[str, object])
     try:
-        changed = msgspec.convert({**msgspec.to_builtins(settings), **sent}, Settings)
+        changed = msgspec.convert({**msgspec.to_builtins(settings), **sent}, SimulatorSettings)
     except msgspec.ValidationError as error:
         raise Refusal(400, f"{request.path}: {error}") from error
     for name in settings.__struct_fields__:

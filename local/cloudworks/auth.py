@@ -11,10 +11,10 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
-from local.cloudworks.shapes import Json
+from local.cloudworks.environment import Environment
+from local.cloudworks.http_messages import Answer, Refusal, Request, json_answer, unrouted
+from local.cloudworks.json_shapes import Json
 from local.cloudworks.tenant import User
-from local.cloudworks.web import Answer, Refusal, Request, json_answer, unrouted
-from local.cloudworks.world import World
 
 if TYPE_CHECKING:
     from cryptography.x509 import Certificate
@@ -64,9 +64,9 @@ class Failed(Exception):
 class Authentication:
     """The service. Whoever calls holds the simulator's lock."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, environment: Environment) -> None:
         """Nobody is logged in or locked."""
-        self._world = world
+        self._environment = environment
         self._tokens: dict[str, Token] = {}
         self._failures: dict[str, int] = {}
         self._seen: set[bytes] = set()
@@ -100,10 +100,10 @@ class Authentication:
         if (
             scheme not in ("AnaplanAuthToken", "Bearer")
             or token is None
-            or token.expires_at <= self._world.anaplan_now()
+            or token.expires_at <= self._environment.anaplan_now()
         ):
             return None
-        return self._world.tenant.users.get(token.user)
+        return self._environment.tenant.users.get(token.user)
 
     def name_of(self, authorization: str) -> str | None:
         """The log-in name of a token's owner, of an expired one too: for the request log."""
@@ -114,7 +114,7 @@ class Authentication:
         """End the life of the token that a request carries."""
         token = self._tokens.get(authorization.partition(" ")[2])
         if token is not None:
-            self._tokens[token.value] = replace(token, expires_at=self._world.anaplan_now())
+            self._tokens[token.value] = replace(token, expires_at=self._environment.anaplan_now())
 
     def given_out(self) -> tuple[str, ...]:
         """The tokens of all log-ins that were not logged out."""
@@ -123,7 +123,7 @@ class Authentication:
     def expire_all(self) -> None:
         """End the life of every token."""
         self._tokens = {
-            value: replace(token, expires_at=self._world.anaplan_now()) for value, token in self._tokens.items()
+            value: replace(token, expires_at=self._environment.anaplan_now()) for value, token in self._tokens.items()
         }
 
     # Logging in
@@ -143,19 +143,21 @@ class Authentication:
         name, colon, password = pair.decode(errors="replace").partition(":")
         if not colon:
             raise Refusal(400, "Invalid header. Verify the header.")
-        user = self._world.tenant.users.get(name)
+        user = self._environment.tenant.users.get(name)
         if user is None or name in self.lockouts or user.password is None or user.password != password:
             raise Failed(name)
         return user
 
     def _by_certificate(self, pem: bytes, body: bytes) -> User:
         certificate = _certificate(pem)
-        user = next((user for user in self._world.tenant.users.values() if _same(user.certificate, certificate)), None)
+        user = next(
+            (user for user in self._environment.tenant.users.values() if _same(user.certificate, certificate)), None
+        )
         if user is None or user.name in self.lockouts:
             raise Failed(user.name if user else None)
         if (
             not certificate.not_valid_before_utc.timestamp()
-            <= self._world.anaplan_now()
+            <= self._environment.anaplan_now()
             < certificate.not_valid_after_utc.timestamp()
         ):
             raise Failed(user.name)
@@ -173,41 +175,43 @@ class Authentication:
         sent_at = int.from_bytes(data[:TIMESTAMP_BYTES], "big")
         if login.encoded_data_format != "v2" or len(data) != SIGNED_BYTES or data in self._seen:
             return False
-        if abs(sent_at - self._world.anaplan_now()) > TOLERANCE_SECONDS:
+        if abs(sent_at - self._environment.anaplan_now()) > TOLERANCE_SECONDS:
             return False
         self._seen.add(data)
         return _verified(certificate, data, _unpack(login.encoded_signed_data))
 
     def _count(self, user: str | None) -> None:
-        if user not in self._world.tenant.users or user is None:
+        if user not in self._environment.tenant.users or user is None:
             return
         self._failures[user] = self._failures.get(user, 0) + 1
         if self._failures[user] >= ATTEMPTS:
-            self.lockouts.setdefault(user, self._world.anaplan_now())
+            self.lockouts.setdefault(user, self._environment.anaplan_now())
 
     # Tokens
 
     def _issue(self, user: User) -> Token:
         token = Token(
-            value=f"{self._world.new_id()}{self._world.new_id()}",
-            id=str(UUID(self._world.new_id())),
-            refresh_id=str(UUID(self._world.new_id())),
-            refresh_token=f"{self._world.new_id()}{self._world.new_id()}",
+            value=f"{self._environment.new_id()}{self._environment.new_id()}",
+            id=str(UUID(self._environment.new_id())),
+            refresh_id=str(UUID(self._environment.new_id())),
+            refresh_token=f"{self._environment.new_id()}{self._environment.new_id()}",
             user=user.name,
-            expires_at=self._world.anaplan_now() + self._world.settings.token_life_seconds,
+            expires_at=self._environment.anaplan_now() + self._environment.settings.token_life_seconds,
         )
         self._tokens[token.value] = token
         return token
 
     def _refresh(self, request: Request) -> Answer:
         token = self._token(request)
-        token = replace(token, expires_at=self._world.anaplan_now() + self._world.settings.token_life_seconds)
+        token = replace(
+            token, expires_at=self._environment.anaplan_now() + self._environment.settings.token_life_seconds
+        )
         self._tokens[token.value] = token
         return _shown(200, "Token refreshed", token)
 
     def _validate(self, request: Request) -> Answer:
         token = self._token(request)
-        user = self._world.tenant.users[token.user]
+        user = self._environment.tenant.users[token.user]
         return json_answer(
             200,
             {
@@ -233,7 +237,7 @@ class Authentication:
         if scheme != "AnaplanAuthToken" or not value:
             raise Refusal(400, "Invalid header. Verify the header.")
         token = self._tokens.get(value)
-        if token is None or token.expires_at <= self._world.anaplan_now():
+        if token is None or token.expires_at <= self._environment.anaplan_now():
             raise Failed
         return token
 

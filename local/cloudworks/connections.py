@@ -7,11 +7,11 @@ import re
 import msgspec
 from msgspec.structs import replace
 
-from local.cloudworks.shapes import NewConnection, S3ConnectionBody, ShownConnection, ShownConnectionBody, meta
+from local.cloudworks.dates import whole_second
+from local.cloudworks.environment import Environment
+from local.cloudworks.http_messages import Answer, Call, Endpoint, Refusal, endpoint, success
+from local.cloudworks.json_shapes import NewConnection, S3ConnectionBody, ShownConnection, ShownConnectionBody, meta
 from local.cloudworks.tenant import Connection, User, reaches
-from local.cloudworks.times import iso
-from local.cloudworks.web import Answer, Call, Endpoint, Refusal, endpoint, success
-from local.cloudworks.world import World
 
 ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.+")
 
@@ -19,9 +19,9 @@ ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.+")
 class Connections:
     """Whoever calls holds the simulator's lock."""
 
-    def __init__(self, world: World) -> None:
-        """Works on the world's tenant."""
-        self._world = world
+    def __init__(self, environment: Environment) -> None:
+        """Works on the tenant."""
+        self._environment = environment
 
     def endpoints(self) -> list[Endpoint]:
         """Version 1 says `connection` where version 2 says `connections`: both are taken."""
@@ -36,7 +36,7 @@ class Connections:
     def list(self, call: Call) -> Answer:
         """The connections that the user reaches."""
         visible = [
-            c for c in self._world.tenant.connections.values() if reaches(call.user, c.owner_role, c.workspace_id)
+            c for c in self._environment.tenant.connections.values() if reaches(call.user, c.owner_role, c.workspace_id)
         ]
         page, paging = call.page(visible)
         return success(connections=[_shown(connection) for connection in page], meta=meta("connections", paging))
@@ -50,10 +50,10 @@ class Connections:
         if new.type != "AmazonS3":
             raise Refusal(400, "Credentials are invalid")
         body = _body(msgspec.json.encode(new.body))
-        connection_id = self._world.new_id()
+        connection_id = self._environment.new_id()
         self._check(call.user, body, connection_id)
-        now = self._world.anaplan_now()
-        self._world.tenant.connections[connection_id] = Connection(
+        now = self._environment.anaplan_now()
+        self._environment.tenant.connections[connection_id] = Connection(
             id=connection_id,
             name=body.name,
             created_by=call.user.display_name,
@@ -72,11 +72,11 @@ class Connections:
         connection = self._find(call)
         body = _body(call.request.body)
         self._check(call.user, body, connection.id)
-        self._world.tenant.connections[connection.id] = replace(
+        self._environment.tenant.connections[connection.id] = replace(
             connection,
             name=body.name,
             modified_by=call.user.display_name,
-            modified_at=self._world.anaplan_now(),
+            modified_at=self._environment.anaplan_now(),
             bucket=body.bucket_name,
             role_arn=body.role_arn,
             workspace_id=body.workspace_id,
@@ -87,13 +87,16 @@ class Connections:
     def delete(self, call: Call) -> Answer:
         """Delete a connection that no integration names."""
         connection = self._find(call)
-        if any(connection.id in integration.connection_ids for integration in self._world.tenant.integrations.values()):
+        if any(
+            connection.id in integration.connection_ids
+            for integration in self._environment.tenant.integrations.values()
+        ):
             raise Refusal(409, "The resource is being referenced")
-        del self._world.tenant.connections[connection.id]
+        del self._environment.tenant.connections[connection.id]
         return success()
 
     def _find(self, call: Call) -> Connection:
-        connection = self._world.tenant.connections.get(call.args[0])
+        connection = self._environment.tenant.connections.get(call.args[0])
         if connection is None or not reaches(call.user, connection.owner_role, connection.workspace_id):
             raise Refusal(404, "Resource not found")
         return connection
@@ -101,15 +104,15 @@ class Connections:
     def _check(self, user: User, body: S3ConnectionBody, connection_id: str) -> None:
         if user.role == "Restricted Integration User" and body.workspace_id not in user.workspaces:
             raise Refusal(400, "Invalid value for workspace_id")
-        if any(c.name == body.name and c.id != connection_id for c in self._world.tenant.connections.values()):
+        if any(c.name == body.name and c.id != connection_id for c in self._environment.tenant.connections.values()):
             raise Refusal(400, "Duplicate resource name not allowed")
-        if self._world.settings.access_keys.get(body.access_key_id) != body.secret_access_key:
+        if self._environment.settings.access_keys.get(body.access_key_id) != body.secret_access_key:
             raise Refusal(400, "Credentials are invalid")
         if body.role_arn is not None and not ROLE_ARN.fullmatch(body.role_arn):
             raise Refusal(400, "Role arn is invalid")
-        if body.bucket_name in self._world.settings.denied_buckets:
+        if body.bucket_name in self._environment.settings.denied_buckets:
             raise Refusal(400, "Bucket access denied")
-        if not self._world.buckets.exists(body.bucket_name):
+        if not self._environment.buckets.exists(body.bucket_name):
             raise Refusal(400, "Bucket name is invalid")
 
 
@@ -129,8 +132,8 @@ def _shown(connection: Connection) -> ShownConnection:
             bucket_name=connection.bucket,
             role_arn=msgspec.UNSET if connection.role_arn is None else connection.role_arn,
         ),
-        creation_date=iso(connection.created_at),
-        modification_date=iso(connection.modified_at),
+        creation_date=whole_second(connection.created_at),
+        modification_date=whole_second(connection.modified_at),
         created_by=connection.created_by,
         modified_by=connection.modified_by,
         status=1 if connection.error_code is None else 0,

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from local.cloudworks.engine import Engine
+from local.cloudworks.dates import spaced, whole_second
+from local.cloudworks.environment import Environment
+from local.cloudworks.http_messages import Answer, Call, Endpoint, Refusal, endpoint, success
+from local.cloudworks.json_shapes import FlowBody, FlowRunBody, ShownFlow, ShownStep, Step, meta
+from local.cloudworks.rendering import Renderer
+from local.cloudworks.run_scheduler import RunScheduler
 from local.cloudworks.runs import Run
-from local.cloudworks.shapes import FlowBody, FlowRunBody, ShownFlow, ShownStep, Step, meta
 from local.cloudworks.tenant import MAX_INTEGRATIONS, Flow, User, reaches
-from local.cloudworks.times import iso, spaced
-from local.cloudworks.views import Views
-from local.cloudworks.web import Answer, Call, Endpoint, Refusal, endpoint, success
-from local.cloudworks.world import World
 
 MIN_STEPS = 2
 """As many enabled steps a flow must have."""
@@ -20,11 +20,11 @@ MIN_STEPS = 2
 class Flows:
     """Whoever calls holds the simulator's lock."""
 
-    def __init__(self, world: World, engine: Engine, views: Views) -> None:
-        """`engine` runs the flows, `views` shows them."""
-        self._world = world
-        self._engine = engine
-        self._views = views
+    def __init__(self, environment: Environment, scheduler: RunScheduler, renderer: Renderer) -> None:
+        """`scheduler` runs the flows, `renderer` shows them."""
+        self._environment = environment
+        self._scheduler = scheduler
+        self._renderer = renderer
 
     def endpoints(self) -> list[Endpoint]:
         """All operations."""
@@ -39,19 +39,19 @@ class Flows:
 
     def list(self, call: Call) -> Answer:
         """Summaries of the flows that the user reaches."""
-        visible = [flow for flow in self._world.tenant.flows.values() if self._reached(call.user, flow)]
+        visible = [flow for flow in self._environment.tenant.flows.values() if self._reached(call.user, flow)]
         page, paging = call.page(visible)
         return success(integrationFlows=[self._summary(flow) for flow in page], meta=meta("integrationflows", paging))
 
     def create(self, call: Call) -> Answer:
         """Make a flow of at least two enabled steps."""
-        if len(self._world.tenant.flows) + len(self._world.tenant.integrations) >= MAX_INTEGRATIONS:
+        if len(self._environment.tenant.flows) + len(self._environment.tenant.integrations) >= MAX_INTEGRATIONS:
             raise Refusal(409, "Tenant integration count exceeded")
         body = call.decode(FlowBody)
-        flow_id = self._world.new_id()
+        flow_id = self._environment.new_id()
         self._check(call.user, body, flow_id)
-        now = self._world.anaplan_now()
-        self._world.tenant.flows[flow_id] = Flow(
+        now = self._environment.anaplan_now()
+        self._environment.tenant.flows[flow_id] = Flow(
             id=flow_id,
             name=body.name,
             created_by=call.user.display_name,
@@ -77,11 +77,11 @@ class Flows:
         flow = self._find(call)
         body = call.decode(FlowBody)
         self._check(call.user, body, flow.id)
-        self._world.tenant.flows[flow.id] = replace(
+        self._environment.tenant.flows[flow.id] = replace(
             flow,
             name=body.name,
             modified_by=call.user.display_name,
-            modified_at=self._world.anaplan_now(),
+            modified_at=self._environment.anaplan_now(),
             nux_visible=body.nux_visible,
             steps=body.steps,
         )
@@ -90,10 +90,10 @@ class Flows:
     def delete(self, call: Call) -> Answer:
         """Delete a flow that does not run."""
         flow = self._find(call)
-        latest = self._engine.latest_flow_run(flow.id)
+        latest = self._scheduler.latest_flow_run(flow.id)
         if latest is not None and latest.result is None:
             raise Refusal(409, "Integration flow is already running")
-        del self._world.tenant.flows[flow.id]
+        del self._environment.tenant.flows[flow.id]
         return success()
 
     def run(self, call: Call) -> Answer:
@@ -106,26 +106,26 @@ class Flows:
         wanted = body.steps_to_run if isinstance(body.steps_to_run, tuple) else every
         if not set(wanted) <= set(every):
             raise Refusal(400, "Invalid value for stepsToRun")
-        return success(run={"id": self._engine.start_flow(flow, call.user.display_name, wanted).id})
+        return success(run={"id": self._scheduler.start_flow(flow, call.user.display_name, wanted).id})
 
     def _find(self, call: Call) -> Flow:
-        flow = self._world.tenant.flows.get(call.args[0])
+        flow = self._environment.tenant.flows.get(call.args[0])
         if flow is None or not self._reached(call.user, flow):
             raise Refusal(404, "Resource not found")
         return flow
 
     def _reached(self, user: User, flow: Flow) -> bool:
         """A flow is reached by who reaches all its integrations."""
-        steps = [self._world.tenant.integrations[step.referrer] for step in flow.steps]
+        steps = [self._environment.tenant.integrations[step.referrer] for step in flow.steps]
         return all(reaches(user, flow.owner_role, integration.workspace_id) for integration in steps)
 
     def _check(self, user: User, body: FlowBody, flow_id: str) -> None:
-        if any(flow.name == body.name and flow.id != flow_id for flow in self._world.tenant.flows.values()):
+        if any(flow.name == body.name and flow.id != flow_id for flow in self._environment.tenant.flows.values()):
             raise Refusal(400, "Duplicate resource name not allowed")
         if sum(not step.is_skipped for step in body.steps) < MIN_STEPS:
             raise Refusal(400, "Integration flow needs at least two enabled steps")
         for step in body.steps:
-            integration = self._world.tenant.integrations.get(step.referrer)
+            integration = self._environment.tenant.integrations.get(step.referrer)
             if integration is None or not reaches(user, integration.owner_role, integration.workspace_id):
                 raise Refusal(400, "Invalid value for referrer")
 
@@ -134,16 +134,16 @@ class Flows:
             id=flow.id,
             name=flow.name,
             created_by=flow.created_by,
-            creation_date=iso(flow.created_at),
-            modification_date=iso(flow.modified_at),
+            creation_date=whole_second(flow.created_at),
+            modification_date=whole_second(flow.modified_at),
             modified_by=flow.modified_by,
             nux_visible=flow.nux_visible,
             steps_count=len(flow.steps),
-            latest_run=self._views.latest_of_flow(self._engine.latest_flow_run(flow.id), self._world.now()),
+            latest_run=self._renderer.latest_of_flow(self._scheduler.latest_flow_run(flow.id), self._environment.now()),
         )
 
     def _step(self, flow: Flow, step: Step) -> ShownStep:
-        integration = self._world.tenant.integrations[step.referrer]
+        integration = self._environment.tenant.integrations[step.referrer]
         return ShownStep(
             referrer=integration.id,
             name=integration.name,
@@ -157,10 +157,10 @@ class Flows:
             depends_on=step.depends_on,
             is_skipped=step.is_skipped,
             exception_behavior=step.exception_behavior,
-            latest_run=self._views.latest(self._latest(flow, step), self._world.now()),
+            latest_run=self._renderer.latest(self._latest(flow, step), self._environment.now()),
         )
 
     def _latest(self, flow: Flow, step: Step) -> Run | None:
-        runs = reversed(self._engine.runs.values())
-        begun = (run for run in runs if run.phase(self._world.now()) != "queued")
+        runs = reversed(self._scheduler.runs.values())
+        begun = (run for run in runs if run.phase(self._environment.now()) != "queued")
         return next((run for run in begun if (run.flow_id, run.integration_id) == (flow.id, step.referrer)), None)

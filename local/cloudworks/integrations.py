@@ -8,13 +8,13 @@ from collections.abc import Iterable
 from msgspec import UNSET
 from msgspec.structs import replace
 
-from local.cloudworks.engine import Engine
-from local.cloudworks.shapes import IntegrationBody, Job, ShownIntegration, meta
+from local.cloudworks.dates import whole_second
+from local.cloudworks.environment import Environment
+from local.cloudworks.http_messages import NOT_ENTITLED, Answer, Call, Endpoint, Refusal, endpoint, json_answer, success
+from local.cloudworks.json_shapes import IntegrationBody, Job, ShownIntegration, meta
+from local.cloudworks.rendering import Renderer
+from local.cloudworks.run_scheduler import RunScheduler
 from local.cloudworks.tenant import MAX_INTEGRATIONS, Integration, User, reaches
-from local.cloudworks.times import iso
-from local.cloudworks.views import Views
-from local.cloudworks.web import NOT_ENTITLED, Answer, Call, Endpoint, Refusal, endpoint, json_answer, success
-from local.cloudworks.world import World
 
 WORKSPACE_ID = re.compile(r"[0-9a-f]{32}")
 MODEL_ID = re.compile(r"[0-9A-F]{32}")
@@ -24,11 +24,11 @@ PROCESS_ID = re.compile(r"118\d+")
 class Integrations:
     """Whoever calls holds the simulator's lock."""
 
-    def __init__(self, world: World, engine: Engine, views: Views) -> None:
-        """`engine` runs the integrations, `views` shows them."""
-        self._world = world
-        self._engine = engine
-        self._views = views
+    def __init__(self, environment: Environment, scheduler: RunScheduler, renderer: Renderer) -> None:
+        """`scheduler` runs the integrations, `renderer` shows them."""
+        self._environment = environment
+        self._scheduler = scheduler
+        self._renderer = renderer
 
     def endpoints(self) -> list[Endpoint]:
         """All operations."""
@@ -45,7 +45,9 @@ class Integrations:
     def list(self, call: Call) -> Answer:
         """Summaries, without jobs, of the integrations that the user reaches."""
         visible = [
-            i for i in self._world.tenant.integrations.values() if reaches(call.user, i.owner_role, i.workspace_id)
+            i
+            for i in self._environment.tenant.integrations.values()
+            if reaches(call.user, i.owner_role, i.workspace_id)
         ]
         if call.number("myIntegrations", 0):
             visible = [i for i in visible if i.created_by == call.user.display_name]
@@ -65,10 +67,10 @@ class Integrations:
         if self._count() >= MAX_INTEGRATIONS:
             raise Refusal(409, "Tenant integration count exceeded")
         body = call.decode(IntegrationBody)
-        integration_id = self._world.new_id()
+        integration_id = self._environment.new_id()
         workspace_id, model_id = self._check(call.user, body, integration_id)
-        now = self._world.anaplan_now()
-        self._world.tenant.integrations[integration_id] = Integration(
+        now = self._environment.anaplan_now()
+        self._environment.tenant.integrations[integration_id] = Integration(
             id=integration_id,
             name=body.name,
             created_by=call.user.display_name,
@@ -81,7 +83,7 @@ class Integrations:
             model_id=model_id,
             process_id=body.process_id,
             nux_visible=body.nux_visible,
-            notification_id=self._world.new_id(),
+            notification_id=self._environment.new_id(),
             jobs=body.jobs,
         )
         return success(integration={"integrationId": integration_id})
@@ -89,7 +91,7 @@ class Integrations:
     def show(self, call: Call) -> Answer:
         """One integration with its jobs."""
         integration = self.find(call)
-        jobs = tuple(self._views.job(job) for job in integration.jobs)
+        jobs = tuple(self._renderer.job(job) for job in integration.jobs)
         detail = replace(self._summary(integration), version=integration.version, jobs=jobs)
         return success(integration=detail, meta=meta("integration"))
 
@@ -98,11 +100,11 @@ class Integrations:
         integration = self.find(call)
         body = call.decode(IntegrationBody)
         workspace_id, model_id = self._check(call.user, body, integration.id)
-        self._world.tenant.integrations[integration.id] = replace(
+        self._environment.tenant.integrations[integration.id] = replace(
             integration,
             name=body.name,
             modified_by=call.user.display_name,
-            modified_at=self._world.anaplan_now(),
+            modified_at=self._environment.anaplan_now(),
             version=body.version,
             workspace_id=workspace_id,
             model_id=model_id,
@@ -115,41 +117,43 @@ class Integrations:
     def delete(self, call: Call) -> Answer:
         """Delete an integration that neither runs nor is a flow's step."""
         integration = self.find(call)
-        if self._engine.current(integration.id) is not None:
+        if self._scheduler.current(integration.id) is not None:
             raise Refusal(409, "Integration is already running")
-        if any(step.referrer == integration.id for flow in self._world.tenant.flows.values() for step in flow.steps):
+        if any(
+            step.referrer == integration.id for flow in self._environment.tenant.flows.values() for step in flow.steps
+        ):
             raise Refusal(409, "The resource is being referenced")
-        del self._world.tenant.integrations[integration.id]
+        del self._environment.tenant.integrations[integration.id]
         return success()
 
     def run(self, call: Call) -> Answer:
         """Start a run; the answer holds nothing but its id. There is no way to make this safe to repeat."""
-        run = self._engine.start(self.find(call), call.user.display_name)
-        status = self._world.settings.variants.run_status
+        run = self._scheduler.start(self.find(call), call.user.display_name)
+        status = self._environment.settings.variants.run_status
         message = "Success" if status == 200 else "Accepted"
         return json_answer(status, {"status": {"code": status, "message": message}, "run": {"id": run.id}})
 
     def cancel(self, call: Call) -> Answer:
         """End the current run."""
-        self._engine.cancel(self.find(call))
+        self._scheduler.cancel(self.find(call))
         return success()
 
     def find(self, call: Call) -> Integration:
         """The integration that the path names; 404 also for one that the user does not reach."""
-        integration = self._world.tenant.integrations.get(call.args[0])
+        integration = self._environment.tenant.integrations.get(call.args[0])
         if integration is None or not reaches(call.user, integration.owner_role, integration.workspace_id):
             raise Refusal(404, "Resource not found")
         return integration
 
     def _count(self) -> int:
-        return len(self._world.tenant.integrations) + len(self._world.tenant.flows)
+        return len(self._environment.tenant.integrations) + len(self._environment.tenant.flows)
 
     def _check(self, user: User, body: IntegrationBody, integration_id: str) -> tuple[str, str]:
         """Refuse what CloudWorks refuses; workspace and model, which version 1 names in the job."""
         workspace_id, model_id = _place(body)
         if not body.name or (not body.jobs and body.process_id is None):
             raise Refusal(400, "Invalid request body")
-        if any(i.name == body.name and i.id != integration_id for i in self._world.tenant.integrations.values()):
+        if any(i.name == body.name and i.id != integration_id for i in self._environment.tenant.integrations.values()):
             raise Refusal(400, "Duplicate resource name not allowed")
         if not WORKSPACE_ID.fullmatch(workspace_id):
             raise Refusal(400, "Invalid value for workspace_id")
@@ -169,7 +173,7 @@ class Integrations:
             for end in (*job.sources, *job.targets):
                 if end.type == "Anaplan":
                     continue
-                connection = self._world.tenant.connections.get(str(end.connection_id))
+                connection = self._environment.tenant.connections.get(str(end.connection_id))
                 if connection is None or not reaches(user, connection.owner_role, connection.workspace_id):
                     raise Refusal(400, "Invalid value for connection_id")
 
@@ -182,10 +186,10 @@ class Integrations:
             workspace_id=integration.workspace_id,
             model_id=integration.model_id,
             created_by=integration.created_by,
-            creation_date=iso(integration.created_at),
-            modification_date=iso(integration.modified_at),
+            creation_date=whole_second(integration.created_at),
+            modification_date=whole_second(integration.modified_at),
             modified_by=integration.modified_by,
-            latest_run=self._views.latest(self._engine.latest_begun(integration.id), self._world.now()),
+            latest_run=self._renderer.latest(self._scheduler.latest_begun(integration.id), self._environment.now()),
             notification_id=integration.notification_id,
             nux_visible=integration.nux_visible,
         )

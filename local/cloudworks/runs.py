@@ -8,8 +8,8 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from local.cloudworks.loading import CODE_PARTIAL, Rejected
-from local.cloudworks.shapes import Step
+from local.cloudworks.csv_files import CODE_PARTIAL, Rejected
+from local.cloudworks.json_shapes import Step
 
 Phase = Literal["queued", "running", "ended"]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from local.cloudworks.shapes import Job, JobEnd
+from local.cloudworks.json_shapes import Job, JobEnd
 from local.cloudworks.tenant import Connection, Integration, Role, Tenant, User
 
 if TYPE_CHECKING:

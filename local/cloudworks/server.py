@@ -13,9 +13,10 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
 
-from local.cloudworks.simulator import Simulator
-from local.cloudworks.times import http_date
-from local.cloudworks.web import Answer, Request
+from local.cloudworks.admin import Admin
+from local.cloudworks.dates import http_date
+from local.cloudworks.http_messages import Answer, Request
+from local.cloudworks.simulator import Reply, Simulator
 
 HOST = "127.0.0.1"
 
@@ -69,8 +70,15 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, simulator: Simulator, port: int) -> None:
         super().__init__((HOST, port), _Handler)
         self.simulator = simulator
+        self._admin = Admin(simulator)
         self._lock = Lock()
         self._open: set[socket.socket] = set()
+
+    def handle(self, request: Request) -> Reply:
+        """The simulator's own operations apart, the simulator answers."""
+        if request.path.startswith("/simulator/"):
+            return Reply(self._admin.handle(request))
+        return self.simulator.handle(request)
 
     def opened(self, connection: socket.socket) -> None:
         with self._lock:
@@ -112,7 +120,7 @@ class _Handler(BaseHTTPRequestHandler):
             super().finish()
 
     def do_any(self) -> None:
-        reply = self.server.simulator.handle(self._read())
+        reply = self.server.handle(self._read())
         if reply.delay_seconds:
             time.sleep(reply.delay_seconds)
         if reply.answer is None:

@@ -38,7 +38,7 @@ class Pace(Struct, frozen=True, forbid_unknown_fields=True):
     """From start to end; infinite for a run that hangs."""
 
 
-class Settings(Struct, kw_only=True, forbid_unknown_fields=True):
+class SimulatorSettings(Struct, kw_only=True, forbid_unknown_fields=True):
     """The simulator's knobs; change them at any time."""
 
     pace: Pace = Pace()
@@ -61,7 +61,9 @@ class Settings(Struct, kw_only=True, forbid_unknown_fields=True):
 
     def __repr__(self) -> str:
         """Without the access keys."""
-        return f"Settings(pace={self.pace!r}, skew_seconds={self.skew_seconds!r}, fail_rate={self.fail_rate!r})"
+        return (
+            f"SimulatorSettings(pace={self.pace!r}, skew_seconds={self.skew_seconds!r}, fail_rate={self.fail_rate!r})"
+        )
 
     def pace_of(self, integration_id: str) -> Pace:
         """How long a run of this integration takes."""

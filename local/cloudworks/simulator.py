@@ -10,23 +10,22 @@ from threading import RLock, Timer
 
 from msgspec import Struct
 
-from local.cloudworks.admin import Admin
 from local.cloudworks.auth import Authentication
 from local.cloudworks.buckets import Buckets
 from local.cloudworks.connections import Connections
-from local.cloudworks.engine import Engine
+from local.cloudworks.dates import whole_second
+from local.cloudworks.environment import Environment
 from local.cloudworks.faults import Fault, Faults
 from local.cloudworks.flows import Flows
 from local.cloudworks.history import RunHistory
+from local.cloudworks.http_messages import Answer, Call, Refusal, Request, json_answer, unrouted
 from local.cloudworks.integrations import Integrations
+from local.cloudworks.rendering import Renderer
+from local.cloudworks.run_effects import RunEffects
+from local.cloudworks.run_scheduler import RunScheduler
 from local.cloudworks.runs import FlowRun, Overlap, Result, Run, overlaps
-from local.cloudworks.settings import Settings
+from local.cloudworks.settings import SimulatorSettings
 from local.cloudworks.tenant import Connection, Integration, Tenant, User
-from local.cloudworks.times import iso
-from local.cloudworks.views import Views
-from local.cloudworks.web import Answer, Call, Refusal, Request, json_answer, unrouted
-from local.cloudworks.work import Worker
-from local.cloudworks.world import World
 
 CLOUDWORKS = re.compile(r"(?:/cloudworks)?/[12]/0(/.*)")
 MINUTE = 60.0
@@ -66,58 +65,57 @@ class Simulator:
         self,
         buckets: Buckets,
         clock: Callable[[], float] = time.time,
-        settings: Settings | None = None,
+        settings: SimulatorSettings | None = None,
         seed: int = 0,
     ) -> None:
         """`clock` gives epoch seconds; equal seeds give equal ids and equal random faults."""
-        self.settings = settings or Settings()
+        self.settings = settings or SimulatorSettings()
         self._lock = RLock()
         self._timer: Timer | None = None
         self._wakes_at: float | None = None
         self._real_time = self._timed = clock is time.time
-        self._world = World(buckets, self.settings, clock, Random(seed))  # noqa: S311 (nothing here is secret)
-        self._worker = Worker(self._world)
-        self._engine = Engine(self._world, self._worker)
-        self._authentication = Authentication(self._world)
+        self._environment = Environment(buckets, self.settings, clock, Random(seed))  # noqa: S311 (nothing here is secret)
+        self._effects = RunEffects(self._environment)
+        self._scheduler = RunScheduler(self._environment, self._effects)
+        self._authentication = Authentication(self._environment)
         self._faults = Faults(Random(seed))  # noqa: S311
         self._seen: list[Seen] = []
-        views = Views(self._world)
-        integrations = Integrations(self._world, self._engine, views)
+        renderer = Renderer(self._environment)
+        integrations = Integrations(self._environment, self._scheduler, renderer)
         self._endpoints = [
-            *Connections(self._world).endpoints(),
-            *RunHistory(self._world, integrations, self._engine, views).endpoints(),
+            *Connections(self._environment).endpoints(),
+            *RunHistory(self._environment, integrations, self._scheduler, renderer).endpoints(),
             *integrations.endpoints(),
-            *Flows(self._world, self._engine, views).endpoints(),
+            *Flows(self._environment, self._scheduler, renderer).endpoints(),
         ]
-        self._admin = Admin(self)
 
     # What tests ask
 
     @property
     def tenant(self) -> Tenant:
         """Users, connections, integrations, flows and models, live: for looking, and for arranging before the act."""
-        return self._world.tenant
+        return self._environment.tenant
 
     @property
     def models(self) -> dict[str, dict[str, dict[str, str]]]:
         """What is in Anaplan now: model id to code to row."""
         with self._lock:
             self.tick()
-            return {model: dict(rows) for model, rows in self._world.tenant.models.items()}
+            return {model: dict(rows) for model, rows in self._environment.tenant.models.items()}
 
     @property
     def runs(self) -> list[Run]:
         """Every run so far, in the order of acceptance, with what it read."""
         with self._lock:
             self.tick()
-            return list(self._engine.runs.values())
+            return list(self._scheduler.runs.values())
 
     @property
     def flow_runs(self) -> list[FlowRun]:
         """Every run of a flow so far, in the order of acceptance."""
         with self._lock:
             self.tick()
-            return list(self._engine.flow_runs.values())
+            return list(self._scheduler.flow_runs.values())
 
     @property
     def requests(self) -> list[Seen]:
@@ -144,39 +142,39 @@ class Simulator:
 
     def now(self) -> float:
         """Epoch seconds on our clock."""
-        return self._world.now()
+        return self._environment.now()
 
     def anaplan_now(self) -> float:
         """Epoch seconds on Anaplan's clock, which is `settings.skew_seconds` ahead."""
-        return self._world.anaplan_now()
+        return self._environment.anaplan_now()
 
     def next_change(self) -> float | None:
         """When the next run starts or ends (epoch seconds); None when nothing is to come."""
         with self._lock:
-            return self._engine.next_change()
+            return self._scheduler.next_change()
 
     # What tests arrange
 
     def add_user(self, user: User) -> None:
         """Add a user, or replace the one of that log-in name (a changed password, another role)."""
         with self._lock:
-            self._world.tenant.users[user.name] = user
+            self._environment.tenant.users[user.name] = user
 
     def add_connection(self, connection: Connection) -> None:
         """Add or replace a connection, unchecked; replace one by itself with an `error_code` to break it."""
         with self._lock:
-            self._world.tenant.connections[connection.id] = connection
+            self._environment.tenant.connections[connection.id] = connection
 
     def add_integration(self, integration: Integration, action_names: dict[str, str]) -> None:
         """Add or replace an integration, unchecked."""
         with self._lock:
-            self._world.tenant.integrations[integration.id] = integration
-            self._world.tenant.action_names.update(action_names)
+            self._environment.tenant.integrations[integration.id] = integration
+            self._environment.tenant.action_names.update(action_names)
 
     def new_id(self) -> str:
         """An id that nothing else has."""
         with self._lock:
-            return self._world.new_id()
+            return self._environment.new_id()
 
     def add_fault(self, fault: Fault) -> None:
         """Let the next requests that match meet `fault`."""
@@ -196,20 +194,20 @@ class Simulator:
     def force_result(self, integration_id: str, result: Result) -> None:
         """Let the next run of an integration that starts end with `result`; it reads its source but imports nothing."""
         with self._lock:
-            self._worker.force(integration_id, result)
+            self._effects.force(integration_id, result)
 
     def start_foreign_run(self, integration_id: str, user: str = "Bob Other", trigger: str = "manual") -> Run:
         """Start a run as somebody else would, by hand or on schedule; raises `Refusal` (409) while another runs."""
         with self._lock:
             self.tick()
-            run = self._engine.start(self._world.tenant.integrations[integration_id], user, trigger)
+            run = self._scheduler.start(self._environment.tenant.integrations[integration_id], user, trigger)
             self._wake_later()
             return run
 
     def tick(self) -> None:
         """Do what is due: start and end runs. Every request does so first; a virtual clock's owner calls it as well."""
         with self._lock:
-            self._engine.settle()
+            self._scheduler.settle()
             self._wake_later()
 
     def open(self) -> None:
@@ -230,8 +228,6 @@ class Simulator:
         """Answer a request, unless a fault has it otherwise."""
         with self._lock:
             self.tick()
-            if request.path.startswith("/simulator/"):
-                return Reply(self._admin.handle(request))
             fault = self._faults.take(request.method, request.path, self.settings.fail_rate)
             reply, status = self._meet(request, fault)
             self._log(request, status, fault)
@@ -290,7 +286,7 @@ class Simulator:
         content = {
             "status": {"code": refusal.status, "message": refusal.message},
             "path": request.path,
-            "timestamp": iso(self.anaplan_now()),
+            "timestamp": whole_second(self.anaplan_now()),
         }
         answer = json_answer(refusal.status, content)
         if refusal.status != 429:
@@ -323,7 +319,7 @@ class Simulator:
         """Settle again when the next run starts or ends, even if nobody asks for anything then."""
         if not self._timed:
             return
-        at = self._engine.next_change()
+        at = self._scheduler.next_change()
         if at == self._wakes_at:
             return
         self._stop_timer()

@@ -6,7 +6,7 @@ from typing import Literal
 
 from msgspec import Struct, field
 
-from local.cloudworks.shapes import Job, Step
+from local.cloudworks.json_shapes import Job, Step
 
 Role = Literal["Restricted Integration User", "Integration Admin"]
 Kind = Literal["Import", "Export", "Process"]

@@ -12,8 +12,7 @@ from msgspec import Struct
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.domain.events import Upload
 from local.aws.stack import Options, Stack
-from local.cloudworks import Pace
-from local.cloudworks import Settings as AnaplanSettings
+from local.cloudworks import Pace, SimulatorSettings
 from local.demo.timeline import Happening, Timeline, as_report, short
 from local.demo.verdict import Act, Begun, Fate, Seen, Told
 
@@ -71,7 +70,7 @@ def options(logs: Path) -> Options:
             "POLL_MAX_SECONDS": str(POLL_SECONDS[1]),
             "LEASE_SECONDS": str(LEASE_SECONDS),
         },
-        anaplan=AnaplanSettings(pace=Pace(run_seconds=RUN_SECONDS)),
+        anaplan=SimulatorSettings(pace=Pace(run_seconds=RUN_SECONDS)),
         logs=logs,
     )
 

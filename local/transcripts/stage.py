@@ -16,7 +16,7 @@ from anaplan_autoload.report.mail import email_text
 from anaplan_autoload.report.subject import subject
 from local.aws.notifications import straight
 from local.aws.stack import ROOT, STACK_NAME, Options, Stack
-from local.cloudworks import PASSWORD, USERNAME, WORKSPACE_ID, Pace, Result, Settings, User
+from local.cloudworks import PASSWORD, USERNAME, WORKSPACE_ID, Pace, Result, SimulatorSettings, User
 from local.cloudworks.seeding import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 from local.demo.timeline import as_report
 from local.transcripts.page import Ended, PageFailed
@@ -83,7 +83,7 @@ def options(logs: Path) -> Options:
             "LEASE_SECONDS": "150",
             "ROUTES_FILE": os.path.relpath(logs / "deployed-routes.toml", ROOT / "src"),
         },
-        anaplan=Settings(pace=Pace(run_seconds=RUN_SECONDS), access_keys={ACCESS_KEY_ID: SECRET_ACCESS_KEY}),
+        anaplan=SimulatorSettings(pace=Pace(run_seconds=RUN_SECONDS), access_keys={ACCESS_KEY_ID: SECRET_ACCESS_KEY}),
         logs=logs,
     )
 

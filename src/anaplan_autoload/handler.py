@@ -12,13 +12,14 @@ from __future__ import annotations
 import logging
 import os
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
 import msgspec
 from aws_durable_execution_sdk_python import StepError, durable_execution
 from aws_durable_execution_sdk_python.config import Duration
 from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
 from aws_lambda_powertools import Logger
+from msgspec import Struct
 
 from anaplan_autoload.aws import settings
 from anaplan_autoload.aws.refusals import blameless
@@ -43,11 +44,11 @@ from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
 from anaplan_autoload.steps.finishing import Recorded
 from anaplan_autoload.steps.following import Following
 from anaplan_autoload.steps.starting import (
-    Answer,
     NoAnswer,
     NotNow,
     NotStaged,
     Occupied,
+    PostResult,
     Started,
     Superseded,
     TurnedDown,
@@ -57,12 +58,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_durable_execution_sdk_python import DurableContext, StepContext
+    from aws_durable_execution_sdk_python.config import StepConfig
     from aws_durable_execution_sdk_python.types import LambdaContext, WaitForConditionCheckContext
 
     from anaplan_autoload.domain.events import Drain, Load
-    from anaplan_autoload.domain.protocol import Claim, State
+    from anaplan_autoload.domain.protocol import Claim, State, UploadState
     from anaplan_autoload.domain.runs import Run
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 LOST_ANSWER = "the answer to the request for it was lost, and the run history does not prove that it began"
@@ -77,6 +80,19 @@ class Stopped(Exception):
     def __init__(self, stop: Stop) -> None:
         super().__init__(stop.reason)
         self.stop = stop
+
+
+class Start(Struct):
+    """How far the start of a batch's run has come, between two requests for it."""
+
+    batch: Batch
+    """As the latest step returned it. That copy counts: it knows what was written to the ledger since."""
+    answer_lost: bool
+    """Whether a request may have begun a run that is not known yet: the run history is to be searched."""
+    others: bool = False
+    """Whether another 409 means somebody else's run: the history was searched, or that run waited for, after one."""
+    waited: int = 0
+    """Seconds that were waited for somebody else's run."""
 
 
 class Execution:
@@ -155,7 +171,8 @@ class Execution:
         end = self.run_to_the_end(lease, batch)
         if isinstance(end, Recorded):
             self.act(finishing.announce, lease, end)
-        state, run_id = (end.outcome, end.run_id) if isinstance(end, Recorded) else ("superseded", None)
+        state: UploadState = end.outcome if isinstance(end, Recorded) else "superseded"
+        run_id = end.run_id if isinstance(end, Recorded) else None
         for start in range(0, batch.total, finishing.FINISHED_PER_STEP):
             self.act(finishing.finish_uploads, lease, batch, state, run_id, start)
         self.act(finishing.close, lease, batch)
@@ -182,37 +199,37 @@ class Execution:
             return TurnedDown(batch.failure.reason)
         if batch.run_id is not None:
             return batch
-        answer_lost = batch.unresolved_since is not None
-        waited = 0
+        start = Start(batch, answer_lost=batch.unresolved_since is not None)
         while True:
-            if answer_lost:
-                batch = self.reconcile(lease, batch)
-                if batch.run_id is not None:
-                    return batch
-                answer_lost = False
-                put_off = self.put_off(lease, batch)
+            if start.answer_lost:
+                start.batch = self.reconcile(lease, start.batch)
+                if start.batch.run_id is not None:
+                    return start.batch
+                start.answer_lost = False
+                put_off = self.put_off(lease, start.batch)
                 if isinstance(put_off, TurnedDown):
                     return put_off
-                batch = put_off
-            if batch.attempts >= protocol.MAX_ATTEMPTS:
-                return TurnedDown(f"gave up after {batch.attempts - 1} attempts: {DEATHS}")
-            if batch.route.load == "each" and (not_staged := self.stage(lease, batch)):
+                start.batch = put_off
+            if start.batch.attempts >= protocol.MAX_ATTEMPTS:
+                return TurnedDown(f"gave up after {start.batch.attempts - 1} attempts: {DEATHS}")
+            if start.batch.route.load == "each" and (not_staged := self.stage(lease, start.batch)):
                 return not_staged
-            match self.post(lease, batch):
+            match self.post(lease, start.batch):
                 case Started(batch):
                     return batch
                 case TurnedDown() as turned_down:
                     return turned_down
                 case NotNow(batch, seconds, reason):
-                    batch = self.wait_with_lease(lease, batch, seconds, reason)
-                case Occupied(batch) if batch.unresolved_since is not None and not waited:
-                    answer_lost, waited = True, 1
+                    start.batch = self.wait_with_lease(lease, batch, seconds, reason)
+                case Occupied(batch) if batch.unresolved_since is not None and not start.others:
+                    start.batch, start.answer_lost, start.others = batch, True, True
                 case Occupied(batch):
-                    batch, waited = self.wait_for_vacancy(lease, batch, waited)
+                    start.others = True
+                    start.batch, start.waited = self.wait_for_vacancy(lease, batch, start.waited)
                 case Stop() as stop:
                     raise Stopped(stop)
                 case NoAnswer(batch):
-                    answer_lost = True
+                    start.batch, start.answer_lost = batch, True
 
     def put_off(self, lease: Lease, batch: Batch) -> Batch | TurnedDown:
         """Wait longer after every request that brought no run; after a day it is given up."""
@@ -238,13 +255,13 @@ class Execution:
                 return staged
         return None
 
-    def post(self, lease: Lease, batch: Batch) -> Answer:
+    def post(self, lease: Lease, batch: Batch) -> PostResult:
         """Ask for the run, at most once; a sandbox that died over the request leaves its answer unknown.
 
         Any other error was raised before anything was sent, and ends the execution.
         """
         try:
-            return self.step(starting.post, lease, batch, config=at_most_once)
+            return self.once(starting.post, lease, batch)
         except StepError as error:
             if not error.error_type.endswith(("StepInterruptedError", "InvocationError")):
                 raise
@@ -343,24 +360,32 @@ class Execution:
         """Seconds until the next look, after so many."""
         return protocol.next_delay(waited, self.services.settings.poll_min, self.services.settings.poll_max)
 
-    def act(self, step: Callable[..., T | Stop], *arguments: Any) -> T:
+    def act(
+        self, step: Callable[Concatenate[StepContext, Services, P], T | Stop], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
         """Run a leader's step. Raises `Stopped` when it says so, or when the service's limit of operations is near."""
         if self.operations >= self.services.settings.operation_limit:
             raise Stopped(Stop("handed_over", f"{self.operations} durable operations"))
-        found = self.step(step, *arguments)
+        found = self.step(step, *args, **kwargs)
         if isinstance(found, Stop):
             raise Stopped(found)
         return found
 
-    def step(self, step: Callable[..., T], *arguments: Any, config: Any = repeatable) -> T:
-        """Run a function once and store what it returns; its name is the operation's."""
+    def step(self, step: Callable[Concatenate[StepContext, Services, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function and store what it returns; its name is the operation's. A crash or an error repeats it."""
+        return self._stored(lambda context: step(context, self.services, *args, **kwargs), step, repeatable(step))
 
+    def once(self, step: Callable[Concatenate[StepContext, Services, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function as `step` does, but at most once: nothing repeats it."""
+        return self._stored(lambda context: step(context, self.services, *args, **kwargs), step, at_most_once(step))
+
+    def _stored(self, call: Callable[[StepContext], T], step: Callable[..., T], config: StepConfig) -> T:
         def run(context: StepContext) -> T:
             with blameless():
-                return step(context, self.services, *arguments)
+                return call(context)
 
         self.operations += 1
-        return self.context.step(run, name=step.__name__, config=config(step))
+        return self.context.step(run, name=step.__name__, config=config)
 
 
 def make_handler(services: Callable[[], Services]) -> Callable[[Any, LambdaContext], Any]:

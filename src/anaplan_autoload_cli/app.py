@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from anaplan_autoload_cli.context import SETTINGS, Cli, Settings, environment
+from anaplan_autoload_cli.context import Cli
 from anaplan_autoload_cli.lazy import SERVICE, WORKFLOW, Entry, LazyGroup
 from anaplan_autoload_cli.output import FAILED, CommandFailed, Output
+from anaplan_autoload_cli.settings import SETTINGS, CommandSettings, environment
 
 if TYPE_CHECKING:
     from typer._click import Context
@@ -164,7 +165,7 @@ def shared(
         "reports": reports,
     }
     out = Output(as_json=as_json, color=not no_color, yes=yes)
-    context.obj = Cli(Settings(flags, config, environment()), out)
+    context.obj = Cli(CommandSettings(flags, config, environment()), out)
 
 
 def main() -> None:

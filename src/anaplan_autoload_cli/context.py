@@ -1,185 +1,30 @@
-"""What a command works with: settings from flags, environment, `.autoload.toml` and the stack; clients; output.
+"""What a command works with: its settings, clients and output.
 
 Nothing is read or asked before a command needs it.
 """
 
 from __future__ import annotations
 
-import os
-import tomllib
-from collections.abc import Mapping
 from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import typer
 
-from anaplan_autoload_cli.output import CommandFailed, Output
+from anaplan_autoload_cli.output import Output
 
 if TYPE_CHECKING:
     from boto3.session import Session
 
     from anaplan_autoload.anaplan.cloudworks import CloudWorks
     from anaplan_autoload.anaplan.credentials import Tokens
-    from anaplan_autoload_cli.login import Way
-
-CONFIG = Path(".autoload.toml")
-
-
-class NoSuchStack(CommandFailed):
-    """CloudFormation knows no stack of that name, in that region of that account."""
-
-    def __init__(self, stack: str, region: str | None) -> None:
-        super().__init__(
-            f"There is no stack {stack!r} in {region}.",
-            remedy="Name it with --stack, its region with --region, its account with --profile; these there are: "
-            "aws cloudformation describe-stacks --query 'Stacks[].StackName'",
-        )
-
-
-class Setting(NamedTuple):
-    """One thing that commands must know, and where it may be said; earlier places win."""
-
-    what: str
-    variable: str
-    """Environment variable."""
-    flag: str | None = None
-    output: str | None = None
-    """The stack's output that holds it; see `template.yaml`."""
-    default: str | None = None
-
-
-SETTINGS = {
-    "stack": Setting("the CloudFormation stack", "AUTOLOAD_STACK", "--stack"),
-    "profile": Setting("the AWS profile", "AWS_PROFILE", "--profile"),
-    "region": Setting("the AWS region", "AWS_REGION", "--region"),
-    "auth_url": Setting(
-        "Anaplan's authentication service",
-        "ANAPLAN_AUTH_URL",
-        "--auth-url",
-        "AnaplanAuthUrl",
-        "https://auth.anaplan.com",
-    ),
-    "cloudworks_url": Setting(
-        "CloudWorks", "CLOUDWORKS_URL", "--cloudworks-url", "CloudWorksUrl", "https://api.cloudworks.anaplan.com/2/0"
-    ),
-    "secret_id": Setting("the secret with Anaplan's log-in", "ANAPLAN_SECRET_ID", "--secret-id", "SecretArn"),
-    "username": Setting("the Anaplan user", "ANAPLAN_USERNAME"),
-    "certificate": Setting("the file of the CA certificate", "ANAPLAN_CERTIFICATE"),
-    "private_key": Setting("the file of its private key", "ANAPLAN_PRIVATE_KEY"),
-    "workspace": Setting("the Anaplan workspace's id", "ANAPLAN_WORKSPACE_ID", "--workspace"),
-    "model": Setting("the Anaplan model's id", "ANAPLAN_MODEL_ID", "--model"),
-    "table": Setting("the ledger's table", "LEDGER_TABLE", "--table", "LedgerTableName"),
-    "topic": Setting("the topic", "TOPIC_ARN", "--topic", "TopicArn"),
-    "function": Setting("the function's alias (an ARN)", "FUNCTION_ALIAS_ARN", "--function", "FunctionAliasArn"),
-    "queue": Setting("the dead-letter queue's URL", "DEAD_LETTER_QUEUE_URL", "--queue", "DeadLetterQueueUrl"),
-    "inbox": Setting("the inbox, a bucket", "INBOX_BUCKET", "--inbox", "InboxBucketName"),
-    "existing_buckets": Setting(
-        "other buckets that are loaded from, ARNs separated by commas",
-        "EXISTING_BUCKET_ARNS",
-        None,
-        "ExistingBuckets",
-    ),
-    "reports": Setting("the bucket of rejected rows", "REPORTS_BUCKET", "--reports", "ReportsBucketName"),
-    "routes": Setting("routes.toml", "ROUTES_FILE", "--file"),
-}
-"""By the name that `.autoload.toml` uses."""
-
-_OF_AWS = ("stack", "profile", "region")
-"""What leads to the stack cannot be read from it."""
-
-
-class Settings:
-    """Looks settings up: flags, environment, `.autoload.toml`, the stack's outputs, defaults, in this order."""
-
-    def __init__(self, flags: Mapping[str, str | None], config: Path | None, environment: Mapping[str, str]) -> None:
-        """`flags`: those that all commands share. `config`: a file, or None for `.autoload.toml` where there is one."""
-        self._flags = flags
-        self._config = config
-        self._environment = environment
-        self._session: Session | None = None
-
-    def get(self, name: str, given: str | None = None) -> str | None:
-        """The setting, or None where nobody says it; `given` is what an option of the command itself says."""
-        setting = SETTINGS[name]
-        return (
-            given
-            or self._flags.get(name)
-            or self._environment.get(setting.variable, "").strip()
-            or self._file.get(name)
-            or (self.outputs.get(setting.output) if setting.output else None)
-            or setting.default
-        )
-
-    def require(self, name: str, given: str | None = None) -> str:
-        """The setting, as `get`; raises `CommandFailed` that says how to name it where nobody does."""
-        if value := self.get(name, given):
-            return value
-        setting = SETTINGS[name]
-        ways = [setting.flag, f"set {setting.variable}", f'write {name} = "…" into {CONFIG}']
-        if setting.output and not self.get("stack"):
-            ways.append("name the stack with --stack")
-        raise CommandFailed(
-            f"It is not known what {setting.what} is.",
-            remedy="Give " + ", or ".join(way for way in ways if way) + ".",
-        )
-
-    def flag(self, name: str) -> str | None:
-        """The setting as far as a flag says it."""
-        return self._flags.get(name)
-
-    @cached_property
-    def session(self) -> Session:
-        """AWS, with the profile and the region that are set, else with what boto3 finds."""
-        import boto3
-
-        return boto3.session.Session(profile_name=self.get("profile"), region_name=self.get("region"))
-
-    @cached_property
-    def _file(self) -> dict[str, str]:
-        path = self._config or CONFIG
-        if self._config is None and not path.exists():
-            return {}
-        try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
-        except ValueError as error:
-            raise CommandFailed(f"{path} is not valid TOML: {error}.") from error
-        for name, value in document.items():
-            if name not in SETTINGS:
-                raise CommandFailed(f"{path}: unknown key {name}.", remedy=f"Known are: {', '.join(SETTINGS)}.")
-            if not isinstance(value, str):
-                raise CommandFailed(f"{path}: {name} is not text.", remedy="Write it in double quotes.")
-        return document
-
-    @cached_property
-    def outputs(self) -> dict[str, str]:
-        """The stack's outputs, none where no stack is named; raises `NoSuchStack`, and what boto3 does."""
-        from botocore.exceptions import ClientError
-
-        stack = self.get("stack")
-        if not stack:
-            return {}
-        try:
-            described = self.session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
-        except ClientError as error:
-            refusal = error.response.get("Error", {})
-            # CloudFormation has no code of its own for it.
-            if refusal.get("Code") == "ValidationError" and "does not exist" in refusal.get("Message", ""):
-                raise NoSuchStack(stack, self.session.region_name) from None
-            raise
-        return {
-            output["OutputKey"]: output["OutputValue"]
-            for output in described[0].get("Outputs", [])
-            if "OutputKey" in output and "OutputValue" in output
-        }
+    from anaplan_autoload_cli.login import LoginMethod
+    from anaplan_autoload_cli.settings import CommandSettings
 
 
 class Cli:
     """What hangs on a command's context; get it with `cli_of`."""
 
-    def __init__(self, settings: Settings, out: Output) -> None:
+    def __init__(self, settings: CommandSettings, out: Output) -> None:
         self.settings = settings
         self.out = out
 
@@ -189,18 +34,18 @@ class Cli:
         return self.settings.session
 
     @cached_property
-    def way(self) -> Way:
+    def login_method(self) -> LoginMethod:
         """How this user logs in to Anaplan; asks for what is missing."""
-        from anaplan_autoload_cli.login import chosen_way
+        from anaplan_autoload_cli.login import login_method
 
-        return chosen_way(self)
+        return login_method(self.settings, self.out)
 
     @cached_property
     def tokens(self) -> Tokens:
         """The log-in at Anaplan."""
         from anaplan_autoload_cli.login import tokens
 
-        return tokens(self)
+        return tokens(self.settings, self.login_method)
 
     @cached_property
     def cloudworks(self) -> CloudWorks:
@@ -217,8 +62,3 @@ def cli_of(context: typer.Context) -> Cli:
     if not isinstance(cli, Cli):
         raise TypeError("the command was not invoked through the application")
     return cli
-
-
-def environment() -> Mapping[str, str]:
-    """The environment, read when a command runs and not before."""
-    return os.environ

@@ -56,9 +56,9 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
     """
     match error:
         case SecretInvalid():
-            return CommandFailed(refusal(error, cli.way))
+            return CommandFailed(refusal(error, cli.login_method))
         case LoginRefused():
-            return _split(refusal(error, cli.way), "Anaplan refused the log-in.")
+            return _split(refusal(error, cli.login_method), "Anaplan refused the log-in.")
         case CloudWorksError():
             return _split(str(error), "Anaplan did not do it.")
         case AddressInvalid():

@@ -18,11 +18,12 @@ from msgspec import Struct
 from anaplan_autoload.anaplan.credentials import LoginRefused, Secret, Tokens, secret_source
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.aws.ledger import Ledger
-from anaplan_autoload_cli.context import environment
 from anaplan_autoload_cli.output import CommandFailed
+from anaplan_autoload_cli.settings import environment
 
 if TYPE_CHECKING:
-    from anaplan_autoload_cli.context import Cli
+    from anaplan_autoload_cli.output import Output
+    from anaplan_autoload_cli.settings import CommandSettings
 
 NOBODY = (
     "Name a secret with --secret-id (or a stack with --stack), or set ANAPLAN_USERNAME and ANAPLAN_PASSWORD, or "
@@ -32,7 +33,7 @@ LEASE_MS = 180_000
 """The ledger's lease, of which logging in makes no use."""
 
 
-class Way(Struct, frozen=True):
+class LoginMethod(Struct, frozen=True):
     """A way to log in."""
 
     description: str
@@ -42,14 +43,13 @@ class Way(Struct, frozen=True):
     """Set where the credentials come from Secrets Manager."""
 
 
-def chosen_way(cli: Cli) -> Way:
+def login_method(settings: CommandSettings, out: Output) -> LoginMethod:
     """The way that flags, environment or file name, else the stack's secret, else what the user types.
 
     Raises `CommandFailed` where two ways are named at once, or none and nobody can be asked.
     """
-    settings = cli.settings
     if flag := settings.flag("secret_id"):
-        return _with_secret(cli, flag)
+        return _with_secret(settings, flag)
     username, certificate = settings.get("username"), settings.get("certificate")
     if username and certificate:
         raise CommandFailed(
@@ -59,23 +59,23 @@ def chosen_way(cli: Cli) -> Way:
     if certificate:
         return _with_certificate(certificate, settings.require("private_key"))
     if username:
-        return _with_password(cli, username)
+        return _with_password(out, username)
     if secret_id := settings.get("secret_id"):
-        return _with_secret(cli, secret_id)
-    if not cli.out.interactive:
+        return _with_secret(settings, secret_id)
+    if not out.interactive:
         raise CommandFailed("It is not known how to log in to Anaplan.", remedy=NOBODY)
-    return _with_password(cli, asked_for("Anaplan user"))
+    return _with_password(out, asked_for("Anaplan user"))
 
 
-def tokens(cli: Cli) -> Tokens:
+def tokens(settings: CommandSettings, method: LoginMethod) -> Tokens:
     """The function's own log-in. A secret that Anaplan has refused is not sent again where the ledger is known."""
-    rejected, reject = _memory_of_refusals(cli)
-    return Tokens(http_pool(), cli.settings.require("auth_url"), cli.way.source, rejected=rejected, reject=reject)
+    rejected, reject = _memory_of_refusals(settings, method)
+    return Tokens(http_pool(), settings.require("auth_url"), method.source, rejected=rejected, reject=reject)
 
 
-def refusal(error: LoginRefused, way: Way) -> str:
+def refusal(error: LoginRefused, method: LoginMethod) -> str:
     """Why there is no token. That a secret has to be stored again is left out where there is none."""
-    return str(error) if way.secret_id else error.text
+    return str(error) if method.secret_id else error.text
 
 
 def asked_for(prompt: str) -> str:
@@ -86,24 +86,28 @@ def asked_for(prompt: str) -> str:
     return answer
 
 
-def _memory_of_refusals(cli: Cli) -> tuple[Callable[[str], bool], Callable[[str], None]]:
+def _memory_of_refusals(
+    settings: CommandSettings, method: LoginMethod
+) -> tuple[Callable[[str], bool], Callable[[str], None]]:
     """Whether a version of the secret was refused, and how to note it: in the ledger, which the function reads too."""
-    secret_id, table = cli.way.secret_id, cli.settings.get("table")
+    secret_id, table = method.secret_id, settings.get("table")
     if not secret_id or not table:
         refused: set[str] = set()
         return refused.__contains__, refused.add
-    ledger = Ledger(cli.aws.client("dynamodb"), table, LEASE_MS)
+    ledger = Ledger(settings.session.client("dynamodb"), table, LEASE_MS)
     return lambda version: ledger.rejected(secret_id) == version, lambda version: ledger.reject(secret_id, version)
 
 
-def _with_secret(cli: Cli, secret_id: str) -> Way:
-    return Way(f"secret {secret_id}", secret_source(cli.aws.client("secretsmanager"), secret_id), secret_id)
+def _with_secret(settings: CommandSettings, secret_id: str) -> LoginMethod:
+    return LoginMethod(
+        f"secret {secret_id}", secret_source(settings.session.client("secretsmanager"), secret_id), secret_id
+    )
 
 
-def _with_password(cli: Cli, username: str) -> Way:
+def _with_password(out: Output, username: str) -> LoginMethod:
     password = environment().get("ANAPLAN_PASSWORD")
     if not password:
-        if not cli.out.interactive:
+        if not out.interactive:
             raise CommandFailed(
                 f"The password of {username} is not known, and nobody can type it here.",
                 remedy="Set ANAPLAN_PASSWORD, or name a secret with --secret-id.",
@@ -112,7 +116,7 @@ def _with_password(cli: Cli, username: str) -> Way:
     return _given(f"user {username}", {"username": username, "password": password})
 
 
-def _with_certificate(certificate: str, private_key: str) -> Way:
+def _with_certificate(certificate: str, private_key: str) -> LoginMethod:
     content = {"certificate": _pem(certificate), "private_key": _pem(private_key)}
     if password := environment().get("ANAPLAN_PRIVATE_KEY_PASSWORD"):
         content["private_key_password"] = password
@@ -131,7 +135,7 @@ def _pem(path: str) -> str:
     return text
 
 
-def _given(description: str, content: dict[str, str]) -> Way:
+def _given(description: str, content: dict[str, str]) -> LoginMethod:
     """Credentials in the form of the secret, so that there is one way to read them."""
     secret = Secret("given", json.dumps(content))
-    return Way(description, lambda: secret)
+    return LoginMethod(description, lambda: secret)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from local.aws.stack import Options, Stack
-from local.cloudworks import Pace, Settings
+from local.cloudworks import Pace, SimulatorSettings
 
 SHORT = {"POLL_MIN_SECONDS": "1", "POLL_MAX_SECONDS": "2", "LEASE_SECONDS": "15"}
 """Seconds; the lease outlasts the function's timeout plus the longest wait, as the template demands on AWS."""
@@ -44,7 +44,7 @@ def stack(logs: Path) -> Iterator[Stack]:
         environment=SHORT,
         timeout_seconds=TIMEOUT_SECONDS,
         sweep_seconds=10,
-        anaplan=Settings(pace=Pace(run_seconds=1)),
+        anaplan=SimulatorSettings(pace=Pace(run_seconds=1)),
         logs=logs,
     )
     with Stack(options) as stack:

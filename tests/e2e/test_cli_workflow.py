@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from local.cloudworks import PASSWORD, USERNAME, WORKSPACE_ID, Pace
-from tests.cli_tenant import BAD_ROWS, BUCKET, GOOD_ROWS, MODEL_ID, SECRET_ACCESS_KEY, Tenant, empty_tenant
+from tests.cli_tenant import BAD_ROWS, BUCKET, GOOD_ROWS, MODEL_ID, SECRET_ACCESS_KEY, CliTenant, empty_tenant
 
 SOURCES = str(Path(__file__).parents[2] / "src")
 COMMAND = (sys.executable, "-m", "anaplan_autoload_cli")
@@ -23,7 +23,7 @@ PATIENCE_SECONDS = 60
 
 
 @pytest.fixture
-def tenant() -> Iterator[Tenant]:
+def tenant() -> Iterator[CliTenant]:
     with empty_tenant(run_seconds=0.5) as made:
         yield made
 
@@ -73,7 +73,7 @@ class Terminal:
 class Shell:
     """A directory and an environment in which commands are typed."""
 
-    def __init__(self, tenant: Tenant, directory: Path) -> None:
+    def __init__(self, tenant: CliTenant, directory: Path) -> None:
         kept = {"PATH": os.environ["PATH"], "HOME": str(directory), "PYTHONPATH": SOURCES, "TERM": "xterm"}
         self.environment = kept | tenant.environment
         self._directory = directory
@@ -115,7 +115,7 @@ class Shell:
 
 
 @pytest.fixture
-def shell(tenant: Tenant, tmp_path: Path) -> Iterator[Shell]:
+def shell(tenant: CliTenant, tmp_path: Path) -> Iterator[Shell]:
     made = Shell(tenant, tmp_path)
     yield made
     made.close()
@@ -128,7 +128,7 @@ def wait_for(happened: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def test_the_five_steps_in_order_from_an_empty_tenant(tenant: Tenant, shell: Shell, tmp_path: Path) -> None:
+def test_the_five_steps_in_order_from_an_empty_tenant(tenant: CliTenant, shell: Shell, tmp_path: Path) -> None:
     tenant.put("source/Accounts.csv", BAD_ROWS)
 
     checked = shell.run("auth", "check")
@@ -174,7 +174,7 @@ def test_a_password_is_asked_for_on_a_terminal_and_not_shown(shell: Shell) -> No
     assert PASSWORD not in terminal.shown
 
 
-def test_deleting_asks_on_a_terminal(tenant: Tenant, shell: Shell) -> None:
+def test_deleting_asks_on_a_terminal(tenant: CliTenant, shell: Shell) -> None:
     tenant.connect()
     for answer, left in (("n", 1), ("y", 0)):
         terminal = shell.on_terminal("connections", "delete", BUCKET)
@@ -185,7 +185,7 @@ def test_deleting_asks_on_a_terminal(tenant: Tenant, shell: Shell) -> None:
 
 
 @pytest.fixture
-def endless(tenant: Tenant) -> None:
+def endless(tenant: CliTenant) -> None:
     """An integration Accounts whose runs take an hour."""
     tenant.connect()
     tenant.integrate("Accounts", "a.csv")
@@ -193,7 +193,7 @@ def endless(tenant: Tenant) -> None:
 
 
 @pytest.mark.usefixtures("endless")
-def test_an_interrupt_on_a_terminal_cancels_the_run_when_that_is_wanted(tenant: Tenant, shell: Shell) -> None:
+def test_an_interrupt_on_a_terminal_cancels_the_run_when_that_is_wanted(tenant: CliTenant, shell: Shell) -> None:
     terminal = shell.on_terminal("integrations", "run", "Accounts")
     terminal.until("running")
     os.killpg(terminal.process.pid, signal.SIGINT)
@@ -204,7 +204,7 @@ def test_an_interrupt_on_a_terminal_cancels_the_run_when_that_is_wanted(tenant: 
 
 
 @pytest.mark.usefixtures("endless")
-def test_an_interrupt_on_a_terminal_leaves_the_run_alone_otherwise(tenant: Tenant, shell: Shell) -> None:
+def test_an_interrupt_on_a_terminal_leaves_the_run_alone_otherwise(tenant: CliTenant, shell: Shell) -> None:
     terminal = shell.on_terminal("integrations", "run", "Accounts")
     terminal.until("running")
     os.killpg(terminal.process.pid, signal.SIGINT)
@@ -216,7 +216,7 @@ def test_an_interrupt_on_a_terminal_leaves_the_run_alone_otherwise(tenant: Tenan
 
 
 @pytest.mark.usefixtures("endless")
-def test_an_interrupt_where_nobody_can_answer_leaves_the_run_alone_and_says_so(tenant: Tenant, shell: Shell) -> None:
+def test_an_interrupt_where_nobody_can_answer_leaves_the_run_alone_and_says_so(tenant: CliTenant, shell: Shell) -> None:
     process = shell.begun("integrations", "run", "Accounts")
     wait_for(lambda: any("/integrations/run/" in seen.path for seen in tenant.simulator.requests))
     process.send_signal(signal.SIGINT)

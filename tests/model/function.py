@@ -27,9 +27,9 @@ from anaplan_autoload.domain.events import Upload, Uploads, parse
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.handler import make_handler
 from local.cloudworks import PASSWORD, USERNAME, Simulator, seed
+from local.cloudworks.dates import http_date
+from local.cloudworks.http_messages import Refusal, Request
 from local.cloudworks.runs import Result
-from local.cloudworks.times import http_date
-from local.cloudworks.web import Refusal, Request
 from tests.autoload import s3_event
 from tests.model.aws import BUCKET, TABLE, Bucket, DynamoDB, EffectClient, Secrets, Topic, aws_error
 from tests.model.executions import FUNCTION_TIMEOUT_MS, DurableService

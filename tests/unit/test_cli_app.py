@@ -12,17 +12,17 @@ import pytest
 from moto import mock_aws
 
 from anaplan_autoload_cli.app import COMMANDS
-from anaplan_autoload_cli.context import SETTINGS
 from anaplan_autoload_cli.lazy import Entry
+from anaplan_autoload_cli.settings import SETTINGS
 from local.cloudworks import PASSWORD, USERNAME
-from tests.cli_tenant import Tenant, empty_tenant
+from tests.cli_tenant import CliTenant, empty_tenant
 
 ROOT = Path(__file__).parents[2]
 HEAVY = ("boto3", "botocore", "msgspec", "urllib3", "aws_durable_execution_sdk_python", "cryptography")
 
 
 @pytest.fixture
-def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliTenant]:
     monkeypatch.chdir(tmp_path)
     with empty_tenant() as made:
         yield made
@@ -50,18 +50,18 @@ def test_help_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)
-def test_every_command_has_help(tenant: Tenant, entry: Entry) -> None:
+def test_every_command_has_help(tenant: CliTenant, entry: Entry) -> None:
     shown = tenant.run(entry.name, "--help")
     assert shown.code == 0
     assert f"{entry.name} [OPTIONS]" in shown.out
 
 
-def test_help_of_every_command_of_a_group_is_listed(tenant: Tenant) -> None:
+def test_help_of_every_command_of_a_group_is_listed(tenant: CliTenant) -> None:
     shown = tenant.run("connections", "--help").out
     assert all(name in shown for name in ("create", "list", "show", "update", "delete", "check", "policy"))
 
 
-def test_a_mistyped_command_is_a_usage_error_with_a_suggestion(tenant: Tenant) -> None:
+def test_a_mistyped_command_is_a_usage_error_with_a_suggestion(tenant: CliTenant) -> None:
     said = tenant.run("integratons")
     assert said.code == 2
     assert "Did you mean 'integrations'" in said.err
@@ -76,24 +76,24 @@ def test_a_mistyped_command_is_a_usage_error_with_a_suggestion(tenant: Tenant) -
     ],
     ids=" ".join,
 )
-def test_shared_options_may_stand_anywhere(tenant: Tenant, arguments: tuple[str, ...]) -> None:
+def test_shared_options_may_stand_anywhere(tenant: CliTenant, arguments: tuple[str, ...]) -> None:
     assert tenant.run(*arguments).json == []
 
 
-def test_a_shared_option_takes_its_value_along(tenant: Tenant) -> None:
+def test_a_shared_option_takes_its_value_along(tenant: CliTenant) -> None:
     url = tenant.environment["CLOUDWORKS_URL"]
     after = tenant.run("auth", "check", "--json", "--cloudworks-url", url, CLOUDWORKS_URL="https://wrong.invalid")
     joined = tenant.run("auth", "check", "--json", f"--cloudworks-url={url}", CLOUDWORKS_URL="https://wrong.invalid")
     assert after.json["cloudworks_url"] == joined.json["cloudworks_url"] == url
 
 
-def test_what_follows_two_dashes_is_no_option(tenant: Tenant) -> None:
+def test_what_follows_two_dashes_is_no_option(tenant: CliTenant) -> None:
     said = tenant.run("connections", "show", "--", "--json")
     assert said.code == 1
     assert "no connection '--json'" in said.err
 
 
-def test_a_file_settles_what_flags_and_environment_leave_open(tenant: Tenant) -> None:
+def test_a_file_settles_what_flags_and_environment_leave_open(tenant: CliTenant) -> None:
     url = tenant.environment["CLOUDWORKS_URL"]
     Path(".autoload.toml").write_text(f'cloudworks_url = "{url}"\nusername = "somebody@example.com"\n')
     said = tenant.run("auth", "check", "--json", CLOUDWORKS_URL=None)
@@ -108,19 +108,19 @@ def test_a_file_settles_what_flags_and_environment_leave_open(tenant: Tenant) ->
         ("stack = ", "not valid TOML"),
     ],
 )
-def test_a_mistake_in_the_file_is_named(tenant: Tenant, text: str, reason: str) -> None:
+def test_a_mistake_in_the_file_is_named(tenant: CliTenant, text: str, reason: str) -> None:
     Path(".autoload.toml").write_text(text)
     said = tenant.run("auth", "check", CLOUDWORKS_URL=None)
     assert said.code == 1
     assert f".autoload.toml{': ' if 'valid' not in reason else ' is '}{reason}" in said.err
 
 
-def test_a_file_that_is_named_must_exist(tenant: Tenant) -> None:
+def test_a_file_that_is_named_must_exist(tenant: CliTenant) -> None:
     said = tenant.run("--config", "nowhere.toml", "auth", "check", CLOUDWORKS_URL=None)
     assert (said.code, said.err) == (1, "Error: nowhere.toml cannot be read: No such file or directory.\n")
 
 
-def test_the_stack_says_where_things_are(tenant: Tenant) -> None:
+def test_the_stack_says_where_things_are(tenant: CliTenant) -> None:
     template = {
         "Resources": {"Queue": {"Type": "AWS::SQS::Queue"}},
         "Outputs": {"CloudWorksUrl": {"Value": tenant.environment["CLOUDWORKS_URL"]}},
@@ -141,27 +141,27 @@ def test_every_output_that_is_read_is_one_of_the_template() -> None:
     assert {name for name in read if f"  {name}:\n" not in outputs} == set()
 
 
-def test_what_is_not_known_is_asked_for_by_flag_variable_and_file(tenant: Tenant) -> None:
+def test_what_is_not_known_is_asked_for_by_flag_variable_and_file(tenant: CliTenant) -> None:
     said = tenant.run("auth", "check", ANAPLAN_USERNAME=None, ANAPLAN_CERTIFICATE="ca.pem")
     assert said.code == 1
     assert "ANAPLAN_PRIVATE_KEY" in said.err
     assert 'private_key = "…"' in said.err
 
 
-def test_a_failure_is_json_on_stderr_for_scripts(tenant: Tenant) -> None:
+def test_a_failure_is_json_on_stderr_for_scripts(tenant: CliTenant) -> None:
     said = tenant.run("--json", "connections", "show", "nothing")
     assert said.out == ""
     assert said.err.startswith('{"error": {"message": "There is no connection')
 
 
-def test_an_unencrypted_host_is_refused_before_anything_is_sent(tenant: Tenant) -> None:
+def test_an_unencrypted_host_is_refused_before_anything_is_sent(tenant: CliTenant) -> None:
     said = tenant.run("auth", "check", "--auth-url", "http://auth.example.com")
     assert said.code == 1
     assert "is not encrypted; give https://auth.example.com" in said.err
     assert tenant.simulator.requests == []
 
 
-def test_narrow_terminals_get_blocks_and_wide_ones_a_table(tenant: Tenant) -> None:
+def test_narrow_terminals_get_blocks_and_wide_ones_a_table(tenant: CliTenant) -> None:
     tenant.connect()
     wide = tenant.run("connections", "list", FORCE_COLOR="1", NO_COLOR="1", COLUMNS="120").out.splitlines()
     narrow = tenant.run("connections", "list", FORCE_COLOR="1", NO_COLOR="1", COLUMNS="50").out.splitlines()
@@ -170,14 +170,14 @@ def test_narrow_terminals_get_blocks_and_wide_ones_a_table(tenant: Tenant) -> No
     assert max(len(line) for line in narrow) < 60  # bold's control sequences included
 
 
-def test_a_pipe_gets_everything_in_one_line_a_record(tenant: Tenant) -> None:
+def test_a_pipe_gets_everything_in_one_line_a_record(tenant: CliTenant) -> None:
     connection_id = tenant.connect()
     heading, record = tenant.run("connections", "list", COLUMNS="20").out.splitlines()
     assert heading.split() == ["Name", "State", "Bucket", "Workspace", "Id"]
     assert record.endswith(connection_id)
 
 
-def test_colors_are_left_out_where_nobody_wants_them(tenant: Tenant) -> None:
+def test_colors_are_left_out_where_nobody_wants_them(tenant: CliTenant) -> None:
     tenant.connect()
     colored = tenant.run("connections", "list", FORCE_COLOR="1", COLUMNS="120").out
     plain = tenant.run("connections", "list", "--no-color", FORCE_COLOR="1", COLUMNS="120").out
@@ -185,18 +185,18 @@ def test_colors_are_left_out_where_nobody_wants_them(tenant: Tenant) -> None:
     assert "\x1b[32m" not in plain
 
 
-def test_names_cannot_steer_the_terminal(tenant: Tenant) -> None:
+def test_names_cannot_steer_the_terminal(tenant: CliTenant) -> None:
     tenant.run("--yes", "connections", "create", "--name", "evil\x1b[2Jname", "--bucket", "finance-inbox")
     assert "\x1b" not in tenant.run("connections", "list").out
 
 
-def test_no_command_shows_the_password(tenant: Tenant) -> None:
+def test_no_command_shows_the_password(tenant: CliTenant) -> None:
     shown = [tenant.run(*words.split()) for words in ("auth check", "auth token", "connections list")]
     refused = tenant.run("auth", "check", ANAPLAN_PASSWORD=PASSWORD + "!")
     assert all(PASSWORD not in said.out + said.err for said in [*shown, refused])
 
 
-def test_examples_in_help_are_shown_as_they_are_written(tenant: Tenant) -> None:
+def test_examples_in_help_are_shown_as_they_are_written(tenant: CliTenant) -> None:
     shown = tenant.run("integrations", "apply", "--help", COLUMNS="120").out
     assert "[[integration]]" in shown
     assert 'import = { file = "Accounts.csv"' in shown

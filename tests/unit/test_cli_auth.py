@@ -15,23 +15,23 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from moto import mock_aws
 
 from local.cloudworks import PASSWORD, USERNAME, WORKSPACE_ID, User
-from tests.cli_tenant import Tenant, empty_tenant
+from tests.cli_tenant import CliTenant, empty_tenant
 
 NOBODY = {"ANAPLAN_USERNAME": None, "ANAPLAN_PASSWORD": None}
 
 
 @pytest.fixture
-def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliTenant]:
     monkeypatch.chdir(tmp_path)
     with empty_tenant() as made:
         yield made
 
 
-def log_ins(tenant: Tenant) -> int:
+def log_ins(tenant: CliTenant) -> int:
     return sum(seen.path == "/token/authenticate" for seen in tenant.simulator.requests)
 
 
-def test_the_check_shows_user_hosts_expiry_and_what_is_visible(tenant: Tenant) -> None:
+def test_the_check_shows_user_hosts_expiry_and_what_is_visible(tenant: CliTenant) -> None:
     tenant.connect()
     shown = tenant.run("auth", "check", "--json").json
     assert shown.pop("expires_at") > datetime.now(UTC).isoformat()
@@ -45,13 +45,13 @@ def test_the_check_shows_user_hosts_expiry_and_what_is_visible(tenant: Tenant) -
     }
 
 
-def test_a_user_who_sees_nothing_is_told_which_role_and_workspace_to_ask_for(tenant: Tenant) -> None:
+def test_a_user_who_sees_nothing_is_told_which_role_and_workspace_to_ask_for(tenant: CliTenant) -> None:
     said = tenant.run("auth", "check")
     assert said.code == 0
     assert "Restricted Integration User" in said.err
 
 
-def test_a_user_without_a_role_is_told_so(tenant: Tenant) -> None:
+def test_a_user_without_a_role_is_told_so(tenant: CliTenant) -> None:
     tenant.simulator.add_user(User(name=USERNAME, display_name="Ada Builder", password=PASSWORD, role=None))
     said = tenant.run("auth", "check")
     assert said.code == 1
@@ -59,7 +59,7 @@ def test_a_user_without_a_role_is_told_so(tenant: Tenant) -> None:
     assert "To do: Give the user the role Restricted Integration User" in said.err
 
 
-def test_a_wrong_password_is_tried_once_and_explained_without_talk_of_secrets(tenant: Tenant) -> None:
+def test_a_wrong_password_is_tried_once_and_explained_without_talk_of_secrets(tenant: CliTenant) -> None:
     said = tenant.run("auth", "check", ANAPLAN_PASSWORD="wrong")
     assert said.code == 1
     assert log_ins(tenant) == 1
@@ -69,13 +69,13 @@ def test_a_wrong_password_is_tried_once_and_explained_without_talk_of_secrets(te
     assert "wrong" not in said.err
 
 
-def test_a_token_is_printed_alone(tenant: Tenant) -> None:
+def test_a_token_is_printed_alone(tenant: CliTenant) -> None:
     said = tenant.run("auth", "token")
     assert said.err == ""
     assert len(said.out.split()) == 1
 
 
-def test_nobody_is_asked_where_nobody_can_answer(tenant: Tenant) -> None:
+def test_nobody_is_asked_where_nobody_can_answer(tenant: CliTenant) -> None:
     unknown = tenant.run("auth", "check", **NOBODY)
     without_password = tenant.run("auth", "check", ANAPLAN_PASSWORD=None)
     assert (unknown.code, without_password.code) == (1, 1)
@@ -83,7 +83,7 @@ def test_nobody_is_asked_where_nobody_can_answer(tenant: Tenant) -> None:
     assert "Set ANAPLAN_PASSWORD" in without_password.err
 
 
-def test_two_ways_at_once_are_refused(tenant: Tenant) -> None:
+def test_two_ways_at_once_are_refused(tenant: CliTenant) -> None:
     said = tenant.run("auth", "check", ANAPLAN_CERTIFICATE="ca.pem")
     assert said.code == 1
     assert "Unset one of them" in said.err
@@ -105,7 +105,7 @@ def aws() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_secret_that_anaplan_refused_is_not_sent_again_until_it_changes(tenant: Tenant) -> None:
+def test_a_secret_that_anaplan_refused_is_not_sent_again_until_it_changes(tenant: CliTenant) -> None:
     arguments = ("auth", "check", "--secret-id", "anaplan", "--table", "ledger")
     first, second = tenant.run(*arguments), tenant.run(*arguments)
     assert (first.code, second.code, log_ins(tenant)) == (1, 1, 1)
@@ -117,13 +117,13 @@ def test_a_secret_that_anaplan_refused_is_not_sent_again_until_it_changes(tenant
 
 
 @pytest.mark.usefixtures("aws")
-def test_a_secret_that_does_not_exist_is_named(tenant: Tenant) -> None:
+def test_a_secret_that_does_not_exist_is_named(tenant: CliTenant) -> None:
     said = tenant.run("auth", "check", "--secret-id", "other")
     assert said.code == 1
     assert "The secret other has no value, or does not exist." in said.err
 
 
-def test_a_certificate_logs_in(tenant: Tenant) -> None:
+def test_a_certificate_logs_in(tenant: CliTenant) -> None:
     certificate = written_certificate()
     tenant.simulator.add_user(
         User(
@@ -140,7 +140,7 @@ def test_a_certificate_logs_in(tenant: Tenant) -> None:
 @pytest.mark.parametrize(
     ("content", "reason"), [(None, "ca.pem cannot be read"), ("\x30\x82 DER", "ca.pem is no PEM file")]
 )
-def test_a_certificate_file_that_cannot_be_used_is_named(tenant: Tenant, content: str | None, reason: str) -> None:
+def test_a_certificate_file_that_cannot_be_used_is_named(tenant: CliTenant, content: str | None, reason: str) -> None:
     if content is not None:
         Path("ca.pem").write_text(content)
     said = tenant.run("auth", "check", **NOBODY, ANAPLAN_CERTIFICATE="ca.pem", ANAPLAN_PRIVATE_KEY="key.pem")

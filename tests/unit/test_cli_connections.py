@@ -10,11 +10,11 @@ import pytest
 from msgspec.structs import replace
 
 from local.cloudworks import WORKSPACE_ID
-from tests.cli_tenant import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, Tenant, empty_tenant
+from tests.cli_tenant import ACCESS_KEY_ID, BUCKET, SECRET_ACCESS_KEY, CliTenant, empty_tenant
 
 
 @pytest.fixture
-def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliTenant]:
     monkeypatch.chdir(tmp_path)
     with empty_tenant() as made:
         yield made
@@ -28,14 +28,14 @@ def profile(tmp_path: Path, name: str, key: str, secret: str, token: str = "") -
     return {"AWS_SHARED_CREDENTIALS_FILE": str(file), "AWS_ACCESS_KEY_ID": None, "AWS_SECRET_ACCESS_KEY": None}
 
 
-def create(tenant: Tenant, *arguments: str, **changes: str | None) -> tuple[int, str]:
+def create(tenant: CliTenant, *arguments: str, **changes: str | None) -> tuple[int, str]:
     said = tenant.run("connections", "create", "--name", "inbox", "--bucket", BUCKET, *arguments, **changes)
     assert SECRET_ACCESS_KEY not in said.out + said.err
     assert ACCESS_KEY_ID not in said.out + said.err
     return said.code, said.err
 
 
-def test_a_new_connection_is_listed_shown_and_works(tenant: Tenant) -> None:
+def test_a_new_connection_is_listed_shown_and_works(tenant: CliTenant) -> None:
     connection_id = tenant.connect()
     (listed,) = tenant.run("connections", "list", "--json").json
     assert listed["id"] == connection_id
@@ -44,7 +44,7 @@ def test_a_new_connection_is_listed_shown_and_works(tenant: Tenant) -> None:
     assert tenant.run("connections", "check", BUCKET).code == 0
 
 
-def test_keys_of_the_environment_are_handed_over_only_when_somebody_agrees(tenant: Tenant) -> None:
+def test_keys_of_the_environment_are_handed_over_only_when_somebody_agrees(tenant: CliTenant) -> None:
     code, said = create(tenant)
     assert code == 1
     assert f"…{ACCESS_KEY_ID[-4:]}" in said
@@ -52,18 +52,18 @@ def test_keys_of_the_environment_are_handed_over_only_when_somebody_agrees(tenan
     assert tenant.simulator.tenant.connections == {}
 
 
-def test_keys_of_a_named_profile_need_no_agreement(tenant: Tenant, tmp_path: Path) -> None:
+def test_keys_of_a_named_profile_need_no_agreement(tenant: CliTenant, tmp_path: Path) -> None:
     environment = profile(tmp_path, "cloudworks", ACCESS_KEY_ID, SECRET_ACCESS_KEY)
     assert create(tenant, "--keys-from", "cloudworks", **environment)[0] == 0
 
 
-def test_a_profile_that_does_not_exist_is_named(tenant: Tenant) -> None:
+def test_a_profile_that_does_not_exist_is_named(tenant: CliTenant) -> None:
     code, said = create(tenant, "--keys-from", "nowhere")
     assert code == 1
     assert "nowhere" in said
 
 
-def test_temporary_keys_are_refused_with_the_reason(tenant: Tenant) -> None:
+def test_temporary_keys_are_refused_with_the_reason(tenant: CliTenant) -> None:
     code, said = create(tenant, "--yes", AWS_SESSION_TOKEN="a-token-of-an-hour")
     assert code == 1
     assert "temporary" in said
@@ -71,7 +71,7 @@ def test_temporary_keys_are_refused_with_the_reason(tenant: Tenant) -> None:
     assert "a-token-of-an-hour" not in said
 
 
-def test_a_restricted_user_is_told_to_name_the_workspace(tenant: Tenant) -> None:
+def test_a_restricted_user_is_told_to_name_the_workspace(tenant: CliTenant) -> None:
     code, said = create(tenant, "--yes", ANAPLAN_WORKSPACE_ID=None)
     assert code == 1
     assert 'Answered: 400 Bad Request "Invalid value for workspace_id"' in said
@@ -79,7 +79,7 @@ def test_a_restricted_user_is_told_to_name_the_workspace(tenant: Tenant) -> None
     assert create(tenant, "--yes", "--workspace", WORKSPACE_ID, ANAPLAN_WORKSPACE_ID=None)[0] == 0
 
 
-def test_what_cloudworks_finds_wrong_comes_with_its_remedy(tenant: Tenant) -> None:
+def test_what_cloudworks_finds_wrong_comes_with_its_remedy(tenant: CliTenant) -> None:
     tenant.connect()
     taken = tenant.run("--yes", "connections", "create", "--name", BUCKET, "--bucket", BUCKET)
     tenant.simulator.settings.denied_buckets.add("locked")
@@ -93,7 +93,7 @@ def test_what_cloudworks_finds_wrong_comes_with_its_remedy(tenant: Tenant) -> No
     assert "not-this-one" not in wrong_key.err
 
 
-def test_an_update_keeps_what_is_not_named_and_sends_the_keys_again(tenant: Tenant) -> None:
+def test_an_update_keeps_what_is_not_named_and_sends_the_keys_again(tenant: CliTenant) -> None:
     tenant.connect()
     said = tenant.run("--yes", "connections", "update", BUCKET, "--name", "renamed")
     assert said.code == 0, said.err
@@ -101,7 +101,7 @@ def test_an_update_keeps_what_is_not_named_and_sends_the_keys_again(tenant: Tena
     assert (connection.name, connection.bucket, connection.workspace_id) == ("renamed", BUCKET, WORKSPACE_ID)
 
 
-def test_a_broken_connection_fails_the_check_with_its_remedy(tenant: Tenant) -> None:
+def test_a_broken_connection_fails_the_check_with_its_remedy(tenant: CliTenant) -> None:
     connection_id = tenant.connect()
     broken = tenant.simulator.tenant.connections[connection_id]
     tenant.simulator.add_connection(replace(broken, error_code=1))
@@ -114,7 +114,7 @@ def test_a_broken_connection_fails_the_check_with_its_remedy(tenant: Tenant) -> 
     ("code", "remedy"),
     [(1, "AWS keys"), (4, "bucket does not exist"), (10, "trust policy"), (46, "does not say why"), (77, "code 77")],
 )
-def test_a_list_explains_why_a_connection_does_not_work(tenant: Tenant, code: int, remedy: str) -> None:
+def test_a_list_explains_why_a_connection_does_not_work(tenant: CliTenant, code: int, remedy: str) -> None:
     connection_id = tenant.connect()
     broken = tenant.simulator.tenant.connections[connection_id]
     tenant.simulator.add_connection(replace(broken, error_code=code))
@@ -126,7 +126,7 @@ def test_a_list_explains_why_a_connection_does_not_work(tenant: Tenant, code: in
     assert remedy in listed["trouble"]
 
 
-def test_deleting_asks_and_refuses_what_is_used(tenant: Tenant) -> None:
+def test_deleting_asks_and_refuses_what_is_used(tenant: CliTenant) -> None:
     tenant.connect()
     unasked = tenant.run("connections", "delete", BUCKET)
     tenant.integrate("Accounts", "source/Accounts.csv")
@@ -139,7 +139,7 @@ def test_deleting_asks_and_refuses_what_is_used(tenant: Tenant) -> None:
     assert tenant.simulator.tenant.connections == {}
 
 
-def test_the_policy_reads_the_prefixes_alone(tenant: Tenant) -> None:
+def test_the_policy_reads_the_prefixes_alone(tenant: CliTenant) -> None:
     said = tenant.run("connections", "policy", "--bucket", BUCKET, "--prefix", "source/", "--prefix", "more/")
     find, listing, reading = json.loads(said.out)["Statement"]
     assert find["Action"] == "s3:GetBucketLocation"
@@ -149,7 +149,7 @@ def test_the_policy_reads_the_prefixes_alone(tenant: Tenant) -> None:
     assert "inferred" in said.err
 
 
-def test_the_policy_for_exports_writes_too(tenant: Tenant) -> None:
+def test_the_policy_for_exports_writes_too(tenant: CliTenant) -> None:
     said = tenant.run("connections", "policy", "--bucket", BUCKET, "--export")
     _, listing, writing = json.loads(said.out)["Statement"]
     assert "Condition" not in listing

@@ -10,14 +10,14 @@ import pytest
 from msgspec.structs import replace
 
 from local.cloudworks import WORKSPACE_ID, Fault, Variants
-from tests.cli_tenant import BUCKET, GOOD_ROWS, MODEL_ID, Tenant, empty_tenant, import_options
+from tests.cli_tenant import BUCKET, GOOD_ROWS, MODEL_ID, CliTenant, empty_tenant, import_options
 
 ACCOUNTS = 'import = { file = "source/Accounts.csv", action = "112000000001", data_source = "113000000001" }'
 FORECAST = 'export = { folder = "exports/", action = "116000000001" }'
 
 
 @pytest.fixture
-def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliTenant]:
     monkeypatch.chdir(tmp_path)
     with empty_tenant() as made:
         made.connect()
@@ -30,7 +30,7 @@ def written(*integrations: str, head: str = f'connection = "{BUCKET}"') -> str:
     return "integrations.toml"
 
 
-def test_an_import_is_created_with_its_connection_found_by_name(tenant: Tenant) -> None:
+def test_an_import_is_created_with_its_connection_found_by_name(tenant: CliTenant) -> None:
     made = tenant.integrate("Accounts", "source/Accounts.csv")
     shown = tenant.run("integrations", "show", "Accounts", "--json").json
     assert (shown["id"], shown["kind"], shown["workspace_id"], shown["model_id"]) == (
@@ -51,7 +51,7 @@ def test_an_import_is_created_with_its_connection_found_by_name(tenant: Tenant) 
     ]
 
 
-def test_an_export_and_a_process_are_created(tenant: Tenant) -> None:
+def test_an_export_and_a_process_are_created(tenant: CliTenant) -> None:
     common = ("--connection", BUCKET)
     export = tenant.run(
         "integrations",
@@ -86,7 +86,7 @@ def test_an_export_and_a_process_are_created(tenant: Tenant) -> None:
     ids=str,
 )
 def test_what_cannot_be_right_is_refused_before_anything_is_created(
-    tenant: Tenant, change: tuple[str, ...], reason: str
+    tenant: CliTenant, change: tuple[str, ...], reason: str
 ) -> None:
     said = tenant.run("integrations", "create", *import_options("Accounts", "a.csv"), *change)
     assert said.code == 1
@@ -94,20 +94,20 @@ def test_what_cannot_be_right_is_refused_before_anything_is_created(
     assert tenant.simulator.tenant.integrations == {}
 
 
-def test_a_model_that_nobody_names_is_asked_for(tenant: Tenant) -> None:
+def test_a_model_that_nobody_names_is_asked_for(tenant: CliTenant) -> None:
     said = tenant.run("integrations", "create", *import_options("Accounts", "a.csv"), ANAPLAN_MODEL_ID=None)
     assert said.code == 1
     assert "Integration 'Accounts' names no model." in said.err
 
 
-def test_a_taken_name_comes_with_its_remedy(tenant: Tenant) -> None:
+def test_a_taken_name_comes_with_its_remedy(tenant: CliTenant) -> None:
     tenant.integrate("Accounts", "a.csv")
     said = tenant.run("integrations", "create", *import_options("Accounts", "b.csv"))
     assert said.code == 1
     assert "The name is taken" in said.err
 
 
-def test_lists_tell_how_the_last_run_ended_in_the_words_of_the_service(tenant: Tenant) -> None:
+def test_lists_tell_how_the_last_run_ended_in_the_words_of_the_service(tenant: CliTenant) -> None:
     tenant.integrate("Accounts", "a.csv")
     tenant.put("a.csv", GOOD_ROWS + ",Nobody\n")
     tenant.run("integrations", "run", "Accounts")
@@ -115,7 +115,7 @@ def test_lists_tell_how_the_last_run_ended_in_the_words_of_the_service(tenant: T
     assert listed["last_run"] == "partial"
 
 
-def test_applying_a_file_creates_what_is_missing_and_then_changes_nothing(tenant: Tenant) -> None:
+def test_applying_a_file_creates_what_is_missing_and_then_changes_nothing(tenant: CliTenant) -> None:
     file = written(f'name = "Accounts"\n{ACCOUNTS}', f'name = "Forecast"\n{FORECAST}')
     first = tenant.run("integrations", "apply", file, "--json")
     second = tenant.run("integrations", "apply", file, "--json")
@@ -124,7 +124,7 @@ def test_applying_a_file_creates_what_is_missing_and_then_changes_nothing(tenant
     assert [made["id"] for made in first.json] == [made["id"] for made in second.json]
 
 
-def test_applying_shows_what_differs_and_changes_it_only_when_somebody_agrees(tenant: Tenant) -> None:
+def test_applying_shows_what_differs_and_changes_it_only_when_somebody_agrees(tenant: CliTenant) -> None:
     tenant.run("integrations", "apply", written(f'name = "Accounts"\n{ACCOUNTS}'))
     file = written(f'name = "Accounts"\n{ACCOUNTS.replace("source/", "staged/")}')
     unasked = tenant.run("integrations", "apply", file)
@@ -139,7 +139,7 @@ def test_applying_shows_what_differs_and_changes_it_only_when_somebody_agrees(te
     ]
 
 
-def test_applying_keeps_what_the_file_cannot_say(tenant: Tenant) -> None:
+def test_applying_keeps_what_the_file_cannot_say(tenant: CliTenant) -> None:
     made = tenant.integrate("Accounts", "a.csv")
     visible = replace(tenant.simulator.tenant.integrations[made], nux_visible=True)
     tenant.simulator.add_integration(visible, {})
@@ -147,7 +147,7 @@ def test_applying_keeps_what_the_file_cannot_say(tenant: Tenant) -> None:
     assert tenant.simulator.tenant.integrations[made].nux_visible
 
 
-def test_a_process_reads_several_files_over_several_connections(tenant: Tenant) -> None:
+def test_a_process_reads_several_files_over_several_connections(tenant: CliTenant) -> None:
     tenant.run("--yes", "connections", "create", "--name", "second", "--bucket", "second")
     rates = '{ file = "rates.csv", action = "112000000002", data_source = "113000000002" }'
     units = '{ file = "units.csv", action = "112000000003", data_source = "113000000003", connection = "second" }'
@@ -167,19 +167,19 @@ def test_a_process_reads_several_files_over_several_connections(tenant: Tenant) 
         ('name = "A', "integrations.toml"),
     ],
 )
-def test_a_mistake_in_the_file_is_named_and_nothing_is_created(tenant: Tenant, text: str, reason: str) -> None:
+def test_a_mistake_in_the_file_is_named_and_nothing_is_created(tenant: CliTenant, text: str, reason: str) -> None:
     said = tenant.run("integrations", "apply", written(text))
     assert said.code == 1
     assert reason in said.err
     assert tenant.simulator.tenant.integrations == {}
 
 
-def test_a_file_that_is_not_there_is_named(tenant: Tenant) -> None:
+def test_a_file_that_is_not_there_is_named(tenant: CliTenant) -> None:
     said = tenant.run("integrations", "apply", "nowhere.toml")
     assert (said.code, said.err) == (1, "Error: nowhere.toml cannot be read: No such file or directory.\n")
 
 
-def test_deleting_asks(tenant: Tenant) -> None:
+def test_deleting_asks(tenant: CliTenant) -> None:
     tenant.integrate("Accounts", "a.csv")
     assert tenant.run("integrations", "delete", "Accounts").code == 1
     assert tenant.run("integrations", "list", "--json").json != []
@@ -187,7 +187,7 @@ def test_deleting_asks(tenant: Tenant) -> None:
     assert tenant.run("integrations", "list", "--json").json == []
 
 
-def test_more_integrations_than_a_page_are_all_listed_and_found(tenant: Tenant) -> None:
+def test_more_integrations_than_a_page_are_all_listed_and_found(tenant: CliTenant) -> None:
     made = tenant.integrate("Last", "a.csv")
     one = tenant.simulator.tenant.integrations[made]
     for number in range(120):
@@ -196,7 +196,7 @@ def test_more_integrations_than_a_page_are_all_listed_and_found(tenant: Tenant) 
     assert tenant.run("integrations", "show", "Other 119", "--json").json["id"] == f"{119:032x}"
 
 
-def test_pages_that_are_shorter_than_asked_for_lose_nothing(tenant: Tenant) -> None:
+def test_pages_that_are_shorter_than_asked_for_lose_nothing(tenant: CliTenant) -> None:
     made = tenant.integrate("Last", "a.csv")
     one = tenant.simulator.tenant.integrations[made]
     for number in range(6):
@@ -208,7 +208,7 @@ def test_pages_that_are_shorter_than_asked_for_lose_nothing(tenant: Tenant) -> N
     assert len(tenant.run("history", "Last", "--json").json) == 6
 
 
-def answered(tenant: Tenant, content: object) -> None:
+def answered(tenant: CliTenant, content: object) -> None:
     """Let the next list of integrations be answered so."""
     tenant.simulator.add_fault(
         Fault(
@@ -239,7 +239,7 @@ ODD_RUN = {"startDate": 1781832616, "endDate": "2026-06-19 01:31:16", "success":
         ("none", None),
     ],
 )
-def test_a_list_reads_every_form_of_a_latest_run(tenant: Tenant, latest: object, shown: str | None) -> None:
+def test_a_list_reads_every_form_of_a_latest_run(tenant: CliTenant, latest: object, shown: str | None) -> None:
     odd = {"integrationId": "i1", "name": None, "jobs": None, "nuxVisible": None, "processId": 118, "latestRun": latest}
     answered(tenant, {"integrations": [odd]})
     (listed,) = tenant.run("integrations", "list", "--json").json
@@ -247,7 +247,7 @@ def test_a_list_reads_every_form_of_a_latest_run(tenant: Tenant, latest: object,
 
 
 @pytest.mark.parametrize("content", [{"integrations": [7]}, {"integrations": {}}, [], {"integrations": [{}]}])
-def test_an_answer_that_is_not_known_ends_with_one_clear_line(tenant: Tenant, content: object) -> None:
+def test_an_answer_that_is_not_known_ends_with_one_clear_line(tenant: CliTenant, content: object) -> None:
     for _ in range(3):
         answered(tenant, content)
     said = tenant.run("integrations", "list")

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from local.cloudworks import Fault, Pace, Result
-from local.cloudworks.shapes import Step
+from local.cloudworks.json_shapes import Step
 from local.cloudworks.tenant import Flow
-from tests.cli_tenant import BAD_ROWS, GOOD_ROWS, Tenant, empty_tenant
+from tests.cli_tenant import BAD_ROWS, GOOD_ROWS, CliTenant, empty_tenant
 
 
 @pytest.fixture
-def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliTenant]:
     monkeypatch.chdir(tmp_path)
     with empty_tenant() as made:
         made.connect()
@@ -23,16 +23,16 @@ def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
 
 
 @pytest.fixture
-def accounts(tenant: Tenant) -> str:
+def accounts(tenant: CliTenant) -> str:
     """The id of integration Accounts, which reads a.csv."""
     return tenant.integrate("Accounts", "a.csv")
 
 
-def runs_asked_for(tenant: Tenant) -> int:
+def runs_asked_for(tenant: CliTenant) -> int:
     return sum(seen.method == "POST" and seen.path.endswith("/run") for seen in tenant.simulator.requests)
 
 
-def test_a_clean_run_is_loaded_and_exits_with_0(tenant: Tenant, accounts: str) -> None:
+def test_a_clean_run_is_loaded_and_exits_with_0(tenant: CliTenant, accounts: str) -> None:
     said = tenant.run("integrations", "run", "Accounts", "--json")
     (run,) = tenant.simulator.runs
     assert said.code == 0
@@ -42,7 +42,7 @@ def test_a_clean_run_is_loaded_and_exits_with_0(tenant: Tenant, accounts: str) -
 
 
 @pytest.mark.usefixtures("accounts")
-def test_lost_rows_make_it_partial_with_exit_code_3_and_the_first_errors(tenant: Tenant) -> None:
+def test_lost_rows_make_it_partial_with_exit_code_3_and_the_first_errors(tenant: CliTenant) -> None:
     tenant.put("a.csv", BAD_ROWS)
     said = tenant.run("integrations", "run", "Accounts")
     (run,) = tenant.simulator.runs
@@ -53,7 +53,7 @@ def test_lost_rows_make_it_partial_with_exit_code_3_and_the_first_errors(tenant:
     assert f"anaplan-autoload dump {run.id} -o rows.csv" in said.err
 
 
-def test_a_failed_run_exits_with_1(tenant: Tenant, accounts: str) -> None:
+def test_a_failed_run_exits_with_1(tenant: CliTenant, accounts: str) -> None:
     tenant.simulator.force_result(accounts, Result(False, "Anaplan model was deleted", 39))
     said = tenant.run("integrations", "run", accounts, "--json")
     assert said.code == 1
@@ -61,14 +61,14 @@ def test_a_failed_run_exits_with_1(tenant: Tenant, accounts: str) -> None:
 
 
 @pytest.mark.usefixtures("accounts")
-def test_without_waiting_only_the_runs_id_is_printed(tenant: Tenant) -> None:
+def test_without_waiting_only_the_runs_id_is_printed(tenant: CliTenant) -> None:
     tenant.simulator.settings.pace = Pace(run_seconds=60)
     said = tenant.run("integrations", "run", "Accounts", "--no-wait")
     (run,) = tenant.simulator.runs
     assert (said.code, said.out) == (0, f"{run.id}\n")
 
 
-def test_a_run_that_is_going_is_an_error_unless_it_is_joined(tenant: Tenant, accounts: str) -> None:
+def test_a_run_that_is_going_is_an_error_unless_it_is_joined(tenant: CliTenant, accounts: str) -> None:
     tenant.simulator.settings.pace = Pace(run_seconds=1)
     going = tenant.simulator.start_foreign_run(accounts)
     refused = tenant.run("integrations", "run", "Accounts")
@@ -80,13 +80,13 @@ def test_a_run_that_is_going_is_an_error_unless_it_is_joined(tenant: Tenant, acc
 
 
 @pytest.mark.usefixtures("accounts")
-def test_joining_where_nothing_is_going_starts_a_run(tenant: Tenant) -> None:
+def test_joining_where_nothing_is_going_starts_a_run(tenant: CliTenant) -> None:
     assert tenant.run("integrations", "run", "Accounts", "--join").code == 0
     assert len(tenant.simulator.runs) == 1
 
 
 @pytest.mark.usefixtures("accounts")
-def test_a_lost_answer_is_not_asked_for_again_but_explained(tenant: Tenant) -> None:
+def test_a_lost_answer_is_not_asked_for_again_but_explained(tenant: CliTenant) -> None:
     tenant.simulator.add_fault(Fault(kind="lose_after", method="POST", path="/run$"))
     said = tenant.run("integrations", "run", "Accounts")
     assert said.code == 1
@@ -96,12 +96,12 @@ def test_a_lost_answer_is_not_asked_for_again_but_explained(tenant: Tenant) -> N
 
 
 @pytest.mark.usefixtures("accounts")
-def test_trouble_while_following_does_not_end_it(tenant: Tenant) -> None:
+def test_trouble_while_following_does_not_end_it(tenant: CliTenant) -> None:
     tenant.simulator.add_fault(Fault(kind="status", status=503, method="GET", path="/integrations/run/"))
     assert tenant.run("integrations", "run", "Accounts").code == 0
 
 
-def test_history_shows_everybodys_runs_newest_first(tenant: Tenant, accounts: str) -> None:
+def test_history_shows_everybodys_runs_newest_first(tenant: CliTenant, accounts: str) -> None:
     tenant.simulator.start_foreign_run(accounts)
     tenant.put("a.csv", BAD_ROWS)
     tenant.run("integrations", "run", "Accounts")
@@ -110,7 +110,7 @@ def test_history_shows_everybodys_runs_newest_first(tenant: Tenant, accounts: st
     assert [run["run_id"] for run in shown] == [run.id for run in reversed(tenant.simulator.runs)]
 
 
-def test_history_can_be_limited_and_narrowed(tenant: Tenant, accounts: str) -> None:
+def test_history_can_be_limited_and_narrowed(tenant: CliTenant, accounts: str) -> None:
     for content in (BAD_ROWS, GOOD_ROWS, BAD_ROWS):
         tenant.put("a.csv", content)
         tenant.simulator.start_foreign_run(accounts)
@@ -122,14 +122,14 @@ def test_history_can_be_limited_and_narrowed(tenant: Tenant, accounts: str) -> N
 
 
 @pytest.mark.usefixtures("accounts")
-def test_a_since_that_is_no_time_is_a_usage_error(tenant: Tenant) -> None:
+def test_a_since_that_is_no_time_is_a_usage_error(tenant: CliTenant) -> None:
     said = tenant.run("history", "Accounts", "--since", "yesterday")
     assert said.code == 2
     assert "12h, 7d or 2026-11-24" in said.err
 
 
 @pytest.mark.usefixtures("accounts")
-def test_an_integration_that_is_running_shows_as_such(tenant: Tenant) -> None:
+def test_an_integration_that_is_running_shows_as_such(tenant: CliTenant) -> None:
     tenant.simulator.settings.pace = Pace(run_seconds=60)
     tenant.run("integrations", "run", "Accounts", "--no-wait")
     (run,) = tenant.run("history", "Accounts", "--json").json
@@ -137,7 +137,7 @@ def test_an_integration_that_is_running_shows_as_such(tenant: Tenant) -> None:
 
 
 @pytest.mark.usefixtures("accounts")
-def test_errors_of_a_run_and_of_a_clean_one(tenant: Tenant) -> None:
+def test_errors_of_a_run_and_of_a_clean_one(tenant: CliTenant) -> None:
     clean = tenant.run("integrations", "run", "Accounts", "--json").json["run_id"]
     tenant.put("a.csv", BAD_ROWS)
     partial = tenant.run("integrations", "run", "Accounts", "--json").json["run_id"]
@@ -147,7 +147,7 @@ def test_errors_of_a_run_and_of_a_clean_one(tenant: Tenant) -> None:
 
 
 @pytest.mark.usefixtures("accounts")
-def test_rejected_rows_are_written_whole_and_never_over_a_file(tenant: Tenant) -> None:
+def test_rejected_rows_are_written_whole_and_never_over_a_file(tenant: CliTenant) -> None:
     tenant.put("a.csv", BAD_ROWS)
     run_id = tenant.run("integrations", "run", "Accounts", "--json").json["run_id"]
     printed = tenant.run("dump", run_id)
@@ -162,7 +162,7 @@ def test_rejected_rows_are_written_whole_and_never_over_a_file(tenant: Tenant) -
 
 
 @pytest.mark.usefixtures("accounts")
-def test_a_clean_run_has_no_rejected_rows(tenant: Tenant) -> None:
+def test_a_clean_run_has_no_rejected_rows(tenant: CliTenant) -> None:
     run_id = tenant.run("integrations", "run", "Accounts", "--json").json["run_id"]
     said = tenant.run("dump", run_id, "-o", "rows.csv")
     assert said.code == 1
@@ -171,7 +171,7 @@ def test_a_clean_run_has_no_rejected_rows(tenant: Tenant) -> None:
 
 
 @pytest.mark.parametrize("imports", [1, 2])
-def test_the_import_of_a_process_is_found_or_asked_for(tenant: Tenant, imports: int) -> None:
+def test_the_import_of_a_process_is_found_or_asked_for(tenant: CliTenant, imports: int) -> None:
     tenant.put("a.csv", BAD_ROWS)
     files = ", ".join(
         f'{{ file = "a.csv", action = "11200000000{number}", data_source = "11300000000{number}" }}'
@@ -189,14 +189,14 @@ def test_the_import_of_a_process_is_found_or_asked_for(tenant: Tenant, imports: 
     assert ("--action 112000000000" in ran.err) == (imports == 2)
 
 
-def test_a_run_that_is_not_known_says_so(tenant: Tenant) -> None:
+def test_a_run_that_is_not_known_says_so(tenant: CliTenant) -> None:
     said = tenant.run("errors", "0" * 32)
     assert said.code == 1
     assert "Answered: 404: the run does not exist" in said.err
 
 
 @pytest.fixture
-def month_end(tenant: Tenant, accounts: str) -> str:
+def month_end(tenant: CliTenant, accounts: str) -> str:
     """A flow of Accounts and Rates, which goes on after partial success."""
     tenant.put("b.csv", GOOD_ROWS)
     steps = (accounts, tenant.integrate("Rates", "b.csv", 2))
@@ -217,7 +217,7 @@ def month_end(tenant: Tenant, accounts: str) -> str:
     return flow.id
 
 
-def test_a_flow_is_run_followed_and_judged_by_its_steps(tenant: Tenant, month_end: str) -> None:
+def test_a_flow_is_run_followed_and_judged_by_its_steps(tenant: CliTenant, month_end: str) -> None:
     tenant.put("b.csv", BAD_ROWS)
     said = tenant.run("flows", "run", "Month end", "--json")
     assert said.json["flow_id"] == month_end
@@ -227,7 +227,7 @@ def test_a_flow_is_run_followed_and_judged_by_its_steps(tenant: Tenant, month_en
 
 
 @pytest.mark.usefixtures("month_end")
-def test_a_flows_run_is_not_mistaken_for_the_one_before(tenant: Tenant) -> None:
+def test_a_flows_run_is_not_mistaken_for_the_one_before(tenant: CliTenant) -> None:
     tenant.simulator.settings.pace = Pace(run_seconds=0.6)
     tenant.put("b.csv", BAD_ROWS)
     before = tenant.run("flows", "run", "Month end")
@@ -238,7 +238,7 @@ def test_a_flows_run_is_not_mistaken_for_the_one_before(tenant: Tenant) -> None:
 
 
 @pytest.mark.usefixtures("month_end")
-def test_flows_are_listed_and_shown_with_their_steps(tenant: Tenant) -> None:
+def test_flows_are_listed_and_shown_with_their_steps(tenant: CliTenant) -> None:
     tenant.run("flows", "run", "Month end")
     (listed,) = tenant.run("flows", "list", "--json").json
     shown = tenant.run("flows", "show", "Month end", "--json").json
@@ -250,7 +250,7 @@ def test_flows_are_listed_and_shown_with_their_steps(tenant: Tenant) -> None:
 
 
 @pytest.mark.usefixtures("month_end")
-def test_a_flow_that_is_going_can_be_joined(tenant: Tenant) -> None:
+def test_a_flow_that_is_going_can_be_joined(tenant: CliTenant) -> None:
     tenant.simulator.settings.pace = Pace(run_seconds=1)
     tenant.run("flows", "run", "Month end", "--no-wait")
     refused, joined = tenant.run("flows", "run", "Month end"), tenant.run("flows", "run", "Month end", "--join")

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from anaplan_autoload.aws.ledger import Ledger
 from local.cloudworks import PASSWORD, USERNAME
-from tests.cli_tenant import BUCKET, Tenant, empty_tenant
+from tests.cli_tenant import BUCKET, CliTenant, empty_tenant
 
 ROUTES = """
 [[route]]
@@ -38,7 +38,7 @@ stage_to = "source/Actuals.csv"
 class Deployed:
     """The service in moto, as the template deploys it, and its tenant."""
 
-    def __init__(self, tenant: Tenant) -> None:
+    def __init__(self, tenant: CliTenant) -> None:
         self.tenant = tenant
         self.kept_by_lambda: dict[str, object] = {}
         self.tells_eventbridge = False

@@ -15,7 +15,7 @@ from anaplan_autoload_cli.service.backfill import request_of, without_known
 from anaplan_autoload_cli.service.places import place_of
 from anaplan_autoload_cli.service.sending import bar, chosen, reload
 from anaplan_autoload_cli.service.status import described
-from anaplan_autoload_cli.service.times import length
+from anaplan_autoload_cli.times import length
 
 NOW = 1_795_000_000_000
 LATEST = Route(name="accounts", prefix="in/", integration="a" * 32)

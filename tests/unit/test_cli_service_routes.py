@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 
 from local.cloudworks import Fault
-from local.cloudworks.shapes import Step
+from local.cloudworks.json_shapes import Step
 from local.cloudworks.tenant import Flow
-from tests.cli_tenant import BUCKET, Tenant, empty_tenant
+from tests.cli_tenant import BUCKET, CliTenant, empty_tenant
 
 ROOT = Path(__file__).parents[2]
 ACCOUNTS = """
@@ -25,7 +25,7 @@ EACH = ACCOUNTS + 'load = "each"\nstage_to = "source/Accounts.csv"\n'
 
 
 @pytest.fixture
-def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
+def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[CliTenant]:
     monkeypatch.chdir(tmp_path)
     with empty_tenant() as made:
         made.environment |= {"INBOX_BUCKET": BUCKET, "COLUMNS": "200", "NO_COLOR": "1"}
@@ -33,7 +33,7 @@ def tenant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Tenant]:
         yield made
 
 
-def check(tenant: Tenant, routes: str) -> list[tuple[str, str, str]]:
+def check(tenant: CliTenant, routes: str) -> list[tuple[str, str, str]]:
     """What `routes check --online` finds: status, about, what."""
     Path("routes.toml").write_text(routes)
     found = tenant.run("routes", "check", "--online", "--json").json
@@ -41,7 +41,7 @@ def check(tenant: Tenant, routes: str) -> list[tuple[str, str, str]]:
     return [(each["status"], each["about"], each["what"]) for each in found]
 
 
-def test_a_sound_file_is_called_so_without_asking_anybody(tenant: Tenant) -> None:
+def test_a_sound_file_is_called_so_without_asking_anybody(tenant: CliTenant) -> None:
     Path("routes.toml").write_text(ACCOUNTS.format(id="a" * 32))
     asked = len(tenant.simulator.requests)
 
@@ -51,7 +51,7 @@ def test_a_sound_file_is_called_so_without_asking_anybody(tenant: Tenant) -> Non
     assert len(tenant.simulator.requests) == asked
 
 
-def test_the_samples_integration_is_no_mistake_but_is_told_of(tenant: Tenant) -> None:
+def test_the_samples_integration_is_no_mistake_but_is_told_of(tenant: CliTenant) -> None:
     Path("routes.toml").write_text((ROOT / "src/routes.toml").read_text(encoding="utf-8"))
 
     said = tenant.run("routes", "check", "--json")
@@ -60,7 +60,7 @@ def test_the_samples_integration_is_no_mistake_but_is_told_of(tenant: Tenant) ->
     assert "the sample's id" in said.json[1]["what"] and "integrations list" in said.json[1]["remedy"]
 
 
-def test_every_mistake_is_listed_with_its_remedy(tenant: Tenant) -> None:
+def test_every_mistake_is_listed_with_its_remedy(tenant: CliTenant) -> None:
     Path("routes.toml").write_text('[[route]]\nname = "a b"\nprefx = "x"\nintegration = "y"\n')
 
     said = tenant.run("routes", "check", "--json")
@@ -71,13 +71,13 @@ def test_every_mistake_is_listed_with_its_remedy(tenant: Tenant) -> None:
     assert len(found) == 4
 
 
-def test_without_a_routes_file_it_is_said_where_one_is_looked_for(tenant: Tenant) -> None:
+def test_without_a_routes_file_it_is_said_where_one_is_looked_for(tenant: CliTenant) -> None:
     said = tenant.run("routes", "check")
 
     assert said.code == 1 and "src/routes.toml" in said.err and "--file" in said.err
 
 
-def test_a_file_may_be_named_and_the_usual_place_is_found(tenant: Tenant) -> None:
+def test_a_file_may_be_named_and_the_usual_place_is_found(tenant: CliTenant) -> None:
     Path("src").mkdir()
     Path("src/routes.toml").write_text(ACCOUNTS.format(id="a" * 32))
     Path("other.toml").write_text(ACCOUNTS.format(id="a" * 32).replace("accounts", "others"))
@@ -86,13 +86,13 @@ def test_a_file_may_be_named_and_the_usual_place_is_found(tenant: Tenant) -> Non
     assert "others" in tenant.run("routes", "check", "--file", "other.toml").out
 
 
-def test_a_route_whose_integration_reads_what_it_brings_is_well(tenant: Tenant) -> None:
+def test_a_route_whose_integration_reads_what_it_brings_is_well(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
 
     assert {status for status, _, _ in check(tenant, ACCOUNTS.format(id=integration))} == {"ok"}
 
 
-def test_with_each_the_source_file_must_be_stage_to(tenant: Tenant) -> None:
+def test_with_each_the_source_file_must_be_stage_to(tenant: CliTenant) -> None:
     wrong = tenant.integrate("Wrong", "incoming/accounts/Accounts.csv", 1)
     right = tenant.integrate("Right", "source/Accounts.csv", 2)
 
@@ -100,7 +100,7 @@ def test_with_each_the_source_file_must_be_stage_to(tenant: Tenant) -> None:
     assert {status for status, _, _ in check(tenant, EACH.format(id=right))} == {"ok"}
 
 
-def test_a_source_file_outside_the_route_is_found(tenant: Tenant) -> None:
+def test_a_source_file_outside_the_route_is_found(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.txt")
 
     [failed] = [each for each in check(tenant, ACCOUNTS.format(id=integration)) if each[0] == "failed"]
@@ -108,7 +108,7 @@ def test_a_source_file_outside_the_route_is_found(tenant: Tenant) -> None:
     assert '"incoming/accounts/Accounts.txt"' in failed[2]
 
 
-def test_the_check_names_the_keys_that_are_read(tenant: Tenant) -> None:
+def test_the_check_names_the_keys_that_are_read(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
 
     [ok] = [each for each in check(tenant, ACCOUNTS.format(id=integration)) if each[1] == "route accounts"]
@@ -117,7 +117,7 @@ def test_the_check_names_the_keys_that_are_read(tenant: Tenant) -> None:
 
 
 @pytest.mark.parametrize(("suffix", "status"), [("_SUCCESS", "ok"), (".csv", "ok"), (".txt", "ok")])
-def test_a_route_for_empty_markers_need_not_match_what_is_read(tenant: Tenant, suffix: str, status: str) -> None:
+def test_a_route_for_empty_markers_need_not_match_what_is_read(tenant: CliTenant, suffix: str, status: str) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
     routes = ACCOUNTS.format(id=integration).replace(".csv", suffix) + "allow_empty = true\n"
 
@@ -126,7 +126,7 @@ def test_a_route_for_empty_markers_need_not_match_what_is_read(tenant: Tenant, s
     assert unmarked[0] == ("ok" if suffix == ".csv" else "failed")
 
 
-def test_where_cloudworks_does_not_tell_what_is_read_nothing_is_held_against_the_route(tenant: Tenant) -> None:
+def test_where_cloudworks_does_not_tell_what_is_read_nothing_is_held_against_the_route(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "elsewhere/Accounts.csv")
     fault = Fault(
         kind="status",
@@ -143,13 +143,13 @@ def test_where_cloudworks_does_not_tell_what_is_read_nothing_is_held_against_the
     assert [each[0] for each in found if each[1] == "route accounts"] == ["skipped"]
 
 
-def test_an_integration_that_is_not_there_is_found(tenant: Tenant) -> None:
+def test_an_integration_that_is_not_there_is_found(tenant: CliTenant) -> None:
     [failed] = [each for each in check(tenant, ACCOUNTS.format(id="a" * 32)) if each[0] == "failed"]
 
     assert "not there or not visible" in failed[2]
 
 
-def test_a_connection_to_another_bucket_is_found(tenant: Tenant) -> None:
+def test_a_connection_to_another_bucket_is_found(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
     tenant.environment["INBOX_BUCKET"] = "inbox"
 
@@ -158,14 +158,14 @@ def test_a_connection_to_another_bucket_is_found(tenant: Tenant) -> None:
     assert BUCKET in failed[2] and "inbox" in failed[2]
 
 
-def test_buckets_that_are_not_known_are_not_compared_and_it_is_said(tenant: Tenant) -> None:
+def test_buckets_that_are_not_known_are_not_compared_and_it_is_said(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
     del tenant.environment["INBOX_BUCKET"]
 
     assert [each[0] for each in check(tenant, ACCOUNTS.format(id=integration))] == ["ok", "skipped", "ok"]
 
 
-def test_a_connection_that_does_not_work_is_found(tenant: Tenant) -> None:
+def test_a_connection_that_does_not_work_is_found(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
     [connection] = tenant.simulator.tenant.connections.values()
     tenant.simulator.add_connection(replace(connection, error_code=1))
@@ -176,7 +176,7 @@ def test_a_connection_that_does_not_work_is_found(tenant: Tenant) -> None:
 
 
 @pytest.mark.parametrize("folder", ["incoming/accounts/", "incoming/accounts/out/", "incoming/", ""])
-def test_an_export_under_a_route_is_found(tenant: Tenant, folder: str) -> None:
+def test_an_export_under_a_route_is_found(tenant: CliTenant, folder: str) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
     export(tenant, folder or "/")
 
@@ -185,7 +185,7 @@ def test_an_export_under_a_route_is_found(tenant: Tenant, folder: str) -> None:
     assert failed[1] == "exports" and "'Out'" in failed[2]
 
 
-def test_an_export_elsewhere_is_well(tenant: Tenant) -> None:
+def test_an_export_elsewhere_is_well(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
     export(tenant, "exports/")
 
@@ -201,7 +201,7 @@ def test_an_export_elsewhere_is_well(tenant: Tenant) -> None:
     ],
 )
 def test_a_flow_has_two_steps_and_one_of_them_reads_what_the_route_brings(
-    tenant: Tenant, files: tuple[str, ...], status: str
+    tenant: CliTenant, files: tuple[str, ...], status: str
 ) -> None:
     integrations = [tenant.integrate(file, file, number) for number, file in enumerate(files, start=1)]
     flow = add_flow(tenant, integrations)
@@ -211,7 +211,7 @@ def test_a_flow_has_two_steps_and_one_of_them_reads_what_the_route_brings(
     assert [each[0] for each in found if each[1] == "route accounts"] == [status]
 
 
-def test_a_match_is_explained_with_the_routes_that_nearly_matched(tenant: Tenant) -> None:
+def test_a_match_is_explained_with_the_routes_that_nearly_matched(tenant: CliTenant) -> None:
     closer = ACCOUNTS.format(id="a" * 32) + ACCOUNTS.format(id="b" * 32).replace('"accounts"', '"all"').replace(
         "incoming/accounts/", "incoming/"
     )
@@ -223,7 +223,7 @@ def test_a_match_is_explained_with_the_routes_that_nearly_matched(tenant: Tenant
     assert [miss["route"] for miss in found["near_misses"]] == ["all"]
 
 
-def test_a_match_says_that_the_name_is_excluded(tenant: Tenant) -> None:
+def test_a_match_says_that_the_name_is_excluded(tenant: CliTenant) -> None:
     Path("routes.toml").write_text(ACCOUNTS.format(id="a" * 32).replace(".csv", "") + 'exclude = ["*.bak"]\n')
 
     found = [
@@ -236,7 +236,7 @@ def test_a_match_says_that_the_name_is_excluded(tenant: Tenant) -> None:
     assert "ignored" in found[0]["why"] and "ignored" not in found[2]["why"]
 
 
-def test_no_match_says_why(tenant: Tenant) -> None:
+def test_no_match_says_why(tenant: CliTenant) -> None:
     Path("routes.toml").write_text(ACCOUNTS.format(id="a" * 32))
 
     said = tenant.run("routes", "match", f"s3://{BUCKET}/Incoming/accounts/2026.csv")
@@ -245,7 +245,7 @@ def test_no_match_says_why(tenant: Tenant) -> None:
     assert "no route matches" in said.out and "upper and lower case" in said.out
 
 
-def add_flow(tenant: Tenant, integrations: list[str]) -> str:
+def add_flow(tenant: CliTenant, integrations: list[str]) -> str:
     flow = Flow(
         id=tenant.simulator.new_id(),
         name="Flow",
@@ -264,7 +264,7 @@ def add_flow(tenant: Tenant, integrations: list[str]) -> str:
     return flow.id
 
 
-def export(tenant: Tenant, folder: str) -> None:
+def export(tenant: CliTenant, folder: str) -> None:
     made = tenant.run(
         *("integrations", "create", "--name", "Out", "--export", "--connection", BUCKET),
         *("--folder", folder, "--action", "116000000001", "--json"),

@@ -58,7 +58,7 @@ LIFE = 35 * MINUTE
 BAD_CREDENTIAL = {"status": "FAILURE_BAD_CREDENTIAL", "statusMessage": "Incorrect username or password."}
 
 
-class World:
+class Surroundings:
     """A secret, a clock, the ledger's memory of refused versions, and an authentication service."""
 
     def __init__(self, script: Script) -> None:
@@ -72,7 +72,7 @@ class World:
         self.readings += 1
         return self.secret
 
-    def issue(self, value: str = TOKEN, life: object = LIFE, status: int = 201) -> World:
+    def issue(self, value: str = TOKEN, life: object = LIFE, status: int = 201) -> Surroundings:
         """The next answer of the service is a token with so many milliseconds to live."""
         expiry = {"expiresAt": self.now + life} if isinstance(life, int) else {}
         self.script.answer(status, {"status": "SUCCESS", "tokenInfo": {"tokenValue": value, **expiry}})
@@ -84,13 +84,13 @@ class World:
 
 
 @pytest.fixture
-def world() -> Iterator[World]:
+def world() -> Iterator[Surroundings]:
     with scripted() as script:
-        yield World(script)
+        yield Surroundings(script)
 
 
 @pytest.fixture
-def tokens(world: World) -> Iterator[Tokens]:
+def tokens(world: Surroundings) -> Iterator[Tokens]:
     with http_pool() as http:
         yield Tokens(
             http,
@@ -152,7 +152,12 @@ def pasted(certificate: str, private: str, other: str) -> dict[str, tuple[str, s
 @pytest.mark.parametrize("form", pasted("", "", ""))
 @pytest.mark.parametrize("encryption", ["none", "PKCS 8", "OpenSSL"])
 def test_whatever_is_pasted_the_one_certificate_that_fits_the_key_is_sent(
-    world: World, tokens: Tokens, key: rsa.RSAPrivateKey, other_key: rsa.RSAPrivateKey, form: str, encryption: str
+    world: Surroundings,
+    tokens: Tokens,
+    key: rsa.RSAPrivateKey,
+    other_key: rsa.RSAPrivateKey,
+    form: str,
+    encryption: str,
 ) -> None:
     if form in ("without BEGIN and END", "without any blank") and encryption == "OpenSSL":
         pytest.skip("the headers that OpenSSL's older form needs are lost with the lines")
@@ -187,7 +192,7 @@ def test_whatever_is_pasted_the_one_certificate_that_fits_the_key_is_sent(
 
 
 def test_of_a_renewed_certificate_the_one_that_is_valid_is_sent(
-    world: World, tokens: Tokens, key: rsa.RSAPrivateKey
+    world: Surroundings, tokens: Tokens, key: rsa.RSAPrivateKey
 ) -> None:
     today = datetime.fromtimestamp(NOW / 1000, UTC)
     expired, valid, longer, early = (certificate_of(key, today + timedelta(days=days)) for days in (-1, 100, 200, 500))
@@ -318,7 +323,7 @@ def test_a_secret_that_is_not_a_json_object_says_so(text: str, problem: str) -> 
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_gateways_page_is_not_taken_for_a_refused_log_in(world: World, tokens: Tokens, status: int) -> None:
+def test_a_gateways_page_is_not_taken_for_a_refused_log_in(world: Surroundings, tokens: Tokens, status: int) -> None:
     world.script.page(status)
     with pytest.raises((TryLater, Refused)) as caught:
         tokens.token()
@@ -357,7 +362,7 @@ def test_importing_the_module_loads_neither_cryptography_nor_boto3() -> None:
 # Logging in.
 
 
-def test_a_password_logs_in(world: World, tokens: Tokens) -> None:
+def test_a_password_logs_in(world: Surroundings, tokens: Tokens) -> None:
     world.issue()
     assert tokens.token() == TOKEN
     assert tokens.secret_version == "v1"
@@ -369,7 +374,7 @@ def test_a_password_logs_in(world: World, tokens: Tokens) -> None:
 
 @pytest.mark.parametrize("password", [None, "k3y"])
 def test_a_certificate_logs_in_with_a_new_signature_each_time(
-    world: World, tokens: Tokens, key: rsa.RSAPrivateKey, password: str | None
+    world: Surroundings, tokens: Tokens, key: rsa.RSAPrivateKey, password: str | None
 ) -> None:
     certificate = certificate_of(key, FAR)
     fields = {"certificate": certificate, "private_key": pem(key, password.encode() if password else None)}
@@ -393,7 +398,7 @@ def test_a_certificate_logs_in_with_a_new_signature_each_time(
 
 
 def test_certificates_that_cannot_work_are_refused_before_anything_is_sent(
-    world: World, tokens: Tokens, key: rsa.RSAPrivateKey, other_key: rsa.RSAPrivateKey
+    world: Surroundings, tokens: Tokens, key: rsa.RSAPrivateKey, other_key: rsa.RSAPrivateKey
 ) -> None:
     good, private = certificate_of(key, FAR), pem(key)
     expired = certificate_of(key, datetime.fromtimestamp(NOW / 1000, UTC) - timedelta(days=1))
@@ -429,7 +434,7 @@ def test_certificates_that_cannot_work_are_refused_before_anything_is_sent(
 
 
 @pytest.mark.parametrize("status", [400, 401, 403])
-def test_a_refused_log_in_is_noted_and_not_repeated(world: World, tokens: Tokens, status: int) -> None:
+def test_a_refused_log_in_is_noted_and_not_repeated(world: Surroundings, tokens: Tokens, status: int) -> None:
     world.script.answer(status, BAD_CREDENTIAL)
     with pytest.raises(LoginRefused, match="FAILURE_BAD_CREDENTIAL: Incorrect username or password") as first:
         tokens.token()
@@ -441,14 +446,14 @@ def test_a_refused_log_in_is_noted_and_not_repeated(world: World, tokens: Tokens
     assert world.asked() == ["authenticate"]
 
 
-def test_a_version_that_somebody_else_had_refused_is_not_sent(world: World, tokens: Tokens) -> None:
+def test_a_version_that_somebody_else_had_refused_is_not_sent(world: Surroundings, tokens: Tokens) -> None:
     world.refused.add("v1")
     with pytest.raises(LoginRefused, match="v1"):
         tokens.token()
     assert world.script.requests == []
 
 
-def test_a_corrected_secret_logs_in_at_once(world: World, tokens: Tokens) -> None:
+def test_a_corrected_secret_logs_in_at_once(world: Surroundings, tokens: Tokens) -> None:
     world.refused.add("v1")
     with pytest.raises(LoginRefused):
         tokens.token()
@@ -458,7 +463,7 @@ def test_a_corrected_secret_logs_in_at_once(world: World, tokens: Tokens) -> Non
     assert tokens.secret_version == "v2"
 
 
-def test_a_bad_secret_is_a_refused_log_in_of_its_version(world: World, tokens: Tokens) -> None:
+def test_a_bad_secret_is_a_refused_log_in_of_its_version(world: Surroundings, tokens: Tokens) -> None:
     world.secret = Secret("v7", "")
     with pytest.raises(LoginRefused, match=r"empty.*Loading resumes") as caught:
         tokens.token()
@@ -471,7 +476,7 @@ ECHO = {"status": "FAILURE", "statusMessage": f"{PASSWORD} Basic YWRhQGV4YW1wbGU
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 500])
-def test_an_echo_of_the_password_is_not_shown(world: World, tokens: Tokens, status: int) -> None:
+def test_an_echo_of_the_password_is_not_shown(world: Surroundings, tokens: Tokens, status: int) -> None:
     world.script.answer(status, ECHO)
     with pytest.raises((LoginRefused, Refused, TryLater)) as caught:
         tokens.token()
@@ -499,7 +504,7 @@ def test_an_echo_of_the_password_is_not_shown(world: World, tokens: Tokens, stat
     ],
 )
 def test_trouble_at_the_authentication_service_is_tried_later_not_again(
-    world: World, tokens: Tokens, reply: Reply
+    world: Surroundings, tokens: Tokens, reply: Reply
 ) -> None:
     world.script.reply(reply)
     with pytest.raises(TryLater) as caught:
@@ -510,7 +515,7 @@ def test_trouble_at_the_authentication_service_is_tried_later_not_again(
     assert_hidden(caught.value)
 
 
-def test_a_wrong_authentication_url_is_named(world: World, tokens: Tokens) -> None:
+def test_a_wrong_authentication_url_is_named(world: Surroundings, tokens: Tokens) -> None:
     world.script.page(404)
     with pytest.raises(TryLater, match="ANAPLAN_AUTH_URL"):
         tokens.token()
@@ -526,7 +531,7 @@ def test_an_authentication_service_that_cannot_be_reached_was_sent_nothing() -> 
 
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
-def test_credentials_do_not_follow_a_redirect(world: World, tokens: Tokens, status: int) -> None:
+def test_credentials_do_not_follow_a_redirect(world: Surroundings, tokens: Tokens, status: int) -> None:
     with scripted() as stranger:
         world.script.reply(Reply(status, headers={"Location": f"{stranger.url}/token/authenticate"}))
         with pytest.raises(TryLater, match="not followed"):
@@ -543,20 +548,20 @@ def test_a_url_that_is_not_fit_for_credentials_is_refused(url: str) -> None:
 # Keeping a token.
 
 
-def test_a_token_is_kept(world: World, tokens: Tokens) -> None:
+def test_a_token_is_kept(world: Surroundings, tokens: Tokens) -> None:
     world.issue()
     assert [tokens.token() for _ in range(3)] == [TOKEN] * 3
     assert (world.asked(), world.readings) == (["authenticate"], 1)
 
 
-def test_a_fresh_token_comes_from_a_new_log_in(world: World, tokens: Tokens) -> None:
+def test_a_fresh_token_comes_from_a_new_log_in(world: Surroundings, tokens: Tokens) -> None:
     world.issue("old").issue("new")
     assert [tokens.token(), tokens.token(fresh=True), tokens.token()] == ["old", "new", "new"]
     assert (world.asked(), world.readings) == (["authenticate"] * 2, 2)
 
 
 @pytest.mark.parametrize("refreshed", [TOKEN, "another"])
-def test_a_token_is_refreshed_before_it_expires(world: World, tokens: Tokens, refreshed: str) -> None:
+def test_a_token_is_refreshed_before_it_expires(world: Surroundings, tokens: Tokens, refreshed: str) -> None:
     world.issue()
     tokens.token()
     world.now += LIFE - MINUTE
@@ -567,7 +572,7 @@ def test_a_token_is_refreshed_before_it_expires(world: World, tokens: Tokens, re
 
 
 @pytest.mark.parametrize("reply", [Reply(401), Reply(400), Reply(500), Reply(lost=True), Reply(200, b"{}")])
-def test_a_refresh_that_fails_gives_way_to_a_log_in(world: World, tokens: Tokens, reply: Reply) -> None:
+def test_a_refresh_that_fails_gives_way_to_a_log_in(world: Surroundings, tokens: Tokens, reply: Reply) -> None:
     world.issue()
     tokens.token()
     world.now += LIFE - MINUTE
@@ -578,7 +583,7 @@ def test_a_refresh_that_fails_gives_way_to_a_log_in(world: World, tokens: Tokens
     assert world.refused == set()
 
 
-def test_an_expired_token_is_not_refreshed(world: World, tokens: Tokens) -> None:
+def test_an_expired_token_is_not_refreshed(world: Surroundings, tokens: Tokens) -> None:
     world.issue()
     tokens.token()
     world.now += LIFE
@@ -587,7 +592,7 @@ def test_an_expired_token_is_not_refreshed(world: World, tokens: Tokens) -> None
     assert world.asked() == ["authenticate"] * 2
 
 
-def test_a_token_without_an_expiry_lives_as_long_as_documented(world: World, tokens: Tokens) -> None:
+def test_a_token_without_an_expiry_lives_as_long_as_documented(world: Surroundings, tokens: Tokens) -> None:
     world.issue(life=None)
     tokens.token()
     world.now += 27 * MINUTE
@@ -597,7 +602,7 @@ def test_a_token_without_an_expiry_lives_as_long_as_documented(world: World, tok
     assert tokens.token() == "new"
 
 
-def test_the_secret_is_read_again_every_five_minutes(world: World, tokens: Tokens) -> None:
+def test_the_secret_is_read_again_every_five_minutes(world: Surroundings, tokens: Tokens) -> None:
     world.issue()
     for _ in range(11):
         tokens.token()
@@ -605,7 +610,7 @@ def test_the_secret_is_read_again_every_five_minutes(world: World, tokens: Token
     assert (world.readings, world.asked()) == (3, ["authenticate"])
 
 
-def test_a_rotated_secret_drops_the_token(world: World, tokens: Tokens) -> None:
+def test_a_rotated_secret_drops_the_token(world: Surroundings, tokens: Tokens) -> None:
     world.issue()
     tokens.token()
     world.secret = Secret("v2", json.dumps({"username": "bea", "password": "other"}))
@@ -655,14 +660,14 @@ def test_a_secret_that_an_editor_of_windows_saved_is_read(encoding: str) -> None
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "DecryptionFailure"])
-def test_a_secret_that_may_not_be_read_names_the_right_that_is_missing(world: World, code: str) -> None:
+def test_a_secret_that_may_not_be_read_names_the_right_that_is_missing(world: Surroundings, code: str) -> None:
     client = boto3.client("secretsmanager", endpoint_url=world.script.url)
     world.script.answer(400, {"__type": code, "message": "no"})
     with pytest.raises(SecretInvalid, match="secretsmanager:GetSecretValue"):
         secret_source(client, "anaplan")()
 
 
-def test_trouble_at_secrets_manager_is_tried_later(world: World) -> None:
+def test_trouble_at_secrets_manager_is_tried_later(world: Surroundings) -> None:
     config = Config(retries={"max_attempts": 0})
     client = boto3.client("secretsmanager", endpoint_url=world.script.url, config=config)
     world.script.answer(400, {"__type": "ThrottlingException", "message": "slow"})

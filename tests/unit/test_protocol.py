@@ -98,7 +98,7 @@ def test_select(given: list[Waiting], chosen: list[Waiting] | None, refused: boo
     assert selection is not None
     assert list(selection.waiting) == chosen
     assert selection.route == chosen[0].route
-    assert ("allow_empty" in (selection.refusal or "")) == refused
+    assert (selection.refusal is not None and "allow_empty" in selection.refusal.reason) == refused
 
 
 # How long a claim waits for uploads to cease.

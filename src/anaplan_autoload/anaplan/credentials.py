@@ -21,8 +21,8 @@ from anaplan_autoload.anaplan.errors import CloudWorksError, Refused, TryLater, 
 from anaplan_autoload.anaplan.http import (
     LIMITS,
     Answer,
-    Discreet,
     Limits,
+    RedactedRepr,
     Request,
     checked_url,
     exchange,
@@ -86,7 +86,7 @@ class SecretInvalid(LoginRefused):
         super().__init__(version, reason)
 
 
-class Secret(Discreet, frozen=True):
+class Secret(RedactedRepr, frozen=True):
     """What Secrets Manager holds."""
 
     shown = ("version",)
@@ -95,7 +95,7 @@ class Secret(Discreet, frozen=True):
     text: str
 
 
-class Login(Discreet, frozen=True):
+class Login(RedactedRepr, frozen=True):
     """What a log-in sends."""
 
     authorization: str
@@ -106,7 +106,7 @@ class Login(Discreet, frozen=True):
     """The user's name, for messages; empty if it is not certain."""
 
 
-class BasicCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
+class BasicCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=True):
     """A user's name and password. With single sign-on, Anaplan accepts exception users only."""
 
     username: str
@@ -118,7 +118,7 @@ class BasicCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
         return Login(authorization, hidden=(self.password,), user=_shown_user(self.username, self.password))
 
 
-class CertificateCredentials(Discreet, frozen=True, forbid_unknown_fields=True):
+class CertificateCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=True):
     """A CA certificate that is registered with Anaplan and its RSA private key, both PEM text."""
 
     certificate: str
@@ -403,7 +403,7 @@ class Tokens:
         return _Token(info.token_value, info.expires_at or now + DOCUMENTED_LIFE_SECONDS * 1000)
 
 
-class _Token(Discreet, frozen=True):
+class _Token(RedactedRepr, frozen=True):
     shown = ("expires_at",)
 
     value: str
@@ -411,12 +411,12 @@ class _Token(Discreet, frozen=True):
     """Epoch ms."""
 
 
-class _TokenInfo(Discreet, frozen=True, rename="camel"):
+class _TokenInfo(RedactedRepr, frozen=True, rename="camel"):
     token_value: str
     expires_at: int | None = None
 
 
-class _Issued(Discreet, frozen=True, rename="camel"):
+class _Issued(RedactedRepr, frozen=True, rename="camel"):
     token_info: _TokenInfo
 
 

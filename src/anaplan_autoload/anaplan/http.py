@@ -66,7 +66,7 @@ class Limits(Struct, frozen=True):
 LIMITS = Limits()
 
 
-class Discreet(Struct, frozen=True):
+class RedactedRepr(Struct, frozen=True):
     """A value with secret fields: its repr shows only the fields named in `shown`."""
 
     shown: ClassVar[tuple[str, ...]] = ()
@@ -79,7 +79,7 @@ class Discreet(Struct, frozen=True):
         return [(name, getattr(self, name)) for name in self.shown]
 
 
-class Request(Discreet, frozen=True):
+class Request(RedactedRepr, frozen=True):
     """One request to Anaplan."""
 
     shown = ("method", "url")
@@ -116,7 +116,7 @@ class Request(Discreet, frozen=True):
         return headers
 
 
-class Answer(Discreet, frozen=True):
+class Answer(RedactedRepr, frozen=True):
     """An answer of any status."""
 
     shown = ("status",)

@@ -18,7 +18,7 @@ from anaplan_autoload.domain.events import Drain, Load, UnknownEvent, Upload
 from anaplan_autoload.domain.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps import reading
-from anaplan_autoload.steps.leading import LOST, OLD
+from anaplan_autoload.steps.leading import OLD, LeaseLost, renewed, stops_if_lost
 
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
@@ -144,15 +144,14 @@ def _requested(services: Services, load: Load) -> Upload:
     )
 
 
+@stops_if_lost
 def claim(step: StepContext, services: Services, lease: Lease) -> Claim:
     """Open the next batch, or resume the one that is open."""
     now = services.clock()
-    lane = services.ledger.renew(lease, now)
-    if lane is None:
-        return Stop("left", LOST)
-    return _look_for_work(step, services, lease, lane, now)
+    return _look_for_work(step, services, lease, renewed(services, lease), now)
 
 
+@stops_if_lost
 def release(step: StepContext, services: Services, lease: Lease) -> Claim:
     """Give the lane back, then look again: whoever recorded an upload just before the release has left."""
     now = services.clock()
@@ -209,15 +208,16 @@ def _opened(services: Services, lease: Lease, selection: Selection, now: int) ->
         failure=Failure(refusal.reason, now, refusal.outcome) if refusal else None,
     )
     ids = [item.upload.id for item in selection.waiting]
-    return Take(batch) if services.ledger.open_batch(lease, batch, ids, now) else Stop("left", LOST)
+    if not services.ledger.open_batch(lease, batch, ids, now):
+        raise LeaseLost
+    return Take(batch)
 
 
 def _resume(services: Services, lease: Lease, lane: Lane, batch: Batch, now: int) -> Claim:
     """Go on with a batch that a leader left open; a leader that died over it, and not we, counts as an attempt."""
     if lane.holder not in (None, lease.holder):
         batch = replace(batch, attempts=batch.attempts + 1)
-        if services.ledger.renew(lease, now, batch) is None:
-            return Stop("left", LOST)
+        renewed(services, lease, batch)
     return Take(batch)
 
 

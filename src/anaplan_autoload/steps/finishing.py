@@ -20,7 +20,7 @@ from anaplan_autoload.domain.protocol import Batch, Failure, Stop
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, files_in
 from anaplan_autoload.report.text import cut
-from anaplan_autoload.steps.leading import LOST, leading
+from anaplan_autoload.steps.leading import LeaseLost, leading, renewed, stops_if_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -65,12 +65,11 @@ class Recorded(Struct, frozen=True, tag="recorded"):
     """Seconds until the run is started again; None when this is its end."""
 
 
+@stops_if_lost
 def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch, run: Run) -> Recorded | Stop:
     """Enter the ended run in the load history, with its errors and, in S3, its rejected rows."""
     now = services.clock()
-    lane = services.ledger.renew(lease, now)
-    if lane is None:
-        return Stop("left", LOST)
+    lane = renewed(services, lease)
     retry = protocol.may_be_retried(batch, run)
     details = _details(step, services, batch, run)
     record = services.ledger.record_run(
@@ -112,8 +111,7 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
         opened_at=now,
     )
     wait = protocol.retry_delay(batch.retries)
-    if services.ledger.renew(lease, services.clock(), again, not_before=now + wait * 1000) is None:
-        return Stop("left", LOST)
+    renewed(services, lease, again, not_before=now + wait * 1000)
     return Recorded(record.sk, record.outcome, run.id, again, retry_in=wait)
 
 
@@ -257,12 +255,12 @@ def _kept(error: RunError) -> RunError:
     return replace(error, action=error.action[:KEPT_CHARACTERS], message=error.message[:KEPT_CHARACTERS], values=values)
 
 
+@stops_if_lost
 def record_failure(_step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str) -> Recorded | Stop:
     """Enter a batch that ended without a run in the load history; whoever resumes it finds how it ended."""
     now = services.clock()
     failed = replace(batch, failure=batch.failure or Failure(reason, now))
-    if services.ledger.renew(lease, now, failed) is None:
-        return Stop("left", LOST)
+    renewed(services, lease, failed)
     failure = failed.failure or Failure(reason, now)
     record = services.ledger.record_run(
         RunRecord(
@@ -369,7 +367,8 @@ def announce_overdue(step: StepContext, services: Services, lease: Lease, batch:
     """Tell everyone, once, that a batch takes longer than its route allows; it is followed further."""
     tell(step, services, lease, batch, "overdue", reason)
     told = replace(batch, overdue=True)
-    return Told(told) if services.ledger.renew(lease, services.clock(), told) else Stop("left", LOST)
+    renewed(services, lease, told)
+    return Told(told)
 
 
 def tell(
@@ -428,7 +427,9 @@ def finish_uploads(
     return None
 
 
+@stops_if_lost
 def close(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Stop | None:
     """Clear the open batch: it is done."""
-    closed = services.ledger.close_batch(lease, batch, services.clock())
-    return None if closed else Stop("left", LOST)
+    if not services.ledger.close_batch(lease, batch, services.clock()):
+        raise LeaseLost
+    return None

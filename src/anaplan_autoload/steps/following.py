@@ -16,7 +16,7 @@ from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.protocol import Batch, Stop
 from anaplan_autoload.domain.runs import Run
 from anaplan_autoload.domain.times import iso
-from anaplan_autoload.steps.leading import LOST, OLD, held
+from anaplan_autoload.steps.leading import LOST, OLD, LeaseLost, held, renewed
 
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import WaitForConditionCheckContext
@@ -56,8 +56,7 @@ def look(
     looks = seen.looks + 1
     try:
         now = services.clock()
-        if services.ledger.renew(lease, now, batch) is None:
-            return Following("stopped", looks=looks, stop=Stop("left", LOST))
+        renewed(services, lease, batch)
         if lease.is_old(now, services.settings.age_limit) or looks > left:
             return Following("stopped", looks=looks, stop=Stop("handed_over", OLD))
         started = batch.posted_at or batch.opened_at
@@ -69,6 +68,8 @@ def look(
         if batch.is_overdue(now):
             return Following("overdue", looks=looks, unknown_since=unknown_since)
         return Following("running", delay, looks, unknown_since=unknown_since)
+    except LeaseLost:
+        return Following("stopped", looks=looks, stop=LOST)
     except LoginRefused as refused:
         return Following("stopped", looks=looks, stop=held(refused))
     except (CloudWorksError, BotoCoreError, ClientError) as error:

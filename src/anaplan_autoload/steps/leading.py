@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
-from anaplan_autoload.domain.protocol import Lease, Stop
+from anaplan_autoload.domain.protocol import Stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,12 +14,38 @@ if TYPE_CHECKING:
 
     from anaplan_autoload.anaplan.credentials import LoginRefused
     from anaplan_autoload.aws.services import Services
+    from anaplan_autoload.domain.protocol import Batch, Lane, Lease
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-LOST = "the lease is lost: another execution leads the lane"
+LOST = Stop("left", "the lease is lost: another execution leads the lane")
 OLD = "this execution has led for long"
+
+
+class LeaseLost(Exception):
+    """Another execution leads the lane, so this one must write no more; see `stops_if_lost`."""
+
+
+def renewed(services: Services, lease: Lease, batch: Batch | None = None, *, not_before: int | None = None) -> Lane:
+    """Renew the lease as `Ledger.renew` does, and return the lane; raises `LeaseLost`."""
+    lane = services.ledger.renew(lease, services.clock(), batch, not_before=not_before)
+    if lane is None:
+        raise LeaseLost
+    return lane
+
+
+def stops_if_lost(step: Callable[P, T]) -> Callable[P, T | Stop]:
+    """A step that returns `LOST` where it raises `LeaseLost`."""
+
+    @wraps(step)
+    def stopping(*args: P.args, **kwargs: P.kwargs) -> T | Stop:
+        try:
+            return step(*args, **kwargs)
+        except LeaseLost:
+            return LOST
+
+    return stopping
 
 
 def leading(
@@ -30,10 +56,10 @@ def leading(
     The lease outlasts the function's timeout: such a step has ended, or was killed, before anyone else can act.
     """
 
+    @stops_if_lost
     @wraps(step)
-    def led(context: StepContext, services: Services, lease: Lease, /, *args: P.args, **kwargs: P.kwargs) -> T | Stop:
-        if services.ledger.renew(lease, services.clock()) is None:
-            return Stop("left", LOST)
+    def led(context: StepContext, services: Services, lease: Lease, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        renewed(services, lease)
         return step(context, services, lease, *args, **kwargs)
 
     return led

@@ -10,9 +10,8 @@ from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import TryLater
 from anaplan_autoload.anaplan.http import Limits
 from anaplan_autoload.domain import protocol
-from anaplan_autoload.domain.protocol import Stop
 from anaplan_autoload.domain.sources import Reads, digest, sources_of
-from anaplan_autoload.steps.leading import LOST, held
+from anaplan_autoload.steps.leading import LeaseLost, held
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
 
     from anaplan_autoload.aws.services import Services
-    from anaplan_autoload.domain.protocol import Lane, Lease, Waiting
+    from anaplan_autoload.domain.protocol import Lane, Lease, Stop, Waiting
     from anaplan_autoload.domain.routes import Route
     from anaplan_autoload.domain.sources import Sources
 
@@ -56,8 +55,9 @@ def sources_for(
         step.logger.warning("What this route's runs read is not known; its uploads are loaded unchecked", extra=reason)
         return None
     kept = {name: reads for name, reads in lane.reads.items() if reads.is_recent(now)}
-    noted = services.ledger.note_reads(lease, {**kept, route.name: Reads(digest(route), now, sources)})
-    return Stop("left", LOST) if noted is None else sources
+    if services.ledger.note_reads(lease, {**kept, route.name: Reads(digest(route), now, sources)}) is None:
+        raise LeaseLost
+    return sources
 
 
 def _asked(services: Services, route: Route) -> Sources | None:

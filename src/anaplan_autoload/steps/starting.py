@@ -23,7 +23,7 @@ from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.protocol import Batch, Stop, Verdict
 from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload.steps.following import flow_run_since
-from anaplan_autoload.steps.leading import LOST, OLD, held, leading
+from anaplan_autoload.steps.leading import OLD, LeaseLost, held, leading, renewed, stops_if_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -135,10 +135,11 @@ class NoAnswer(Struct, frozen=True, tag="no_answer"):
     reason: str
 
 
-Answer = Started | Occupied | NotNow | TurnedDown | NoAnswer | Stop
+PostResult = Started | Occupied | NotNow | TurnedDown | NoAnswer | Stop
 
 
-def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> Answer:
+@stops_if_lost
+def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> PostResult:
     """Ask CloudWorks for the run. To be run at most once: CloudWorks has no idempotency key.
 
     What it raises (a setting that cannot be used, a bug) was raised before anything was sent: the batch is as it was
@@ -146,6 +147,8 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> A
     """
     try:
         return _posted(step, services, lease, batch)
+    except LeaseLost:
+        raise  # the lane is another's
     except InvocationError:
         raise  # the end of this invocation, as if its sandbox had died
     except Exception:
@@ -155,7 +158,7 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> A
         raise
 
 
-def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -> Answer:
+def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -> PostResult:
     """Ask for the run; raises only what was raised before anything was sent.
 
     Client and log-in come first, so that nothing slow stands between the ledger's note of the request and the request.
@@ -167,8 +170,7 @@ def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -
         posted = msgspec.structs.replace(
             batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None
         )
-        if services.ledger.renew(lease, services.clock(), posted) is None:
-            return Stop("left", LOST)
+        renewed(services, lease, posted)
     except LoginRefused as refused:
         return held(refused)
     except (CloudWorksError, *AWS_TROUBLE) as error:
@@ -224,15 +226,15 @@ def _not_now(services: Services, lease: Lease, batch: Batch, error: Exception) -
     longest = services.settings.poll_max
     asked = error.retry_after if isinstance(error, TryLater) else None
     seconds = math.ceil(longest / 2 if asked is None else max(asked, longest / 4))
-    now = services.clock()
+    not_before = services.clock() + seconds * 1000
     try:
-        if services.ledger.renew(lease, now, batch, not_before=now + seconds * 1000) is None:
-            return Stop("left", LOST)
+        renewed(services, lease, batch, not_before=not_before)
     except AWS_TROUBLE as trouble:
         return NotNow(batch, seconds, f"{error}; {trouble}")
     return NotNow(batch, seconds, str(error))
 
 
+@stops_if_lost
 def put_off(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> NotNow | TurnedDown | Stop:
     """How long to wait before the run is asked for again, after a request that brought none; after a day, give up.
 
@@ -245,8 +247,7 @@ def put_off(_step: StepContext, services: Services, lease: Lease, batch: Batch) 
     if protocol.is_given_up(unanswered, now):
         return TurnedDown(f"gave up after a day: {unanswered.described()}. The last: {unanswered.last}")
     seconds = 0 if batch.unresolved_since is None else protocol.start_pause(unanswered, now)
-    if services.ledger.renew(lease, now, batch, not_before=now + seconds * 1000) is None:
-        return Stop("left", LOST)
+    renewed(services, lease, batch, not_before=now + seconds * 1000)
     return NotNow(batch, seconds, f"{unanswered.described()}. The last: {unanswered.last}")
 
 
@@ -259,12 +260,11 @@ class Sighting(Struct, frozen=True, tag="sighting"):
     """The batch has taken longer than its route allows, and nobody was told."""
 
 
+@stops_if_lost
 def search(_step: StepContext, services: Services, lease: Lease, batch: Batch, looks: int) -> Sighting | Stop:
     """Search the run history for a run whose answer was lost; `looks` counts the searches that found none, from 1."""
     now = services.clock()
-    lane = services.ledger.renew(lease, now)
-    if lane is None:
-        return Stop("left", LOST)
+    lane = renewed(services, lease)
     if lane.open is not None and lane.open.id == batch.id:
         batch = msgspec.structs.replace(lane.open, attempts=batch.attempts, unanswered=batch.unanswered)
     since = batch.unresolved_since
@@ -314,11 +314,11 @@ class Vacancy(Struct, frozen=True, tag="vacancy"):
     """The batch has waited for longer than its route allows."""
 
 
+@stops_if_lost
 def check_vacancy(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Vacancy | Stop:
     """See whether somebody else's run has ended; theirs may have read the file before our upload came."""
     now = services.clock()
-    if services.ledger.renew(lease, now, batch) is None:
-        return Stop("left", LOST)
+    renewed(services, lease, batch)
     if lease.is_old(now, services.settings.age_limit):
         return Stop("handed_over", OLD)
     try:

@@ -47,7 +47,7 @@ def check(context: typer.Context) -> None:
         integrations = sum(1 for _ in cloudworks.pages("/integrations", "integrations"))
         connections = sum(1 for _ in cloudworks.pages("/integrations/connections", "connections"))
     record = {
-        "login": cli.way.description,
+        "login": cli.login_method.description,
         "user": known.user_info.user_id,
         "expires_at": _when(known.token_info.expires_at),
         "auth_url": cli.settings.get("auth_url"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from getpass import getpass
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
@@ -10,11 +11,10 @@ import typer
 
 from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
 from anaplan_autoload.domain.tenant import S3
-from anaplan_autoload_cli.cloudworks.keys import keys_for_cloudworks
-from anaplan_autoload_cli.cloudworks.policy import INFERRED, least_policy
-from anaplan_autoload_cli.cloudworks.workspace import ConnectionDefinition, Workspace
+from anaplan_autoload_cli.cloudworks.workspace import ConnectionDefinition, ConnectionKeys, Workspace
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.lazy import group
+from anaplan_autoload_cli.login import asked_for
 from anaplan_autoload_cli.output import Column, CommandFailed
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ _DETAILS = (
     Column("modified_at", "Modified"),
 )
 
-Wanted = Annotated[str, typer.Argument(metavar="NAME|ID", help="The connection.", show_default=False)]
+ConnectionArgument = Annotated[str, typer.Argument(metavar="NAME|ID", help="The connection.", show_default=False)]
 KeysFrom = Annotated[
     str | None,
     typer.Option(help="An AWS profile that holds the keys for CloudWorks; else AWS_ACCESS_KEY_ID or a prompt."),
@@ -67,14 +67,14 @@ def list_(context: typer.Context) -> None:
 
 
 @app.command()
-def show(context: typer.Context, connection: Wanted) -> None:
+def show(context: typer.Context, connection: ConnectionArgument) -> None:
     """Show one connection; its keys nobody can see again."""
     cli = cli_of(context)
     cli.out.record(_record(_workspace(cli).connection(connection)), _DETAILS)
 
 
 @app.command()
-def check(context: typer.Context, connection: Wanted) -> None:
+def check(context: typer.Context, connection: ConnectionArgument) -> None:
     """See whether a connection works, as CloudWorks last found it; exit code 1 if it does not."""
     cli = cli_of(context)
     found = _workspace(cli).connection(connection)
@@ -113,7 +113,7 @@ def create(
 @app.command()
 def update(
     context: typer.Context,
-    connection: Wanted,
+    connection: ConnectionArgument,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
     bucket: Annotated[str | None, typer.Option(help="Another bucket.")] = None,
     role_arn: RoleArn = None,
@@ -144,7 +144,7 @@ def update(
 
 
 @app.command()
-def delete(context: typer.Context, connection: Wanted) -> None:
+def delete(context: typer.Context, connection: ConnectionArgument) -> None:
     """Delete a connection that no integration uses."""
     cli = cli_of(context)
     tenant = _workspace(cli)
@@ -186,3 +186,71 @@ def _record(connection: Connection) -> Record:
     record: dict[str, object] = msgspec.to_builtins(connection)
     del record["works"]
     return record | {"state": "ok" if connection.works else "broken", "trouble": connection.trouble}
+
+
+INFERRED = (
+    "Anaplan does not publish the least policy. This one is inferred from what CloudWorks does: find the bucket, list "
+    'a folder, read (and write) its files. If a connection is refused ("Bucket access denied"), first try '
+    "s3:ListBucket without its condition."
+)
+"""What to tell whoever uses the policy."""
+
+
+def least_policy(bucket: str, prefixes: tuple[str, ...], *, export: bool) -> dict[str, object]:
+    """An IAM policy for `bucket` and the keys under `prefixes` (none: all); with `export`, for writing too."""
+    arn = f"arn:aws:s3:::{bucket}"
+    keys = [f"{arn}/{prefix}*" for prefix in prefixes] or [f"{arn}/*"]
+    listing: dict[str, object] = {
+        "Sid": "ListTheFiles",
+        "Effect": "Allow",
+        "Action": "s3:ListBucket",
+        "Resource": arn,
+    }
+    if prefixes:
+        listing["Condition"] = {"StringLike": {"s3:prefix": [f"{prefix}*" for prefix in prefixes]}}
+    return {
+        "Version": "2012-10-17",
+        "Statement": [
+            {"Sid": "FindTheBucket", "Effect": "Allow", "Action": "s3:GetBucketLocation", "Resource": arn},
+            listing,
+            {
+                "Sid": "ReadAndWriteTheFiles" if export else "ReadTheFiles",
+                "Effect": "Allow",
+                "Action": ["s3:GetObject", "s3:PutObject"] if export else "s3:GetObject",
+                "Resource": keys,
+            },
+        ],
+    }
+
+
+def keys_for_cloudworks(cli: Cli, profile: str | None) -> ConnectionKeys:
+    """The keys of `profile`, else those that the AWS session finds if somebody agrees, else what somebody types.
+
+    Raises `CommandFailed` for keys that end with a session, as CloudWorks keeps them and has no place for the token.
+    """
+    import boto3
+
+    session = boto3.session.Session(profile_name=profile) if profile else cli.aws
+    found = session.get_credentials()
+    if found is None:
+        if not cli.out.interactive:
+            raise CommandFailed(
+                "There are no AWS keys to hand to CloudWorks, and nobody can type them here.",
+                remedy="Name a profile with --keys-from, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+            )
+        return ConnectionKeys(asked_for("AWS access key id for CloudWorks"), getpass("Its secret access key: "))
+    frozen = found.get_frozen_credentials()
+    if frozen.token:
+        raise CommandFailed(
+            "The AWS keys found are temporary: they carry a session token, which a CloudWorks connection cannot hold, "
+            "and it would stop working with them.",
+            remedy="Make an access key of an IAM user for CloudWorks alone, and name its profile with --keys-from.",
+        )
+    if not frozen.access_key or not frozen.secret_key:
+        raise CommandFailed("The AWS keys found are incomplete.", remedy="Name a profile with --keys-from.")
+    which = f"AWS access key …{frozen.access_key[-4:]}"
+    if profile:
+        cli.out.hint(f"CloudWorks gets the {which} of profile {profile}.")
+    else:
+        cli.out.confirm(f"Hand the {which}, found in {found.method}, to CloudWorks, which will keep it?")
+    return ConnectionKeys(frozen.access_key, frozen.secret_key)

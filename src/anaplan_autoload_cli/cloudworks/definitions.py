@@ -67,7 +67,7 @@ class Export(Struct, frozen=True, forbid_unknown_fields=True):
     connection: str | None = None
 
 
-class Wanted(Struct, frozen=True, forbid_unknown_fields=True):
+class DefinedIntegration(Struct, frozen=True, forbid_unknown_fields=True):
     """An integration as it ought to be."""
 
     name: str
@@ -88,13 +88,13 @@ class Change(Struct, frozen=True):
 
 
 class _File(Struct, frozen=True, forbid_unknown_fields=True):
-    integration: tuple[Wanted, ...]
+    integration: tuple[DefinedIntegration, ...]
     workspace: str | None = None
     model: str | None = None
     connection: str | None = None
 
 
-def read(path: Path) -> list[Wanted]:
+def read(path: Path) -> list[DefinedIntegration]:
     """The integrations in a file, the file's own defaults filled in; raises `CommandFailed` for every mistake."""
     try:
         file = msgspec.toml.decode(path.read_bytes(), type=_File)
@@ -119,7 +119,7 @@ def read(path: Path) -> list[Wanted]:
     ]
 
 
-def definition(wanted: Wanted, connection_id: Callable[[str], str]) -> Definition:
+def definition(wanted: DefinedIntegration, connection_id: Callable[[str], str]) -> Definition:
     """What CloudWorks takes; `connection_id` turns a connection's name or id into its id.
 
     Raises `CommandFailed` for what is missing or cannot be right, with the integration's name.

@@ -37,7 +37,7 @@ _STEPS = (
     Column("integration_id", "Integration"),
 )
 
-Wanted = Annotated[str, typer.Argument(metavar="NAME|ID", help="The flow.", show_default=False)]
+FlowArgument = Annotated[str, typer.Argument(metavar="NAME|ID", help="The flow.", show_default=False)]
 
 
 @app.command("list")
@@ -53,7 +53,7 @@ def list_(context: typer.Context) -> None:
 
 
 @app.command()
-def show(context: typer.Context, flow: Wanted) -> None:
+def show(context: typer.Context, flow: FlowArgument) -> None:
     """Show a flow's steps and the latest run of each.
 
     Keys with --json: those of list, and steps (name, integration_id, last_run, last_started_at, last_message).
@@ -72,7 +72,7 @@ def show(context: typer.Context, flow: Wanted) -> None:
 
 
 @app.command("run")
-def run_flow(context: typer.Context, flow: Wanted, wait: Wait = True, join: Join = False) -> None:
+def run_flow(context: typer.Context, flow: FlowArgument, wait: Wait = True, join: Join = False) -> None:
     """Run all enabled steps of a flow and follow it to its end.
 
     Exit codes: 0 loaded, 3 partial (the flow succeeded though a step did not load everything), 1 failed. CloudWorks has

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import sys
-import time
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -19,6 +16,7 @@ from anaplan_autoload_cli.cloudworks.running import ERRORS, error_record, run_re
 from anaplan_autoload_cli.cloudworks.workspace import Workspace, pick
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
+from anaplan_autoload_cli.times import moment
 
 if TYPE_CHECKING:
     from anaplan_autoload.anaplan.cloudworks import CloudWorks, Dump
@@ -29,7 +27,6 @@ PAGE = 100
 CAP = 2 * 1024**3
 """Bytes of a dump that are fetched at most; Anaplan itself stops far earlier."""
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _COLUMNS = (
     Column("started_at", "Started"),
     Column("outcome", "Outcome"),
@@ -110,20 +107,6 @@ def dump(
         size = _write(found, file.write)
     unfinished.replace(output)
     cli.out.done(f"{size} bytes were written to {output}.")
-
-
-def moment(text: str) -> int:
-    """`12h`, `7d` (before now) or a date or time in ISO form (UTC where it names no zone), as epoch ms.
-
-    Raises typer's `BadParameter` for anything else.
-    """
-    if ago := re.fullmatch(r"(\d{1,6})([smhdw])", text):
-        return round((time.time() - int(ago[1]) * _UNITS[ago[2]]) * 1000)
-    try:
-        then = datetime.fromisoformat(text)
-    except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time. Write it as in 12h, 7d or 2026-11-24.") from None
-    return round(then.replace(tzinfo=then.tzinfo or UTC).timestamp() * 1000)
 
 
 def _integration(cli: Cli, wanted: str) -> Integration:

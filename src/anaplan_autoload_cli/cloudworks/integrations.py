@@ -12,7 +12,7 @@ import typer
 from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
 from anaplan_autoload.domain.tenant import EXPORT_JOB, IMPORT_JOB
 from anaplan_autoload_cli.cloudworks import definitions
-from anaplan_autoload_cli.cloudworks.definitions import Change, Export, Import, Wanted
+from anaplan_autoload_cli.cloudworks.definitions import Change, DefinedIntegration, Export, Import
 from anaplan_autoload_cli.cloudworks.running import outcome_of, run_integration
 from anaplan_autoload_cli.cloudworks.workspace import Workspace, pick
 from anaplan_autoload_cli.context import cli_of
@@ -119,7 +119,7 @@ def create(
             --workspace 8a80… --model E559…
     """
     cli = cli_of(context)
-    wanted = Wanted(
+    wanted = DefinedIntegration(
         name,
         cli.settings.get("workspace", workspace),
         cli.settings.get("model", model),
@@ -231,7 +231,7 @@ def _changed(cli: Cli, tenant: Workspace, step: _Step) -> Record:
     return {"name": name, "id": current and current.id, "state": state, "changes": changes}
 
 
-def _with_defaults(cli: Cli, wanted: Wanted) -> Wanted:
+def _with_defaults(cli: Cli, wanted: DefinedIntegration) -> DefinedIntegration:
     return msgspec.structs.replace(
         wanted,
         workspace=cli.settings.get("workspace", wanted.workspace),
@@ -239,7 +239,7 @@ def _with_defaults(cli: Cli, wanted: Wanted) -> Wanted:
     )
 
 
-def _definition(tenant: Workspace, wanted: Wanted) -> Definition:
+def _definition(tenant: Workspace, wanted: DefinedIntegration) -> Definition:
     return definitions.definition(wanted, lambda name: tenant.connection(name).id)
 
 

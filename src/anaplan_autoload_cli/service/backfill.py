@@ -11,7 +11,6 @@ from anaplan_autoload.aws.ledger import UPLOAD_DAYS
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.times import iso
-from anaplan_autoload_cli.cloudworks.history import moment
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.places import (
@@ -23,7 +22,7 @@ from anaplan_autoload_cli.service.places import (
     the_ledger,
 )
 from anaplan_autoload_cli.service.sending import chosen, reload, send
-from anaplan_autoload_cli.service.times import count
+from anaplan_autoload_cli.times import count, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, warning
-from anaplan_autoload_cli.service.times import count
+from anaplan_autoload_cli.times import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from anaplan_autoload_cli.service.site import Site
+    from anaplan_autoload_cli.service.deployed_service import DeployedService
 
 REDEPLOY = "Deploy the stack again: sam build && sam deploy."
 _VARIABLES = {
@@ -27,7 +27,7 @@ _VARIABLES = {
 """The function's environment, and the settings that say the same to the command line."""
 
 
-def function(site: Site) -> Iterator[Finding]:
+def function(site: DeployedService) -> Iterator[Finding]:
     """The alias leads to a durable function that can be invoked, and works on what this command line looks at."""
     alias = site.alias
     if alias.state != "Active":
@@ -51,7 +51,7 @@ def function(site: Site) -> Iterator[Finding]:
         yield ok("function", f"{alias.function}:{alias.name} can be invoked")
 
 
-def notifications(site: Site) -> Iterator[Finding]:
+def notifications(site: DeployedService) -> Iterator[Finding]:
     """The inbox tells the alias of what is created in it."""
     inbox = site.need("inbox")
     told: Any = site.s3.get_bucket_notification_configuration(Bucket=inbox)
@@ -73,7 +73,7 @@ def notifications(site: Site) -> Iterator[Finding]:
         yield ok("inbox", f"{inbox} tells the function of uploads")
 
 
-def _filtered_out(site: Site, configurations: list[Any]) -> list[str]:
+def _filtered_out(site: DeployedService, configurations: list[Any]) -> list[str]:
     """The routes of the inbox whose prefix no notification lets through."""
     prefixes = [
         next((rule["Value"] for rule in _filter_rules(each) if rule["Name"].lower() == "prefix"), "")
@@ -91,7 +91,7 @@ def _filter_rules(configuration: Any) -> list[Any]:
     return rules
 
 
-def permission(site: Site) -> Iterator[Finding]:
+def permission(site: DeployedService) -> Iterator[Finding]:
     """S3 may invoke the alias for the inbox."""
     inbox = site.need("inbox")
     if any(
@@ -103,7 +103,7 @@ def permission(site: Site) -> Iterator[Finding]:
         yield failed("permission", f"S3 may not invoke the function's alias for {inbox}", REDEPLOY)
 
 
-def _policy(site: Site) -> list[Any]:
+def _policy(site: DeployedService) -> list[Any]:
     """The statements of the alias's policy; none where it has no policy."""
     alias = site.alias
     try:
@@ -130,7 +130,7 @@ def _mentions(condition: Any, text: str) -> bool:
     return isinstance(condition, str) and condition.endswith(text)
 
 
-def existing_buckets(site: Site) -> Iterator[Finding]:
+def existing_buckets(site: DeployedService) -> Iterator[Finding]:
     """Every other bucket that is loaded from tells EventBridge, and a rule of it the alias."""
     for bucket in site.buckets:
         if bucket == site.cli.settings.get("inbox"):
@@ -153,7 +153,7 @@ def existing_buckets(site: Site) -> Iterator[Finding]:
             yield ok(about, "its uploads reach the function through EventBridge")
 
 
-def unheard_routes(site: Site) -> Iterator[Finding]:
+def unheard_routes(site: DeployedService) -> Iterator[Finding]:
     """Every route's bucket is one whose uploads reach the function."""
     deaf = [route for route in site.routes or () if route.bucket and route.bucket not in site.buckets]
     for route in deaf if site.buckets else ():
@@ -164,7 +164,7 @@ def unheard_routes(site: Site) -> Iterator[Finding]:
         )
 
 
-def _rules(site: Site, bucket: str) -> list[str]:
+def _rules(site: DeployedService, bucket: str) -> list[str]:
     """The enabled rules that send the alias S3's events of a bucket."""
     return [
         name
@@ -173,13 +173,13 @@ def _rules(site: Site, bucket: str) -> list[str]:
     ]
 
 
-def _rules_of_alias(site: Site) -> list[tuple[str, Any]]:
+def _rules_of_alias(site: DeployedService) -> list[tuple[str, Any]]:
     names = site.eventbridge.list_rule_names_by_target(TargetArn=site.alias.arn)["RuleNames"]
     rules: list[tuple[str, Any]] = [(name, site.eventbridge.describe_rule(Name=name)) for name in names]
     return [(name, rule) for name, rule in rules if rule.get("State", "ENABLED").startswith("ENABLED")]
 
 
-def sweep(site: Site) -> Iterator[Finding]:
+def sweep(site: DeployedService) -> Iterator[Finding]:
     """A schedule sends the sweep."""
     schedules = [rule["ScheduleExpression"] for _, rule in _rules_of_alias(site) if rule.get("ScheduleExpression")]
     if schedules:
@@ -192,7 +192,7 @@ def sweep(site: Site) -> Iterator[Finding]:
         )
 
 
-def versioning(site: Site) -> Iterator[Finding]:
+def versioning(site: DeployedService) -> Iterator[Finding]:
     """Buckets of `load = "each"` keep versions, so that exactly what was uploaded is loaded."""
     needed = {route.bucket or site.need("inbox") for route in site.routes or () if route.load == "each"}
     for bucket in sorted(needed):
@@ -207,7 +207,7 @@ def versioning(site: Site) -> Iterator[Finding]:
             )
 
 
-def ledger(site: Site) -> Iterator[Finding]:
+def ledger(site: DeployedService) -> Iterator[Finding]:
     """The table can be read as the protocol needs it."""
     table = site.need("table")
     client = site.cli.aws.client("dynamodb")
@@ -225,7 +225,7 @@ def ledger(site: Site) -> Iterator[Finding]:
         yield warning("ledger", f"{table} keeps everything for ever", "Enable its time to live, attribute ttl.")
 
 
-def topic(site: Site) -> Iterator[Finding]:
+def topic(site: DeployedService) -> Iterator[Finding]:
     """Somebody hears how loads end."""
     arn = site.need("topic")
     pages = site.cli.aws.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=arn)
@@ -243,7 +243,7 @@ def topic(site: Site) -> Iterator[Finding]:
         yield ok("topic", f"{count(len(found) - len(pending), 'confirmed subscription')}")
 
 
-def reports(site: Site) -> Iterator[Finding]:
+def reports(site: DeployedService) -> Iterator[Finding]:
     """Rejected rows can be kept."""
     bucket = site.cli.settings.get("reports")
     if not bucket:
@@ -255,7 +255,7 @@ def reports(site: Site) -> Iterator[Finding]:
     yield ok("reports", f"{bucket} is there")
 
 
-def dead_letters(site: Site) -> Iterator[Finding]:
+def dead_letters(site: DeployedService) -> Iterator[Finding]:
     """The function has its dead-letter queue, and that is empty."""
     queue = site.need("queue")
     asked: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible", "QueueArn"]

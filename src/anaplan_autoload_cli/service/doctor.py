@@ -14,25 +14,26 @@ from anaplan_autoload.anaplan.credentials import LoginRefused, SecretInvalid, de
 from anaplan_autoload.anaplan.errors import CloudWorksError
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.times import epoch_ms
-from anaplan_autoload_cli.context import NoSuchStack, cli_of
+from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.failures import in_words
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service import deployment
+from anaplan_autoload_cli.service.deployed_service import DeployedService
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, skipped, warning
 from anaplan_autoload_cli.service.lanes import known_lanes
 from anaplan_autoload_cli.service.online import check_exports, check_route
 from anaplan_autoload_cli.service.places import RoutesFile, find_routes_path, read_routes
 from anaplan_autoload_cli.service.routes import offline, reports_of
-from anaplan_autoload_cli.service.site import Site
 from anaplan_autoload_cli.service.status import lane_status
-from anaplan_autoload_cli.service.times import count, length
+from anaplan_autoload_cli.settings import NoSuchStack
+from anaplan_autoload_cli.times import count, length
 
 if TYPE_CHECKING:
     from anaplan_autoload.domain.routes import Routes
     from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.service.status import LaneStatus
 
-Check = Callable[[Site], Iterator[Finding]]
+Check = Callable[[DeployedService], Iterator[Finding]]
 
 STACK_NAME_MAX = 64
 """Characters: the template names the function after its stack, and Lambda takes no longer name of a function."""
@@ -56,7 +57,7 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
     """
     cli = cli_of(context)
     findings, routes = _routes(cli, file)
-    site = Site(cli, routes)
+    site = DeployedService(cli, routes)
     with cli.out.progress("Checking") as progress:
         for about, check in CHECKS.items():
             progress.update(f"Checking: {about}")
@@ -88,7 +89,7 @@ def _because_of(findings: list[Finding], about: str) -> list[Finding]:
     return [skipped(about, f"because of that: see {barrier}")] if barrier else []
 
 
-def guarded(about: str, check: Check, site: Site) -> list[Finding]:
+def guarded(about: str, check: Check, site: DeployedService) -> list[Finding]:
     """What a check finds; where it cannot run, why."""
     findings: list[Finding] = []
     try:
@@ -109,7 +110,7 @@ def guarded(about: str, check: Check, site: Site) -> list[Finding]:
     return findings
 
 
-def account(site: Site) -> Iterator[Finding]:
+def account(site: DeployedService) -> Iterator[Finding]:
     """Who looks, and where: anybody with credentials may ask that."""
     try:
         found = site.cli.aws.client("sts").get_caller_identity()
@@ -128,7 +129,7 @@ def account(site: Site) -> Iterator[Finding]:
     yield ok("AWS", f"account {found['Account']}, {site.cli.aws.region_name}, as {found['Arn'].rpartition(':')[2]}")
 
 
-def stack(site: Site) -> Iterator[Finding]:
+def stack(site: DeployedService) -> Iterator[Finding]:
     """The stack that is named can be deployed, and is there; nothing is said where it is."""
     given = site.cli.settings.get("stack") or ""
     name = given.rpartition(":stack/")[2].partition("/")[0]  # it may be an ARN
@@ -146,7 +147,7 @@ def stack(site: Site) -> Iterator[Finding]:
         yield failed("stack", error.message.rstrip("."), error.remedy or "")
 
 
-def secret(site: Site) -> Iterator[Finding]:
+def secret(site: DeployedService) -> Iterator[Finding]:
     """The secret has one of the two forms, and Anaplan has not refused it."""
     try:
         credentials = decode_secret(site.secret.text)
@@ -164,7 +165,7 @@ def secret(site: Site) -> Iterator[Finding]:
     yield ok("secret", f"it holds a {'password' if hasattr(credentials, 'username') else 'certificate'}")
 
 
-def log_in(site: Site) -> Iterator[Finding]:
+def log_in(site: DeployedService) -> Iterator[Finding]:
     """Anaplan takes the log-in, and CloudWorks its token; the user sees something."""
     try:
         connections, integrations = site.workspace.connections(), site.workspace.integrations()
@@ -183,7 +184,7 @@ def log_in(site: Site) -> Iterator[Finding]:
         yield failed("roles", "the user sees no integration", NOTHING_VISIBLE)
 
 
-def routes_online(site: Site) -> Iterator[Finding]:
+def routes_online(site: DeployedService) -> Iterator[Finding]:
     """What every route runs is there, and reads what the route brings."""
     if site.routes is None:
         yield skipped("routes online", "the routes file is not sound")
@@ -191,7 +192,7 @@ def routes_online(site: Site) -> Iterator[Finding]:
         yield from check_route(route, site.tenant, site.buckets)
 
 
-def exports(site: Site) -> Iterator[Finding]:
+def exports(site: DeployedService) -> Iterator[Finding]:
     """No export lands under a route."""
     if site.routes is None:
         yield skipped("exports", "the routes file is not sound")
@@ -199,7 +200,7 @@ def exports(site: Site) -> Iterator[Finding]:
         yield from check_exports(site.routes, site.tenant)
 
 
-def lanes(site: Site) -> Iterator[Finding]:
+def lanes(site: DeployedService) -> Iterator[Finding]:
     """No lane is held, forgotten in a pause, or left alone."""
     now = wall_clock()
     pending = site.ledger.pending()

@@ -11,7 +11,6 @@ from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import UPLOAD_DAYS
 from anaplan_autoload.domain.times import epoch_ms, iso
-from anaplan_autoload_cli.cloudworks.history import moment
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.lanes import known_lanes, tell_held, tell_paused
@@ -23,7 +22,7 @@ from anaplan_autoload_cli.service.places import (
     read_routes,
     the_ledger,
 )
-from anaplan_autoload_cli.service.times import count
+from anaplan_autoload_cli.times import count, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -69,7 +68,7 @@ MOST_READ = 10_000
 """Uploads of a lane that are read to name the files of a list of loads."""
 
 
-class Wanted(Struct, frozen=True):
+class LoadFilter(Struct, frozen=True):
     """Which uploads of a key are asked for: those of one bucket, or of any."""
 
     bucket: str | None
@@ -152,7 +151,7 @@ def history(ledger: Ledger, lanes: Iterable[str], since: str = "", at_a_time: in
     yield from merge(*of_each, key=lambda run: run.sk, reverse=True)
 
 
-def find_uploads(ledger: Ledger, routes: Routes, wanted: Wanted, lanes: Iterable[str] | None = None) -> list[Found]:
+def find_uploads(ledger: Ledger, routes: Routes, wanted: LoadFilter, lanes: Iterable[str] | None = None) -> list[Found]:
     """What the ledger knows of a key, last recorded first, in these lanes or in those where it can be.
 
     Uploads are not filed by key, so all of a lane are read; of all lanes only where the one that the key's route leads
@@ -192,16 +191,16 @@ def _admits(one: str | None, other: str | None) -> bool:
     return one is None or other is None or one == other
 
 
-def _in_lanes(ledger: Ledger, lanes: Iterable[str], wanted: Wanted) -> list[Found]:
+def _in_lanes(ledger: Ledger, lanes: Iterable[str], wanted: LoadFilter) -> list[Found]:
     found = [Found(lane, each) for lane in lanes for each in ledger.uploads_in(lane) if wanted.covers(each)]
     return sorted(found, key=lambda each: (each.record.recorded_at, each.record.upload.order), reverse=True)
 
 
-def _wanted(key: str) -> Wanted:
+def _wanted(key: str) -> LoadFilter:
     if not key.startswith("s3://"):
-        return Wanted(None, key)
+        return LoadFilter(None, key)
     place = place_of(key)
-    return Wanted(place.bucket, place.key)
+    return LoadFilter(place.bucket, place.key)
 
 
 def _show_run(cli: Cli, ledger: Ledger, lanes: Iterable[str], run_id: str, *, files: bool) -> None:

@@ -11,7 +11,7 @@ from anaplan_autoload.domain.sources import Source as FileRead
 from anaplan_autoload.domain.sources import is_for_markers, sources_of
 from anaplan_autoload.domain.tenant import S3
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, skipped, warning
-from anaplan_autoload_cli.service.times import count
+from anaplan_autoload_cli.times import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 STEPS_OF_A_FLOW = 2
 
 
-class Tenant:
+class AnaplanTenant:
     """What the function's user sees of Anaplan, each part asked for once."""
 
     def __init__(self, cloudworks: CloudWorks, workspace: Workspace) -> None:
@@ -63,14 +63,14 @@ class Source(Struct, frozen=True):
     connection: Connection | None
 
 
-def check_routes(routes: Routes, tenant: Tenant, buckets: Sequence[str]) -> Iterator[Finding]:
+def check_routes(routes: Routes, tenant: AnaplanTenant, buckets: Sequence[str]) -> Iterator[Finding]:
     """Check every route, then all exports; `buckets` are those that uploads come from, as far as known."""
     for route in routes:
         yield from check_route(route, tenant, buckets)
     yield from check_exports(routes, tenant)
 
 
-def check_route(route: Route, tenant: Tenant, buckets: Sequence[str]) -> Iterator[Finding]:
+def check_route(route: Route, tenant: AnaplanTenant, buckets: Sequence[str]) -> Iterator[Finding]:
     """Whether what the route runs is there, can be seen, and reads what the route brings."""
     about = f"route {route.name}"
     try:
@@ -98,7 +98,7 @@ def check_route(route: Route, tenant: Tenant, buckets: Sequence[str]) -> Iterato
     yield from findings or [ok(about, f"runs {_names(integrations)}, which reads {_files(sources)}{_else(route)}")]
 
 
-def check_exports(routes: Routes, tenant: Tenant) -> Iterator[Finding]:
+def check_exports(routes: Routes, tenant: AnaplanTenant) -> Iterator[Finding]:
     """Whether any export lands under a route: each would trigger a load, which may export again."""
     about = "exports"
     found = False
@@ -119,7 +119,7 @@ def check_exports(routes: Routes, tenant: Tenant) -> Iterator[Finding]:
         yield ok(about, f"{count(seen, 'export')} can be seen, none under a route")
 
 
-def _check_connections(about: str, integration: Integration, tenant: Tenant) -> Iterator[Finding]:
+def _check_connections(about: str, integration: Integration, tenant: AnaplanTenant) -> Iterator[Finding]:
     ids = {end.connection_id for job in integration.jobs or () for end in job.sources if end.type == S3}
     for connection_id in sorted(each for each in ids if each):
         connection = tenant.connection(connection_id)
@@ -173,14 +173,14 @@ def _reads(route: Route, source: Source) -> bool:
     return any(route.covers(key) and not route.excluded_by(key) for key in keys)
 
 
-def _sources(integration: Integration, tenant: Tenant) -> Iterator[Source]:
+def _sources(integration: Integration, tenant: AnaplanTenant) -> Iterator[Source]:
     for job in integration.jobs or ():
         for end in job.sources:
             if end.type == S3 and end.file:
                 yield Source(end.file, _bucket(end, tenant), tenant.connection(end.connection_id))
 
 
-def _targets(integration: Integration, tenant: Tenant) -> Iterator[tuple[str, str | None]]:
+def _targets(integration: Integration, tenant: AnaplanTenant) -> Iterator[tuple[str, str | None]]:
     """The folders, and their buckets, that an integration writes to."""
     for job in integration.jobs or ():
         for end in job.targets:
@@ -188,7 +188,7 @@ def _targets(integration: Integration, tenant: Tenant) -> Iterator[tuple[str, st
                 yield end.file.removeprefix("/"), _bucket(end, tenant)
 
 
-def _bucket(end: End, tenant: Tenant) -> str | None:
+def _bucket(end: End, tenant: AnaplanTenant) -> str | None:
     connection = tenant.connection(end.connection_id)
     return end.bucket_name or (connection.bucket if connection else None)
 

@@ -143,7 +143,7 @@ def the_ledger(cli: Cli) -> Ledger:
     return Ledger(cli.aws.client("dynamodb"), cli.settings.require("table"), LEASE_MS)
 
 
-class Function:
+class FunctionAlias:
     """The function, as somebody who sends it events sees it."""
 
     def __init__(self, client: LambdaClient, alias: str) -> None:
@@ -167,6 +167,6 @@ class Function:
             )
 
 
-def the_function(cli: Cli) -> Function:
+def the_function(cli: Cli) -> FunctionAlias:
     """The function, through its alias."""
-    return Function(cli.aws.client("lambda"), cli.settings.require("function"))
+    return FunctionAlias(cli.aws.client("lambda"), cli.settings.require("function"))

@@ -16,7 +16,7 @@ from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.places import the_function
 from anaplan_autoload_cli.service.sending import bar
-from anaplan_autoload_cli.service.times import count
+from anaplan_autoload_cli.times import count
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
     from anaplan_autoload_cli.output import Output, Record
-    from anaplan_autoload_cli.service.places import Function
+    from anaplan_autoload_cli.service.places import FunctionAlias
 
 HIDDEN_SECONDS = 900
 """How long received messages stay hidden from others: time enough to read the list and answer."""
@@ -39,7 +39,7 @@ _COLUMNS = (
     Column("state", "State"),
 )
 
-State = Literal["to send", "sent", "refused", "not understood", "to discard", "discarded", "not deleted"]
+LetterState = Literal["to send", "sent", "refused", "not understood", "to discard", "discarded", "not deleted"]
 
 
 class DeadLetter(Struct, frozen=True):
@@ -87,7 +87,9 @@ def redrive(
     function = the_function(cli)
     with _received(sqs, queue, cli.out) as hidden:
         letters = list(hidden.values())
-        states: dict[str, State] = {each.id: "to send" if _is_known(each) else "not understood" for each in letters}
+        states: dict[str, LetterState] = {
+            each.id: "to send" if _is_known(each) else "not understood" for each in letters
+        }
         sendable = [each for each in letters if states[each.id] == "to send"]
         if dry_run or not sendable:
             cli.out.rows(_records(letters, states), _COLUMNS, nothing="There are no dead letters.")
@@ -117,7 +119,7 @@ def _discard(out: Output, client: SQSClient, queue: str, *, dry_run: bool) -> No
     """Show everything in the queue, and delete it if that is what somebody wants."""
     with _received(client, queue, out) as hidden:
         letters = list(hidden.values())
-        states: dict[str, State] = dict.fromkeys(hidden, "to discard")
+        states: dict[str, LetterState] = dict.fromkeys(hidden, "to discard")
         if dry_run or not letters:
             out.rows(_records(letters, states), _COLUMNS, nothing="There are no dead letters.")
             return
@@ -177,7 +179,7 @@ def _letter(message: Any) -> DeadLetter:
     )
 
 
-def _is_taken(out: Output, function: Function, letter: DeadLetter) -> bool:
+def _is_taken(out: Output, function: FunctionAlias, letter: DeadLetter) -> bool:
     try:
         function.send_text(letter.body)
     except (ClientError, BotoCoreError, CommandFailed) as error:
@@ -222,7 +224,7 @@ def _in_words(letter: DeadLetter) -> str:
             return "sweep"
 
 
-def _records(letters: Sequence[DeadLetter], states: dict[str, State]) -> list[Record]:
+def _records(letters: Sequence[DeadLetter], states: dict[str, LetterState]) -> list[Record]:
     return [
         {
             "id": letter.id,

@@ -13,7 +13,7 @@ from anaplan_autoload.domain.events import Upload
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.lanes import known_lanes
-from anaplan_autoload_cli.service.loads import Wanted, find_run, find_uploads
+from anaplan_autoload_cli.service.loads import LoadFilter, find_run, find_uploads
 from anaplan_autoload_cli.service.objects import head
 from anaplan_autoload_cli.service.places import (
     RoutesFile,
@@ -177,7 +177,7 @@ def _of_run(ledger: Ledger, routes: Routes, run_id: str) -> list[UploadRecord]:
 
 def _of_file(ledger: Ledger, routes: Routes, place: Place) -> list[UploadRecord]:
     """The newest upload of a file, if it was not loaded."""
-    found = find_uploads(ledger, routes, Wanted(place.bucket, place.key))
+    found = find_uploads(ledger, routes, LoadFilter(place.bucket, place.key))
     if not found:
         raise CommandFailed(
             f"The ledger knows of no upload to {place.url}.",

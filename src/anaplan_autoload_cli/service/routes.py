@@ -11,12 +11,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from anaplan_autoload.domain import routes as function_routes
 from anaplan_autoload.domain.routes import Routes, RoutesInvalid
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
-from anaplan_autoload_cli.context import NoSuchStack, cli_of
+from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, warning
-from anaplan_autoload_cli.service.online import Tenant, check_routes
+from anaplan_autoload_cli.service.online import AnaplanTenant, check_routes
 from anaplan_autoload_cli.service.places import RoutesFile, object_named, read_routes, routes_path
+from anaplan_autoload_cli.settings import NoSuchStack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,7 +67,7 @@ def check(
     findings, found = offline(path, reports_of(cli))
     if online and found is not None:
         with cli.out.progress("Asking Anaplan"):
-            tenant = Tenant(cli.cloudworks, Workspace(cli.cloudworks))
+            tenant = AnaplanTenant(cli.cloudworks, Workspace(cli.cloudworks))
             findings += check_routes(found, tenant, upload_buckets(cli))
     show(cli.out, findings)
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.aws.ledger import Ledger
     from anaplan_autoload.domain.routes import Route
     from anaplan_autoload_cli.output import Output, Progress, Record
-    from anaplan_autoload_cli.service.places import Function
+    from anaplan_autoload_cli.service.places import FunctionAlias
 
 LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 120
@@ -67,7 +67,7 @@ def chosen(uploads: Sequence[Upload], route: Route) -> list[Upload]:
     return list({(upload.bucket, upload.key): upload for upload in oldest_first}.values())
 
 
-def send(out: Output, ledger: Ledger, function: Function, reloads: Sequence[Reload]) -> None:
+def send(out: Output, ledger: Ledger, function: FunctionAlias, reloads: Sequence[Reload]) -> None:
     """Ask for these loads, all of one lane, in this order, and print what was asked for.
 
     Lambda delivers in no order. So where there are several, the lane is paused until the ledger has them all, and they
@@ -91,7 +91,7 @@ def bar(done: int, total: int) -> str:
 
 
 @contextmanager
-def _paused(ledger: Ledger, function: Function, lane: str) -> Iterator[None]:
+def _paused(ledger: Ledger, function: FunctionAlias, lane: str) -> Iterator[None]:
     """Keep the lane's leaders from claiming; however this ends, it goes on as it was."""
     if ledger.lane(lane).paused:
         yield

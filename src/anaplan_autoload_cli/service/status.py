@@ -27,7 +27,7 @@ from anaplan_autoload_cli.service.lanes import (
 )
 from anaplan_autoload_cli.service.loads import files_and_uploads
 from anaplan_autoload_cli.service.places import RoutesFile, read_routes, the_ledger
-from anaplan_autoload_cli.service.times import length
+from anaplan_autoload_cli.times import length
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.protocol import Batch, Lane, Waiting
     from anaplan_autoload_cli.output import Output
 
-State = Literal["idle", "starting", "running", "backing off", "unled", "paused", "held"]
+LaneState = Literal["idle", "starting", "running", "backing off", "unled", "paused", "held"]
 
 WATCH_SECONDS = 3
 CLEAR = "\x1b[H\x1b[2J"
@@ -96,7 +96,7 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     lane: str
     routes: tuple[str, ...]
     """Those of the routes file, and those of waiting uploads."""
-    state: State
+    state: LaneState
     """`unled`: there is something to do and nobody does it; the next sweep, within five minutes, sees to it."""
     paused: bool
     held: bool
@@ -226,7 +226,7 @@ def _settles_until(lane: Lane, waiting: Sequence[Waiting], now: int) -> str | No
     return iso(now + seconds * 1000) if seconds else None
 
 
-def _state(lane: Lane, *, led: bool, waits: bool, now: int) -> State:
+def _state(lane: Lane, *, led: bool, waits: bool, now: int) -> LaneState:
     if lane.held is not None:
         return "held"
     if lane.paused and not (led and lane.open):

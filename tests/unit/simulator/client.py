@@ -10,7 +10,7 @@ from typing import Any
 
 import urllib3
 
-from local.cloudworks import PASSWORD, USERNAME, WORKSPACE_ID, MemoryBuckets, Settings, Simulator, seed, serve
+from local.cloudworks import PASSWORD, USERNAME, WORKSPACE_ID, MemoryBuckets, Simulator, SimulatorSettings, seed, serve
 from local.cloudworks.seeding import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 NOON = 1_795_521_600.0
@@ -96,7 +96,7 @@ class Anaplan:
 
 
 @contextmanager
-def serving(settings: Settings) -> Iterator[Anaplan]:
+def serving(settings: SimulatorSettings) -> Iterator[Anaplan]:
     """A simulator on a socket, with a clock to be turned."""
     buckets, clock = MemoryBuckets(), Clock()
     simulator = Simulator(buckets, clock=clock, settings=settings)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from local.cloudworks import Pace, Settings
+from local.cloudworks import Pace, SimulatorSettings
 from tests.unit.simulator.client import Anaplan, serving
 
 
 @pytest.fixture
 def anaplan() -> Iterator[Anaplan]:
     """Runs take ten seconds and start at once."""
-    with serving(Settings(pace=Pace(run_seconds=10))) as made:
+    with serving(SimulatorSettings(pace=Pace(run_seconds=10))) as made:
         yield made

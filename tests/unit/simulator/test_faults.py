@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from local.cloudworks import Fault, MemoryBuckets, Settings, Simulator, serve
+from local.cloudworks import Fault, MemoryBuckets, Simulator, SimulatorSettings, serve
 from tests.unit.simulator.client import Anaplan, Clock, fails
 
 
@@ -55,7 +55,9 @@ def test_a_token_can_expire_at_a_bad_moment(anaplan: Anaplan) -> None:
 
 def test_random_faults_are_the_same_for_the_same_seed() -> None:
     def met(seed_number: int) -> list[str | None]:
-        simulator = Simulator(MemoryBuckets(), clock=Clock(), settings=Settings(fail_rate=0.5), seed=seed_number)
+        simulator = Simulator(
+            MemoryBuckets(), clock=Clock(), settings=SimulatorSettings(fail_rate=0.5), seed=seed_number
+        )
         with serve(simulator) as address:
             for _ in range(30):
                 urllib3.request("GET", f"{address.admin_url}/state")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import urllib3
 
-from local.cloudworks import MemoryBuckets, Pace, Settings, Simulator, StoredObject, Variants, seed, serve
+from local.cloudworks import MemoryBuckets, Pace, Simulator, SimulatorSettings, StoredObject, Variants, seed, serve
 from tests.unit.simulator.client import FILE, GOOD, NOON, Anaplan, Clock
 
 
@@ -61,7 +61,7 @@ class WatchedBuckets(MemoryBuckets):
 
 def test_on_the_real_clock_a_queued_run_reads_its_file_without_anybody_asking() -> None:
     buckets = WatchedBuckets()
-    simulator = Simulator(buckets, settings=Settings(pace=Pace(queue_seconds=0.05, run_seconds=0.05)))
+    simulator = Simulator(buckets, settings=SimulatorSettings(pace=Pace(queue_seconds=0.05, run_seconds=0.05)))
     seeded = seed(simulator, "inbox", [("Accounts", FILE)])
     simulator.start_foreign_run(seeded.integration_ids["Accounts"])
     assert not buckets.was_read.is_set()

@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from email.utils import formatdate
 
+from anaplan_autoload.domain.times import iso
 
-def iso(epoch: float) -> str:
+
+def whole_second(epoch: float) -> str:
     """`2026-11-24T21:05:00.000Z`: the dates of runs and objects, in whole seconds, rounded down."""
-    return datetime.fromtimestamp(int(epoch), UTC).strftime("%Y-%m-%dT%H:%M:%S.000Z")
+    return iso(int(epoch) * 1000)
 
 
 def spaced(epoch: float) -> str:

@@ -9,7 +9,7 @@ from typing import TypeVar
 import msgspec
 from msgspec import Struct, field
 
-from local.cloudworks.shapes import Paging, Status
+from local.cloudworks.json_shapes import Paging, Status
 from local.cloudworks.tenant import Role, User
 
 T = TypeVar("T")

@@ -6,19 +6,19 @@ from hashlib import sha256
 
 from msgspec.structs import replace
 
-from local.cloudworks import loading
+from local.cloudworks import csv_files
+from local.cloudworks.environment import Environment
+from local.cloudworks.json_shapes import Job
 from local.cloudworks.runs import Action, Result, Run, Source
-from local.cloudworks.shapes import Job
 from local.cloudworks.tenant import Integration
-from local.cloudworks.world import World
 
 
-class Worker:
+class RunEffects:
     """Does the work of runs, when the engine says that it is time."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, environment: Environment) -> None:
         """Nothing is forced."""
-        self._world = world
+        self._environment = environment
         self._forced: dict[str, list[Result]] = {}
 
     def force(self, integration_id: str, result: Result) -> None:
@@ -27,7 +27,7 @@ class Worker:
 
     def begin(self, run: Run) -> Run:
         """The run with its sources read and its result decided."""
-        integration = self._world.tenant.integrations[run.integration_id]
+        integration = self._environment.tenant.integrations[run.integration_id]
         done = [self._act(job) for job in integration.jobs]
         sources = tuple(source for _, source in done if source is not None)
         forced = self._forced.get(integration.id)
@@ -38,31 +38,31 @@ class Worker:
 
     def finish(self, run: Run) -> None:
         """Let a run's end have its effects: rows in the model, exports in the bucket."""
-        model = self._world.tenant.models.setdefault(run.model_id, {})
+        model = self._environment.tenant.models.setdefault(run.model_id, {})
         for action in run.actions:
             model.update(action.rows)
             if action.export_to is not None:
-                self._world.buckets.write(*action.export_to, loading.export(model))
+                self._environment.buckets.write(*action.export_to, csv_files.export(model))
 
     def _act(self, job: Job) -> tuple[Action, Source | None]:
         """What one job does; the two ends of a job say which of them is the cloud's and which the model's."""
         imports = job.type.endswith("ToAnaplan")
         cloud, anaplan = (job.sources[0], job.targets[0]) if imports else (job.targets[0], job.sources[0])
         action_id = str(anaplan.action_id)
-        action = Action(action_id=action_id, name=self._world.tenant.action_name(action_id))
-        connection = self._world.tenant.connections.get(str(cloud.connection_id))
+        action = Action(action_id=action_id, name=self._environment.tenant.action_name(action_id))
+        connection = self._environment.tenant.connections.get(str(cloud.connection_id))
         if connection is None or connection.error_code is not None:
-            return replace(action, error="The connection to Amazon S3 failed", code=loading.CODE_NO_SOURCE), None
+            return replace(action, error="The connection to Amazon S3 failed", code=csv_files.CODE_NO_SOURCE), None
         if imports:
             return self._import(action, connection.bucket, str(cloud.file))
         folder = str(cloud.file).strip("/")
         return replace(action, export_to=(connection.bucket, f"{folder}/{action.name}.csv".lstrip("/"))), None
 
     def _import(self, action: Action, bucket: str, key: str) -> tuple[Action, Source | None]:
-        found = self._world.buckets.read(bucket, key)
+        found = self._environment.buckets.read(bucket, key)
         if found is None:
             error = f"The file {key} was not found in the bucket {bucket}"
-            return replace(action, error=error, code=loading.CODE_NO_SOURCE), None
+            return replace(action, error=error, code=csv_files.CODE_NO_SOURCE), None
         action = _load(action, found.content)
         return action, Source(
             bucket=bucket,
@@ -71,7 +71,7 @@ class Worker:
             version_id=found.version_id,
             sha256=sha256(found.content).hexdigest(),
             rows=action.total,
-            read_at=self._world.now(),
+            read_at=self._environment.now(),
         )
 
     def _judge(self, integration: Integration, actions: tuple[Action, ...]) -> Result:
@@ -84,22 +84,22 @@ class Worker:
         if not rejected:
             return Result(True, "Success")
         message = f"Partial success: {rejected} of {sum(action.total for action in actions)} rows failed"
-        form = self._world.settings.variants.partial
-        return Result(form != "code alone", message, None if form == "message alone" else loading.CODE_PARTIAL)
+        form = self._environment.settings.variants.partial
+        return Result(form != "code alone", message, None if form == "message alone" else csv_files.CODE_PARTIAL)
 
 
 def _load(action: Action, content: bytes) -> Action:
     try:
-        loaded = loading.load(content)
-    except loading.Unreadable as unreadable:
-        return replace(action, error=str(unreadable), code=loading.CODE_UNREADABLE)
+        loaded = csv_files.load(content)
+    except csv_files.Unreadable as unreadable:
+        return replace(action, error=str(unreadable), code=csv_files.CODE_UNREADABLE)
     action = replace(
         action,
         total=loaded.total,
         rejected=loaded.rejected,
         rows=loaded.rows,
-        dump=loading.dump(loaded) if loaded.rejected else None,
+        dump=csv_files.dump(loaded) if loaded.rejected else None,
     )
     if loaded.rejected and not loaded.rows:
-        return replace(action, error=f"All {loaded.total} rows failed", code=loading.CODE_DATA_MISMATCH)
+        return replace(action, error=f"All {loaded.total} rows failed", code=csv_files.CODE_DATA_MISMATCH)
     return action

@@ -6,14 +6,16 @@ from collections.abc import Callable
 from random import Random
 
 from local.cloudworks.buckets import Buckets
-from local.cloudworks.settings import Settings
+from local.cloudworks.settings import SimulatorSettings
 from local.cloudworks.tenant import Tenant
 
 
-class World:
+class Environment:
     """Made once by the simulator and shared by its parts."""
 
-    def __init__(self, buckets: Buckets, settings: Settings, clock: Callable[[], float], random: Random) -> None:
+    def __init__(
+        self, buckets: Buckets, settings: SimulatorSettings, clock: Callable[[], float], random: Random
+    ) -> None:
         """`clock` gives epoch seconds; `random` makes the ids, so that equal seeds give equal ids."""
         self.tenant = Tenant()
         self.buckets = buckets

@@ -7,26 +7,26 @@ from itertools import count
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from local.cloudworks.dates import whole_second
+from local.cloudworks.environment import Environment
+from local.cloudworks.json_shapes import Job, JobEnd, LatestRun, RunRecord, RunStatus
 from local.cloudworks.runs import FlowRun, Result, Run
-from local.cloudworks.shapes import Job, JobEnd, LatestRun, RunRecord, RunStatus
-from local.cloudworks.times import iso
-from local.cloudworks.world import World
 
 UNDER_WAY = Result(False, "Running")
 """What a run says of its outcome before there is one: neither field means anything yet."""
 
 
-class Views:
+class Renderer:
     """Shows things at a moment: `now` is epoch seconds on our clock; dates are shown on Anaplan's."""
 
-    def __init__(self, world: World) -> None:
-        """The world's settings hold the variants and the skew."""
-        self._world = world
+    def __init__(self, environment: Environment) -> None:
+        """The environment's settings hold the variants and the skew."""
+        self._environment = environment
         self._asked = count()
 
     def date(self, time: float) -> str:
         """A moment of our clock as a date of Anaplan's."""
-        return iso(time + self._world.settings.skew_seconds)
+        return whole_second(time + self._environment.settings.skew_seconds)
 
     def status(self, run: Run, now: float) -> RunStatus:
         """A run, asked for by its id. While it is queued it has no start."""
@@ -55,11 +55,11 @@ class Views:
         """A run in its integration's history. `lastRun` repeats the end, as a number or as a date."""
         result = _result(run, now)
         last = run.ended_at if run.phase(now) == "ended" else run.started_at
-        epoch = int(last + self._world.settings.skew_seconds)
+        epoch = int(last + self._environment.settings.skew_seconds)
         return RunRecord(
             id=run.id,
             triggered_by=run.author,
-            last_run=epoch if self._world.settings.variants.last_run == "epoch" else self.date(last),
+            last_run=epoch if self._environment.settings.variants.last_run == "epoch" else self.date(last),
             start_date=self.date(run.started_at),
             end_date=self._end_date(run.ended_at, now),
             success=result.success,
@@ -110,7 +110,7 @@ class Views:
     def _end(self, end: JobEnd) -> JobEnd:
         if not isinstance(end.connection_id, str):
             return end
-        connection = self._world.tenant.connections.get(end.connection_id)
+        connection = self._environment.tenant.connections.get(end.connection_id)
         return replace(
             end,
             connection_name=connection.name if connection else None,
@@ -121,7 +121,7 @@ class Views:
     def _end_date(self, ended_at: float, now: float) -> str | UnsetType | None:
         if ended_at <= now:
             return self.date(ended_at)
-        form = self._world.settings.variants.end_date
+        form = self._environment.settings.variants.end_date
         absent = form == "absent" or (form == "alternate" and next(self._asked) % 2 == 0)
         return UNSET if absent else None
 

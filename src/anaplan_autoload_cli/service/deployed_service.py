@@ -11,7 +11,7 @@ from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.credentials import Secret, Tokens, secret_source
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
-from anaplan_autoload_cli.service.online import Tenant
+from anaplan_autoload_cli.service.online import AnaplanTenant
 from anaplan_autoload_cli.service.places import the_ledger
 from anaplan_autoload_cli.service.routes import upload_buckets
 
@@ -48,7 +48,7 @@ class Alias(Struct, frozen=True):
         return self.arn.rpartition(":")[2]
 
 
-class Site:
+class DeployedService:
     """The deployed service. Every part may raise what AWS, Anaplan or a missing setting does."""
 
     def __init__(self, cli: Cli, routes: Routes | None) -> None:
@@ -122,6 +122,6 @@ class Site:
         return Workspace(self.cloudworks)
 
     @cached_property
-    def tenant(self) -> Tenant:
+    def tenant(self) -> AnaplanTenant:
         """The same, for the routes."""
-        return Tenant(self.cloudworks, self.workspace)
+        return AnaplanTenant(self.cloudworks, self.workspace)

@@ -1,7 +1,7 @@
-"""The run engine: what runs, since when, what it read and what came of it.
+"""The run scheduler: what runs, since when, what it read and what came of it.
 
 A run's phase is a function of the clock alone: queued until `started_at`, running until `ended_at`, ended from then
-on. What a run does to the world is done by `Engine.settle`, which is called before anybody looks: a run that has
+on. What a run does to the world is done by `RunScheduler.settle`, which is called before anybody looks: a run that has
 started reads its source, one that has ended fills the model or writes its export. With the real clock a timer calls
 it in time, so that the source is read when the run starts; who drives a virtual clock calls `Simulator.tick` when it
 reaches `Simulator.next_change`.
@@ -13,20 +13,20 @@ from math import inf
 
 from msgspec.structs import replace
 
+from local.cloudworks.environment import Environment
+from local.cloudworks.http_messages import Refusal
+from local.cloudworks.run_effects import RunEffects
 from local.cloudworks.runs import FlowRun, Result, Run
 from local.cloudworks.tenant import Flow, Integration
-from local.cloudworks.web import Refusal
-from local.cloudworks.work import Worker
-from local.cloudworks.world import World
 
 
-class Engine:
+class RunScheduler:
     """Starts, settles, cancels and finds runs. Whoever calls holds the simulator's lock."""
 
-    def __init__(self, world: World, worker: Worker) -> None:
-        """`worker` does what runs do."""
-        self._world = world
-        self._worker = worker
+    def __init__(self, environment: Environment, effects: RunEffects) -> None:
+        """`effects` does what runs do."""
+        self._environment = environment
+        self._effects = effects
         self.runs: dict[str, Run] = {}
         """All runs by id, in the order of acceptance."""
         self.flow_runs: dict[str, FlowRun] = {}
@@ -40,7 +40,7 @@ class Engine:
         """Accept a run, now; refused with 409 while another of this integration is queued or running."""
         if self.current(integration.id) is not None:
             raise Refusal(409, "Integration is already running")
-        run = self._accept(integration, author, trigger, self._world.now(), None)
+        run = self._accept(integration, author, trigger, self._environment.now(), None)
         self.settle()
         return self.runs[run.id]
 
@@ -53,7 +53,11 @@ class Engine:
         if not plan:
             raise Refusal(400, "No enabled steps to run")
         flow_run = FlowRun(
-            id=self._world.new_id(), flow_id=flow.id, author=author, accepted_at=self._world.now(), plan=plan
+            id=self._environment.new_id(),
+            flow_id=flow.id,
+            author=author,
+            accepted_at=self._environment.now(),
+            plan=plan,
         )
         self.flow_runs[flow_run.id] = flow_run
         self.settle()
@@ -62,11 +66,13 @@ class Engine:
     def cancel(self, integration: Integration) -> None:
         """End the current run. A queued one is not found, and a process is never cancelled: both as seen live."""
         run = self.current(integration.id)
-        if run is not None and run.phase(self._world.now()) == "queued":
+        if run is not None and run.phase(self._environment.now()) == "queued":
             raise Refusal(404, "Resource not found")
         if run is None or integration.kind == "Process":
             raise Refusal(409, f"Integration {integration.id} is not in running state")
-        self.runs[run.id] = replace(run, ended_at=self._world.now(), result=Result(False, "Cancelled"), actions=())
+        self.runs[run.id] = replace(
+            run, ended_at=self._environment.now(), result=Result(False, "Cancelled"), actions=()
+        )
         self._unsettled.discard(run.id)
 
     # Looking
@@ -74,7 +80,7 @@ class Engine:
     def current(self, integration_id: str) -> Run | None:
         """The run of an integration that is queued or running."""
         latest = self.latest(integration_id)
-        return latest if latest is not None and latest.phase(self._world.now()) != "ended" else None
+        return latest if latest is not None and latest.phase(self._environment.now()) != "ended" else None
 
     def latest(self, integration_id: str) -> Run | None:
         """The run of an integration that was accepted last."""
@@ -84,12 +90,12 @@ class Engine:
     def latest_begun(self, integration_id: str) -> Run | None:
         """The run of an integration that started last: a queued one does not show yet."""
         ids = self._of.get(integration_id, [])
-        now = self._world.now()
+        now = self._environment.now()
         return next((self.runs[run_id] for run_id in reversed(ids) if self.runs[run_id].started_at <= now), None)
 
     def history(self, integration_id: str) -> list[Run]:
         """The runs of an integration that its history shows by now, newest first."""
-        shown_before = self._world.now() - self._world.settings.history_lag_seconds
+        shown_before = self._environment.now() - self._environment.settings.history_lag_seconds
         runs = [self.runs[run_id] for run_id in self._of.get(integration_id, [])]
         return [run for run in reversed(runs) if run.started_at <= shown_before]
 
@@ -99,7 +105,7 @@ class Engine:
 
     def next_change(self) -> float | None:
         """When the next run starts or ends (epoch seconds); None when nothing is to come."""
-        now = self._world.now()
+        now = self._environment.now()
         runs = [self.runs[run_id] for run_id in self._unsettled]
         times = [time for run in runs for time in (run.started_at, run.ended_at)]
         return min((time for time in times if now < time < inf), default=None)
@@ -112,11 +118,11 @@ class Engine:
             pass
 
     def _settle_runs(self) -> bool:
-        now = self._world.now()
+        now = self._environment.now()
         runs = [self.runs[run_id] for run_id in self._unsettled]
         starting = [run for run in runs if run.result is None and run.started_at <= now]
         for run in sorted(starting, key=lambda run: run.started_at):
-            self.runs[run.id] = self._worker.begin(run)
+            self.runs[run.id] = self._effects.begin(run)
         ending = [self.runs[run.id] for run in runs if run.ended_at <= now]
         for run in sorted(ending, key=lambda run: run.ended_at):
             self._end(run)
@@ -124,7 +130,7 @@ class Engine:
 
     def _end(self, run: Run) -> None:
         self._unsettled.discard(run.id)
-        self._worker.finish(run)
+        self._effects.finish(run)
 
     def _settle_flows(self) -> bool:
         moved = [self._move(flow_run) for flow_run in list(self.flow_runs.values()) if flow_run.result is None]
@@ -135,7 +141,7 @@ class Engine:
         last = self.runs[flow_run.run_ids[-1]] if flow_run.run_ids else None
         if last is None:
             return self._begin_step(flow_run, flow_run.accepted_at)
-        if last.result is None or last.phase(self._world.now()) != "ended":
+        if last.result is None or last.phase(self._environment.now()) != "ended":
             return False
         if _stops(flow_run, last.result):
             return self._end_flow(flow_run, last, Result(False, "Integration flow failed", last.result.code))
@@ -144,7 +150,7 @@ class Engine:
         return self._begin_step(flow_run, last.ended_at)
 
     def _begin_step(self, flow_run: FlowRun, ready_at: float) -> bool:
-        integration = self._world.tenant.integrations[flow_run.plan[len(flow_run.run_ids)].referrer]
+        integration = self._environment.tenant.integrations[flow_run.plan[len(flow_run.run_ids)].referrer]
         if self.current(integration.id) is not None:
             return False
         before = self.latest(integration.id)
@@ -158,11 +164,11 @@ class Engine:
         return True
 
     def _accept(self, integration: Integration, author: str, trigger: str, at: float, flow_run: FlowRun | None) -> Run:
-        pace = self._world.settings.pace_of(integration.id)
+        pace = self._environment.settings.pace_of(integration.id)
         started_at = at + pace.queue_seconds
         run = Run(
-            id=self._world.new_id(),
-            trace_id=self._world.new_id(),
+            id=self._environment.new_id(),
+            trace_id=self._environment.new_id(),
             integration_id=integration.id,
             model_id=integration.model_id,
             author=author,

@@ -1,0 +1,42 @@
+"""Times and numbers of things, as people write and read them."""
+
+from __future__ import annotations
+
+import re
+import time
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import typer
+
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
+
+
+def length(seconds: float) -> str:
+    """A length of time in its two largest units: `3d 4h`, `2h 5m`, `12s`; nothing is shorter than `0s`."""
+    whole = max(0, round(seconds))
+    for (unit, letter), (part, part_letter) in pairwise(_UNITS):
+        if whole >= unit:
+            rest = whole % unit // part
+            return f"{whole // unit}{letter} {rest}{part_letter}" if rest else f"{whole // unit}{letter}"
+    return f"{whole}s"
+
+
+def count(number: int, what: str) -> str:
+    """So many of something: `1 upload`, `2 uploads`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def moment(text: str) -> int:
+    """`12h`, `7d` (before now) or a date or time in ISO form (UTC where it names no zone), as epoch ms.
+
+    Raises typer's `BadParameter` for anything else.
+    """
+    if ago := re.fullmatch(r"(\d{1,6})([smhdw])", text):
+        return round((time.time() - int(ago[1]) * _SECONDS[ago[2]]) * 1000)
+    try:
+        then = datetime.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is no time. Write it as in 12h, 7d or 2026-11-24.") from None
+    return round(then.replace(tzinfo=then.tzinfo or UTC).timestamp() * 1000)
