@@ -171,7 +171,7 @@ def uploads_of(*names: str) -> tuple[ReportedUpload, ...]:
     return tuple(an_upload(name, version_id=f"v{number}") for number, name in enumerate(names))
 
 
-EMPTY = "The file is empty. It was not loaded, as that could clear what is in Anaplan. Upload a file with rows."
+EMPTY = "The file is empty. It was not loaded, because that could clear data in Anaplan. Upload a file with rows."
 ABSENT = (
     'Anaplan answered 404: the integration does not exist, or the user cannot see it ("Resource not found"). Check the '
     "id. (POST https://api.cloudworks.anaplan.com/2/0/integrations/a2fb/run)"
