@@ -20,8 +20,8 @@ NAMESPACE = "AnaplanAutoload"
 def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = False) -> None:
     """Write the metrics of a batch that ended to stdout, as one document in CloudWatch's embedded metric format.
 
-    Their dimensions are `stack` and `route`: one account may hold several stacks, and they may have routes of the same
-    name. One of `RunsLoaded`, `RunsPartial` and `RunsFailed` is 1, or `RunsRetried` alone
+    Their dimensions are `stack` and `route`, because one account may have several stacks with routes of the same name.
+    One of `RunsLoaded`, `RunsPartial` and `RunsFailed` is 1, or `RunsRetried` alone
     for a failed run that is about to be started again, so that only what stays failed rings the alarm. `RunSeconds`
     where a run began and ended; `UploadsCovered` and `UploadToLoadedSeconds`, from `oldest` (the event time of the
     batch's oldest upload) to the end of the run, where rows were loaded. A `held` or `overdue` report ends no run, and
@@ -41,14 +41,14 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
 
 
 def count_unrouted(uploads: int, *, stack: str) -> None:
-    """Write `UploadsUnrouted`, with the dimension `stack` alone: how many uploads of an event no route takes."""
+    """Write `UploadsUnrouted`, with the dimension `stack` only: how many uploads of an event match no route."""
     metrics = _metrics(stack)
     metrics.add_metric("UploadsUnrouted", MetricUnit.Count, uploads)
     metrics.flush_metrics()
 
 
 def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None:
-    """Write `OldestWaitingSeconds` for every route given: the age of its oldest waiting upload, 0 where none waits."""
+    """Write `OldestWaitingSeconds` for every given route: the age of its oldest waiting upload, 0 if none waits."""
     for route, seconds in seconds_by_route.items():
         metrics = _metrics(stack, route)
         metrics.add_metric("OldestWaitingSeconds", MetricUnit.Seconds, seconds)
@@ -56,7 +56,7 @@ def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None
 
 
 def _metrics(stack: str, route: str | None = None) -> EphemeralMetrics:
-    """Fresh metrics: Powertools' `Metrics` shares its values among instances, and steps may run side by side.
+    """New metrics, because Powertools' `Metrics` shares its values among instances, and steps may run in parallel.
 
     The empty service keeps `POWERTOOLS_SERVICE_NAME` from becoming a second dimension.
     """

@@ -1,4 +1,4 @@
-"""Admit what was uploaded, lead its lane or leave, and find what to do in a lane that is led."""
+"""Records uploads, leads their lane or leaves, and looks for work in a lane that it leads."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ class Admission(Struct, frozen=True):
 
 
 def admit(step: StepContext, services: Services, me: str, event: Uploads | Load | Drain) -> Admission:
-    """Record what was uploaded, then lead its lane or leave it to whoever does.
+    """Record what was uploaded, then lead its lane, or leave if another execution leads.
 
-    Duplicates change nothing. Where an event spans lanes, the first is led and the others get a drain of their own.
+    Duplicates change nothing. If an event spans lanes, this execution leads the first and sends a drain for each other.
     """
     now = services.clock()
     if isinstance(event, Drain):
@@ -107,7 +107,7 @@ def _lead(services: Services, admitted: Admission, me: str) -> Admission:
 
 
 def _requested(services: Services, load: Load) -> Upload:
-    """The object of a requested reload, as it is in S3; raises `UnknownEvent` where there is none."""
+    """The object of a requested reload, as it is in S3; raises `UnknownEvent` if it does not exist."""
     version: Any = {"VersionId": load.version_id} if load.version_id else {}
     try:
         head = services.s3.head_object(Bucket=load.bucket, Key=load.key, **version)
@@ -117,7 +117,7 @@ def _requested(services: Services, load: Load) -> Upload:
             raise UnknownEvent(f"load: {place} does not exist; name an object that does") from error
         if may_heal(error):
             raise
-        raise AwsRefused(f"load: S3 refused to tell of {place}: {in_words(error)}. {remedy(error)}") from error
+        raise AwsRefused(f"load: S3 refused to describe {place}: {in_words(error)}. {remedy(error)}") from error
     version_id = head.get("VersionId")
     return Upload(
         bucket=load.bucket,
@@ -140,7 +140,7 @@ def claim(_step: StepContext, services: Services, lease: Lease) -> Claim:
 
 
 def release(_step: StepContext, services: Services, lease: Lease) -> Claim:
-    """Give the lane back, then look again: whoever recorded an upload just before the release has left."""
+    """Give the lane back, then look again, because an execution that recorded an upload before the release has left."""
     now = services.clock()
     services.ledger.release(lease)
     if not services.ledger.waiting(lease.lane):
@@ -152,7 +152,7 @@ def release(_step: StepContext, services: Services, lease: Lease) -> Claim:
 
 
 def _look_for_work(services: Services, lease: Lease, lane: Lane, now: int) -> Claim:
-    """What to do in a lane that is ours. `lane` is as it was found, with the holder before us."""
+    """What to do in a lane that is ours. `lane` is its state before we took it, with the previous holder."""
     if lane.paused and not (lane.open is not None and lane.open.asked):
         services.ledger.release(lease)
         return Stop("left", "the lane is paused")
@@ -185,7 +185,7 @@ def _look_for_work(services: Services, lease: Lease, lane: Lane, now: int) -> Cl
 
 
 def _resume(services: Services, lease: Lease, lane: Lane, batch: Batch, now: int) -> Claim:
-    """Go on with a batch that a leader left open; a leader that died over it, and not we, counts as an attempt."""
+    """Continue a batch that a leader left open. If that was another leader, it died, and that counts as an attempt."""
     if lane.holder not in (None, lease.holder):
         batch = replace(batch, attempts=batch.attempts + 1)
         if services.ledger.renew(lease, now, batch) is None:
@@ -194,7 +194,7 @@ def _resume(services: Services, lease: Lease, lane: Lane, batch: Batch, now: int
 
 
 def show_uploads(_step: StepContext, services: Services, recorded: tuple[tuple[str, str], ...]) -> tuple[Shown, ...]:
-    """What has become of the event's uploads, given by lane and id."""
+    """The current states of the event's uploads, given by lane and id."""
     found = (services.ledger.upload(lane, upload_id) for lane, upload_id in recorded)
     return tuple(_shown(each) for each in found if each)
 
