@@ -86,7 +86,7 @@ SETTINGS = {
 """By the name that `.autoload.toml` uses."""
 
 _OF_AWS = ("stack", "profile", "region")
-"""What leads to the stack cannot be read from it."""
+"""Settings that are needed to find the stack cannot be read from it."""
 
 
 class Settings:
@@ -100,7 +100,7 @@ class Settings:
         self._session: Session | None = None
 
     def get(self, name: str, given: str | None = None) -> str | None:
-        """The setting, or None where nobody says it; `given` is what an option of the command itself says."""
+        """The setting, or None if it is not set anywhere; `given` is the value of the command's own option."""
         setting = SETTINGS[name]
         return (
             given
@@ -112,7 +112,7 @@ class Settings:
         )
 
     def require(self, name: str, given: str | None = None) -> str:
-        """The setting, as `get`; raises `CommandFailed` that says how to name it where nobody does."""
+        """The setting, as `get`; raises `CommandFailed`, which says how to set it, if it is not set anywhere."""
         if value := self.get(name, given):
             return value
         setting = SETTINGS[name]
@@ -120,7 +120,7 @@ class Settings:
         if setting.output and not self.get("stack"):
             ways.append("name the stack with --stack")
         raise CommandFailed(
-            f"It is not known what {setting.what} is.",
+            f"Missing setting: {setting.what}.",
             remedy="Give " + ", or ".join(way for way in ways if way) + ".",
         )
 
@@ -130,7 +130,7 @@ class Settings:
 
     @cached_property
     def session(self) -> Session:
-        """AWS, with the profile and the region that are set, else with what boto3 finds."""
+        """AWS, with the profile and region from the settings, or else those that boto3 finds."""
         import boto3
 
         return boto3.session.Session(profile_name=self.get("profile"), region_name=self.get("region"))
@@ -165,7 +165,7 @@ class Settings:
             described = self.session.client("cloudformation").describe_stacks(StackName=stack)["Stacks"]
         except ClientError as error:
             refusal = error.response.get("Error", {})
-            # CloudFormation has no code of its own for it.
+            # CloudFormation has no separate error code for it.
             if refusal.get("Code") == "ValidationError" and "does not exist" in refusal.get("Message", ""):
                 raise NoSuchStack(stack, self.session.region_name) from None
             raise
@@ -177,7 +177,7 @@ class Settings:
 
 
 class Cli:
-    """What hangs on a command's context; get it with `cli_of`."""
+    """The object in a command's context; get it with `cli_of`."""
 
     def __init__(self, settings: Settings, out: Output) -> None:
         self.settings = settings
@@ -212,7 +212,7 @@ class Cli:
 
 
 def cli_of(context: typer.Context) -> Cli:
-    """What the command that has this context works with."""
+    """The `Cli` of a command's context."""
     cli = context.find_root().obj
     if not isinstance(cli, Cli):
         raise TypeError("the command was not invoked through the application")

@@ -43,7 +43,7 @@ class Way(Struct, frozen=True):
 
 
 def chosen_way(cli: Cli) -> Way:
-    """The way that flags, environment or file name, else the stack's secret, else what the user types.
+    """The login method that flags, environment or file name, or else the stack's secret, or else what the user types.
 
     Raises `CommandFailed` where two ways are named at once, or none and nobody can be asked.
     """
@@ -74,7 +74,7 @@ def tokens(cli: Cli) -> Tokens:
 
 
 def refusal(error: LoginRefused, way: Way) -> str:
-    """Why there is no token. That a secret has to be stored again is left out where there is none."""
+    """Why there is no token. Without a secret, the advice to store it again is left out."""
     return str(error) if way.secret_id else error.text
 
 
@@ -126,7 +126,7 @@ def _pem(path: str) -> str:
         raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
     if "-----BEGIN" not in text:
         raise CommandFailed(
-            f"{path} is no PEM file.", remedy="Convert it; PEM files are text with a line -----BEGIN … ."
+            f"{path} is not a PEM file.", remedy="Convert it; PEM files are text with a line -----BEGIN … ."
         )
     return text
 

@@ -25,16 +25,16 @@ def keys_for_cloudworks(cli: Cli, profile: str | None) -> ConnectionKeys:
     if found is None:
         if not cli.out.interactive:
             raise CommandFailed(
-                "There are no AWS keys to hand to CloudWorks, and nobody can type them here.",
+                "There are no AWS keys for CloudWorks, and nobody can type them here.",
                 remedy="Name a profile with --keys-from, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
             )
         return ConnectionKeys(asked_for("AWS access key id for CloudWorks"), getpass("Its secret access key: "))
     frozen = found.get_frozen_credentials()
     if frozen.token:
         raise CommandFailed(
-            "The AWS keys found are temporary: they carry a session token, which a CloudWorks connection cannot hold, "
+            "The AWS keys found are temporary: they have a session token, which a CloudWorks connection cannot store, "
             "and it would stop working with them.",
-            remedy="Make an access key of an IAM user for CloudWorks alone, and name its profile with --keys-from.",
+            remedy="Make an access key of an IAM user for CloudWorks only, and name its profile with --keys-from.",
         )
     if not frozen.access_key or not frozen.secret_key:
         raise CommandFailed("The AWS keys found are incomplete.", remedy="Name a profile with --keys-from.")

@@ -28,13 +28,13 @@ _VARIABLES = {
 
 
 def function(site: Site) -> Iterator[Finding]:
-    """The alias leads to a durable function that can be invoked, and works on what this command line looks at."""
+    """The alias leads to a durable function that can be invoked, and uses the same ledger as this command line."""
     alias = site.alias
     if alias.state != "Active":
         yield failed("function", f"{alias.function}:{alias.name} is {alias.state}", "Wait a minute, then look again.")
     if not alias.durable:
         yield failed(
-            "function", f"{alias.function}:{alias.name} is not durable", f"{REDEPLOY} It must be created anew."
+            "function", f"{alias.function}:{alias.name} is not durable", f"{REDEPLOY} It must be created again."
         )
     elsewhere = [
         f"{variable} {alias.environment.get(variable, 'unset')} (here {here})"
@@ -52,7 +52,7 @@ def function(site: Site) -> Iterator[Finding]:
 
 
 def notifications(site: Site) -> Iterator[Finding]:
-    """The inbox tells the alias of what is created in it."""
+    """The inbox notifies the alias of created objects."""
     inbox = site.need("inbox")
     told: Any = site.s3.get_bucket_notification_configuration(Bucket=inbox)
     ours = [
@@ -104,7 +104,7 @@ def permission(site: Site) -> Iterator[Finding]:
 
 
 def _policy(site: Site) -> list[Any]:
-    """The statements of the alias's policy; none where it has no policy."""
+    """The statements of the alias's policy; none if it has no policy."""
     alias = site.alias
     try:
         answer = site.lambda_.get_policy(FunctionName=alias.function, Qualifier=alias.name)
@@ -122,7 +122,7 @@ def _is_principal(statement: Any, service: str) -> bool:
 
 
 def _mentions(condition: Any, text: str) -> bool:
-    """Whether a condition, of whatever operator, has a value that ends so."""
+    """Whether a condition, with any operator, has a value with this ending."""
     if isinstance(condition, dict):
         return any(_mentions(value, text) for value in condition.values())
     if isinstance(condition, list):
@@ -183,17 +183,19 @@ def sweep(site: Site) -> Iterator[Finding]:
     """A schedule sends the sweep."""
     schedules = [rule["ScheduleExpression"] for _, rule in _rules_of_alias(site) if rule.get("ScheduleExpression")]
     if schedules:
-        yield ok("sweep", f"every {schedules[0].removeprefix('rate(').removesuffix(')')} lanes are looked after")
+        yield ok(
+            "sweep", f"every {schedules[0].removeprefix('rate(').removesuffix(')')} the function looks after its lanes"
+        )
     else:
         yield failed(
             "sweep",
-            "no schedule that is enabled sends the sweep: what a dead execution left waiting stays so",
+            "no enabled schedule sends the sweep: uploads that a dead execution left keep waiting",
             f"Enable the stack's schedule. {REDEPLOY}",
         )
 
 
 def versioning(site: Site) -> Iterator[Finding]:
-    """Buckets of `load = "each"` keep versions, so that exactly what was uploaded is loaded."""
+    """Buckets of `load = "each"` keep versions, so that exactly the uploaded data is loaded."""
     needed = {route.bucket or site.need("inbox") for route in site.routes or () if route.load == "each"}
     for bucket in sorted(needed):
         state = site.s3.get_bucket_versioning(Bucket=bucket).get("Status")
@@ -235,7 +237,7 @@ def topic(site: Site) -> Iterator[Finding]:
         yield warning(
             "topic",
             f"{len(pending)} of {count(len(found), 'subscription')} not confirmed",
-            "Whoever they belong to must follow the link in the e-mail that SNS sent; look among the junk.",
+            "Their owners must click the link in SNS's e-mail, which may be in the junk folder.",
         )
     if not found:
         yield warning("topic", "nobody is subscribed: nobody hears of a failed load", f"Subscribe somebody to {arn}.")

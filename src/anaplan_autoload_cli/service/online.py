@@ -1,4 +1,4 @@
-"""Routes against Anaplan: whether what each route runs is there, and reads what the route brings."""
+"""Checks routes against Anaplan: each integration or flow must exist, and read the keys of its route."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ STEPS_OF_A_FLOW = 2
 
 
 class Tenant:
-    """What the function's user sees of Anaplan, each part asked for once."""
+    """What the function's user can see in Anaplan; each part is read once."""
 
     def __init__(self, cloudworks: CloudWorks, workspace: Workspace) -> None:
         self._cloudworks = cloudworks
@@ -62,14 +62,14 @@ class Source(Struct, frozen=True):
 
 
 def check_routes(routes: Routes, tenant: Tenant, buckets: Sequence[str]) -> Iterator[Finding]:
-    """Check every route, then all exports; `buckets` are those that uploads come from, as far as known."""
+    """Check every route, then all exports; `buckets` are the known buckets of uploads."""
     for route in routes:
         yield from check_route(route, tenant, buckets)
     yield from check_exports(routes, tenant)
 
 
 def check_route(route: Route, tenant: Tenant, buckets: Sequence[str]) -> Iterator[Finding]:
-    """Whether what the route runs is there, can be seen, and reads what the route brings."""
+    """Whether the route's integration or flow exists, is visible, and reads the keys of the route."""
     about = f"route {route.name}"
     try:
         ids = [route.integration] if route.integration else tenant.flow_integrations(route.flow or "")
@@ -79,7 +79,7 @@ def check_route(route: Route, tenant: Tenant, buckets: Sequence[str]) -> Iterato
         yield failed(
             about,
             f"{what} {route.target} is not there or not visible to this user ({error.status})",
-            f"Correct its id in the routes file, or give the user its workspace and the role of whoever made it. "
+            f"Correct its id in the routes file, or give the user access to its workspace and the role of its creator. "
             f"See: anaplan-autoload {what}s list",
         )
         return
@@ -130,7 +130,7 @@ def _check_connections(about: str, integration: Integration, tenant: Tenant) -> 
 def _check_sources(route: Route, about: str, sources: Sequence[Source], buckets: Sequence[str]) -> Iterator[Finding]:
     """With `load = "each"` the file that is read is `stage_to`; else one under the route."""
     if not sources:
-        yield failed(about, "what it runs reads no file from S3", "Name an integration from S3 to Anaplan.")
+        yield failed(about, "its integration reads no file from S3", "Name an integration from S3 to Anaplan.")
         return
     fitting = [source for source in sources if _reads(route, source)]
     if not fitting:
@@ -138,7 +138,7 @@ def _check_sources(route: Route, about: str, sources: Sequence[Source], buckets:
         wanted = f"stage_to {_quoted(route.stage_to)}" if route.stage_to else f"a key under {_quoted(route.prefix)}"
         yield failed(
             about,
-            f"the integration reads {files}, not {wanted}: it would load something else than what is uploaded",
+            f"the integration reads {files}, not {wanted}: it would not load the uploaded file",
             "Give the integration that source file, or correct the route.",
         )
     for source in fitting:
