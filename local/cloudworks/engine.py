@@ -21,7 +21,7 @@ from local.cloudworks.world import World
 
 
 class Engine:
-    """Starts, settles, cancels and finds runs. Whoever calls holds the simulator's lock."""
+    """Starts, settles, cancels and finds runs. The caller must hold the simulator's lock."""
 
     def __init__(self, world: World, worker: Worker) -> None:
         """`worker` does what runs do."""

@@ -18,7 +18,7 @@ MIN_STEPS = 2
 
 
 class Flows:
-    """Whoever calls holds the simulator's lock."""
+    """The caller must hold the simulator's lock."""
 
     def __init__(self, world: World, engine: Engine, views: Views) -> None:
         """`engine` runs the flows, `views` shows them."""

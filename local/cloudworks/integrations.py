@@ -22,7 +22,7 @@ PROCESS_ID = re.compile(r"118\d+")
 
 
 class Integrations:
-    """Whoever calls holds the simulator's lock."""
+    """The caller must hold the simulator's lock."""
 
     def __init__(self, world: World, engine: Engine, views: Views) -> None:
         """`engine` runs the integrations, `views` shows them."""
