@@ -200,7 +200,7 @@ def test_a_file_without_usable_routes_is_refused(text: str, finding: str) -> Non
         ("settle", '"16m"', 'settle "16m" is too long. Write "15m" or less.'),
         ("overdue", '"59s"', 'overdue "59s" is too short. Write "1m" or more.'),
         ("overdue", f'"{"9" * 5000}s"', "overdue "),
-        ("lane", '"a lane"', 'lane "a lane" is not a valid name. Use 1 to 63 letters, digits, dots, dashes and underscores'),
+        ("lane", '"a lane"', 'lane "a lane" is not a valid name. Use 1 to 63 letters, digits, dots, dashes'),
         ("lane", f'"{"a" * 64}"', f'lane "{"a" * 64}" is not a valid name.'),
         ("retries", "6", "retries is not between 0 and 5. Write a number from 0 to 5."),
         ("retries", "-1", "retries is not between 0 and 5."),
