@@ -5,7 +5,7 @@ SHELL := bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-# The first that starts and is new enough; the function itself runs on 3.13. `make PYTHON=/path/to/python` overrides it.
+# The first Python that starts and is new enough; the function itself runs on 3.13. `make PYTHON=/path/to/python` overrides it.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 && echo "$$python" && break; done)
 BIN := .venv/bin
@@ -15,11 +15,11 @@ PYTEST_ARGS ?= -n 3 --dist loadgroup
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help
-help: ## Say what there is to type
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+help: ## List the available targets
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
-demo: .venv/.ready $(RIE) ## Watch uploads become loads on this machine, without an AWS account
+demo: .venv/.ready $(RIE) ## Upload files on this machine, without an AWS account, and show what happens
 	@$(BIN)/python -m local.demo
 
 .PHONY: local
@@ -27,11 +27,11 @@ local: .venv/.ready $(RIE) ## Keep AWS and CloudWorks up on this machine until C
 	@$(BIN)/python -m local.aws.console
 
 .PHONY: test
-test: .venv/.ready $(RIE) ## Run every test
+test: .venv/.ready $(RIE) ## Run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 .PHONY: check
-check: .venv/.ready .venv-sam/.ready .venv-checkov/.ready site ## Format, lint, types, template and locked files
+check: .venv/.ready .venv-sam/.ready .venv-checkov/.ready site ## Check format, lint, types, template, docs and locked files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -41,54 +41,54 @@ check: .venv/.ready .venv-sam/.ready .venv-checkov/.ready site ## Format, lint, 
 	$(BIN)/python -m pip check --disable-pip-version-check
 
 .PHONY: audit
-audit: .venv-audit/.ready ## Ask the registry for known weaknesses of what the function packs (needs the network)
+audit: .venv-audit/.ready ## Look for known vulnerabilities in the function's packages (needs the network)
 	.venv-audit/bin/pip-audit --strict --requirement src/requirements.txt --require-hashes --disable-pip
 
 .PHONY: build
-build: .venv/.ready .venv-sam/.ready ## Build the function's package in .aws-sam/build, as `sam deploy` sends it
+build: .venv/.ready .venv-sam/.ready ## Build the function's package in .aws-sam/build for `sam deploy`
 	PYTHON="$(abspath $(BIN)/python)" .venv-sam/bin/sam build
 
 .PHONY: docs
-docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md and docs/operations.md anew, by running what they show
+docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md and docs/operations.md again, by running their commands
 	$(BIN)/python -m docs.generate
 	$(BIN)/python -m local.transcripts
 	$(BIN)/python -m local.demo > docs/demo.txt
 
 .PHONY: site
-site: .venv-site/.ready ## Build the docs as a site in .local/site, and fail on a broken link
+site: .venv-site/.ready ## Build the docs as a website in .local/site; fail on a broken link
 	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --quiet
 
 .PHONY: nightly
-nightly: .venv/.ready ## Hold the promise against thousands of histories (half an hour)
+nightly: .venv/.ready ## Test the promise against thousands of random histories (half an hour)
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/property/test_promise.py
 
 .PHONY: mutations
-mutations: .venv/.ready ## Break the protocol on purpose, one fault at a time, and see whether the model notices
+mutations: .venv/.ready ## Put deliberate faults into the protocol, one at a time, and check that a test fails
 	$(BIN)/python -m tests.mutations
 
 .PHONY: chaos
-chaos: .venv/.ready $(RIE) ## Let everything go wrong at once on this machine, and judge what came of it: CHAOS="--uploads 200"
+chaos: .venv/.ready $(RIE) ## Stress-test on this machine: kill runtimes, corrupt answers, and check that nothing is lost: CHAOS="--uploads 200"
 	$(BIN)/python -m local.chaos $(CHAOS)
 
 .PHONY: bench
-bench: .venv/.ready ## Print the figures that docs/benchmarks.md quotes (some minutes)
+bench: .venv/.ready ## Measure the figures in docs/benchmarks.md (some minutes)
 	@for name in notice cold_start cli_start load_cost; do $(BIN)/python -m bench.$$name; done
 
 .PHONY: lock
-lock: .venv-lock/.ready ## Pin the newest releases that requirements/*.in and pyproject.toml allow
+lock: .venv-lock/.ready ## Lock the newest versions that requirements/*.in and pyproject.toml allow
 	$(call compile,function,src/requirements.txt,--python-platform aarch64-manylinux_2_28 --python-version 3.13)
 	for name in dev sam checkov audit site lock; do $(call compile,$$name,requirements/$$name.txt,--universal --python-version 3.11); done
 
 .PHONY: clean
-clean: ## Remove everything that was made here
+clean: ## Delete everything that make has created
 	rm -rf .venv .venv-sam .venv-checkov .venv-audit .venv-lock .venv-site .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
-# 1: the name in requirements/  2: the file written  3: for which machines
+# 1: the name in requirements/  2: the output file  3: the platforms
 compile = .venv-lock/bin/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-annotate \
 	--custom-compile-command 'make lock' $(3) requirements/$(1).in --output-file $(2)
 
-.venv: .venv/.ready ## Make the environment that everything here runs in
+.venv: .venv/.ready ## Create the Python environment for all other targets
 
 .venv/.ready: requirements/dev.txt pyproject.toml
 	@$(call environment,.venv,requirements/dev.txt)
@@ -99,23 +99,23 @@ compile = .venv-lock/bin/uv pip compile --quiet --upgrade --generate-hashes --no
 	@$(call environment,.venv-$*,$<)
 	@touch $@
 
-# 1: the environment's folder  2: the locked file that it is filled from
+# 1: the environment's folder  2: the locked file to install
 define environment
 if [ -z "$(PYTHON)" ]; then \
-	echo "No Python 3.11 or newer was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
+	echo "Cannot find Python 3.11 or newer. Install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
 if ! command -v "$(PYTHON)" >/dev/null; then \
-	echo "There is no program $(PYTHON). Name a Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
+	echo "Cannot find the program $(PYTHON). Name a Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
 if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	echo "$(PYTHON) is no Python 3.11 or newer. Name one: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
-echo "Making $(1) from $(2) ($$("$(PYTHON)" --version)). This takes a minute, once."; \
+	echo "$(PYTHON) is not Python 3.11 or newer. Name one that is: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
+echo "Creating $(1) from $(2) ($$("$(PYTHON)" --version)). This takes a minute, once."; \
 "$(PYTHON)" -m venv $(1) || { rm -rf $(1); \
-	echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
+	echo "$(PYTHON) cannot create environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
 $(1)/bin/python $(PIP_INSTALL) --requirement $(2)
 endef
 
-# AWS's runtime emulator is a Linux program inside the wheel of aws-sam-cli: one of the locked files has its hash.
+# AWS's runtime emulator is a Linux program inside the wheel of aws-sam-cli. requirements/sam.txt has its hash.
 $(RIE): requirements/sam.txt | .venv/.ready
-	@[ "$$(uname -s)" = Linux ] || { echo "The laptop's AWS needs Linux: AWS's Lambda runtime emulator is built for it alone." >&2; exit 1; }
+	@[ "$$(uname -s)" = Linux ] || { echo "The simulated AWS needs Linux, because AWS's Lambda runtime emulator runs only there." >&2; exit 1; }
 	@mkdir -p .local/bin .local/wheel
 	@awk '/^aws-sam-cli==/ { found = 1 } found { print } found && !/\\$$/ { exit }' $< > .local/wheel/requirements.txt
 	@$(BIN)/python -m pip download -qq --disable-pip-version-check --no-deps --require-hashes --only-binary :all: \

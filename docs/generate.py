@@ -18,8 +18,8 @@ COLUMNS = 100
 INTRODUCTION = """\
 # The command line
 
-What every command says with `--help`. This page is written by `python -m docs.generate`; a test holds it against the
-commands. How they play together, with their output, stands in [operations.md](operations.md).
+The help of every command. `python -m docs.generate` writes this page, and a test compares it with the
+commands. [operations.md](operations.md) shows them at work, with their output.
 
 Data goes to stdout, everything else to stderr; `--json` gives scripts the same data under the keys that each command's
 help lists. Exit codes: 0 done or loaded, 1 failed, 2 wrong usage, 3 partial, 130 interrupted.

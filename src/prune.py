@@ -25,7 +25,7 @@ USELESS_FILES = (
     "entry_points.txt",
 )
 """Type stubs, examples for botocore's docs, and the notes of installers. A distribution's name, version and licence
-stay: an inventory reads the first two, and whoever passes the package on owes the third."""
+stay: inventories read the first two, and those who pass the package on must include the third."""
 
 USELESS_FOLDERS = (
     "boto3/data",  # the resource layer, which nothing here uses

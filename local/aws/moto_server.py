@@ -4,8 +4,8 @@ Moto serves every request in a thread of its own and locks little. Left alone
 
 - it takes a write's condition and the write apart, so that two clients may both take a free lease;
 - it copies the whole table for every transaction, and puts that copy back when the transaction is cancelled: what
-  anybody else wrote meanwhile is gone;
-- it rebuilds a queue for every deletion, and drops what is sent meanwhile.
+  others wrote in between is lost;
+- it rebuilds a queue for every deletion, and drops messages that are sent in between.
 
 Here requests to DynamoDB are answered one after another, and deletions wait for those who send.
 """

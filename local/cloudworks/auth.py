@@ -62,7 +62,7 @@ class Failed(Exception):
 
 
 class Authentication:
-    """The service. Whoever calls holds the simulator's lock."""
+    """The service. The caller must hold the simulator's lock."""
 
     def __init__(self, environment: Environment) -> None:
         """Nobody is logged in or locked."""

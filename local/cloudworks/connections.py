@@ -17,7 +17,7 @@ ROLE_ARN = re.compile(r"arn:aws[a-z-]*:iam::\d{12}:role/.+")
 
 
 class Connections:
-    """Whoever calls holds the simulator's lock."""
+    """The caller must hold the simulator's lock."""
 
     def __init__(self, environment: Environment) -> None:
         """Works on the tenant."""

@@ -59,11 +59,11 @@ class Faults:
         self._waiting: list[Fault] = []
 
     def add(self, fault: Fault) -> None:
-        """Let the next matching requests meet `fault`; raises ValueError where its path is no regular expression."""
+        """Let the next matching requests meet `fault`; raises ValueError if its path is not a regular expression."""
         try:
             re.compile(fault.path)
         except re.error as error:
-            raise ValueError(f"fault path {fault.path!r} is no regular expression: {error}") from error
+            raise ValueError(f"fault path {fault.path!r} is not a regular expression: {error}") from error
         self._waiting.append(fault)
 
     def clear(self) -> None:

@@ -18,7 +18,7 @@ MIN_STEPS = 2
 
 
 class Flows:
-    """Whoever calls holds the simulator's lock."""
+    """The caller must hold the simulator's lock."""
 
     def __init__(self, environment: Environment, scheduler: RunScheduler, renderer: Renderer) -> None:
         """`scheduler` runs the flows, `renderer` shows them."""

@@ -20,7 +20,7 @@ NO_DUMP = "Your integration run was successful / no errors"
 
 
 class RunHistory:
-    """Whoever calls holds the simulator's lock."""
+    """The caller must hold the simulator's lock."""
 
     def __init__(
         self, environment: Environment, integrations: Integrations, scheduler: RunScheduler, renderer: Renderer

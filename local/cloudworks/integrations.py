@@ -22,7 +22,7 @@ PROCESS_ID = re.compile(r"118\d+")
 
 
 class Integrations:
-    """Whoever calls holds the simulator's lock."""
+    """The caller must hold the simulator's lock."""
 
     def __init__(self, environment: Environment, scheduler: RunScheduler, renderer: Renderer) -> None:
         """`scheduler` runs the integrations, `renderer` shows them."""

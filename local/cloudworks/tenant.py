@@ -93,7 +93,7 @@ class Flow(Owned, frozen=True, kw_only=True):
 
 
 class Tenant(Struct, kw_only=True):
-    """All that is stored; whoever changes it holds the simulator's lock."""
+    """All that is stored; who changes it must hold the simulator's lock."""
 
     users: dict[str, User] = field(default_factory=dict)
     """By log-in name."""

@@ -1,10 +1,10 @@
 """The story of an upload: one durable execution, from top to bottom.
 
-An execution leads its lane or leaves. A leader claims a batch, starts its run, follows it to its end, and finishes: the
-history first, then the message to everyone, then the uploads' states. Whatever it knows stands in the ledger, so that
-another can go on where it died.
+An execution leads its lane or leaves. A leader claims a batch, starts its run, follows it to its end, and finishes it:
+first the history, then the message to everyone, then the uploads' states. Everything it knows is in the ledger, so that
+another execution can continue if it dies.
 
-The body is replayed from the start after every wait: outside a step there is no clock, no chance and no I/O.
+The body is replayed from the start after every wait. So code outside a step uses no clock, no random number and no I/O.
 """
 
 from __future__ import annotations
@@ -71,11 +71,11 @@ T = TypeVar("T")
 LOST_ANSWER = "the answer to the request for it was lost, and the run history does not prove that it began"
 DEATHS = "the function died while it loaded this; its log and its dead-letter queue tell why"
 AWS_ANSWERS = ("botocore.exceptions.ClientError", "botocore.errorfactory.")
-"""How the names of the errors begin that AWS answers with."""
+"""The beginnings of the names of AWS's errors."""
 
 
 class Stopped(Exception):
-    """Leading ends before the work does. Raised in the body only, from a decision that a step returned."""
+    """The execution stops leading before the work is done. Raised in the body only, because of a step's result."""
 
     def __init__(self, stop: Stop) -> None:
         super().__init__(stop.reason)
@@ -102,14 +102,14 @@ class Execution:
         self.context = context
         self.services = services
         self.operations = 0
-        """Durable operations so far, polls included: the same number in every replay."""
+        """Durable operations so far, including polls. The same number in every replay."""
 
     def handle(self, event: object) -> dict[str, Any]:
-        """Handle one event. Raises `UnknownEvent` or `RoutesInvalid`, and the event goes to the dead-letter queue.
+        """Handle one event. Raises `UnknownEvent`, `RoutesInvalid` or `SettingsInvalid`.
 
-        So does one whose `Services` are refused with `SettingsInvalid`.
+        After any of these errors, the event goes to the dead-letter queue.
         """
-        _ = self.services.routes  # refuse a broken routes.toml before anything is recorded
+        _ = self.services.routes  # reject a broken routes.toml before anything is recorded
         parsed = events.parse(event, self.services.account)
         if isinstance(parsed, Sweep):
             self.step(sweeping.sweep)
@@ -122,7 +122,7 @@ class Execution:
         return self.load(parsed)
 
     def load(self, event: Uploads | Load | Drain) -> dict[str, Any]:
-        """Load what was uploaded: lead its lane, or leave it to whoever does."""
+        """Load what was uploaded: lead its lane, or leave if another execution leads."""
         me = self.context.execution_context.durable_execution_arn
         admitted = self.step(admission.admit, me, event)
         if admitted.lane is None or admitted.claim is None:
@@ -156,7 +156,7 @@ class Execution:
             raise
 
     def leave(self, lease: Lease, stop: Stop) -> State:
-        """Leave the lane as the reason demands; whatever is open or waits is in the ledger."""
+        """Leave the lane in the way that fits the reason. The open batch and the waiting uploads stay in the ledger."""
         self.context.logger.info("Leading ends", extra={"lane": lease.lane, "state": stop.state, "reason": stop.reason})
         if stop.state == "held":
             self.step(leaving.hold, lease, stop)
@@ -167,7 +167,7 @@ class Execution:
     # A batch, from its start to its end.
 
     def load_batch(self, lease: Lease, batch: Batch) -> None:
-        """Bring a batch to its end, whatever the end is, and tell everyone before its uploads are final."""
+        """Bring a batch to its end, and tell everyone before its uploads are final."""
         end = self.run_to_the_end(lease, batch)
         if isinstance(end, Recorded):
             self.act(finishing.announce, lease, end)
@@ -178,7 +178,7 @@ class Execution:
         self.act(finishing.close, lease, batch)
 
     def run_to_the_end(self, lease: Lease, batch: Batch) -> Recorded | Superseded:
-        """Start the batch's run and follow it; a failed run that may heal is started again."""
+        """Start the batch's run and follow it. Start it again if it failed but may succeed."""
         while True:
             started = self.start(lease, batch)
             if isinstance(started, Superseded):
@@ -194,7 +194,7 @@ class Execution:
             )
 
     def start(self, lease: Lease, batch: Batch) -> Batch | TurnedDown | Superseded:
-        """Get the batch's run going: returns the batch with its run's id, or why there is none."""
+        """Start the batch's run. Returns the batch with its run's id, or why there is no run."""
         if batch.failure is not None:
             return TurnedDown(batch.failure.reason)
         if batch.run_id is not None:
@@ -232,7 +232,7 @@ class Execution:
                     start.batch, start.answer_lost = batch, True
 
     def put_off(self, lease: Lease, batch: Batch) -> Batch | TurnedDown:
-        """Wait longer after every request that brought no run; after a day it is given up."""
+        """Wait longer after every request that started no run. Give up after a day."""
         match self.step(starting.put_off, lease, batch):
             case TurnedDown() as given_up:
                 return given_up
@@ -242,7 +242,7 @@ class Execution:
                 raise Stopped(stop)
 
     def stage(self, lease: Lease, batch: Batch) -> Superseded | TurnedDown | None:
-        """Put exactly the batch's data where the integration reads; None when it is there."""
+        """Copy exactly the batch's data to the integration's source file; None if that succeeded."""
         staged = self.step(starting.stage, lease, batch)
         while isinstance(staged, PartedCopy):
             staged = self.step(starting.stage_parts, lease, batch, staged)
@@ -268,7 +268,7 @@ class Execution:
             return NoAnswer(msgspec.structs.replace(batch, attempts=batch.attempts + 1), LOST_ANSWER)
 
     def reconcile(self, lease: Lease, batch: Batch) -> Batch:
-        """Find out whether a request whose answer was lost began a run: the batch has its id then."""
+        """Find out whether a request whose answer was lost started a run. If so, the batch gets its id."""
         looks, waited = 1, 0
         while True:
             sighting = self.act(starting.search, lease, batch, looks)
@@ -292,7 +292,7 @@ class Execution:
             waited += delay
 
     def wait_for_vacancy(self, lease: Lease, batch: Batch, waited: int) -> tuple[Batch, int]:
-        """Wait until somebody else's run has ended. Returns the batch, and how long was waited so far, in seconds."""
+        """Wait until somebody else's run has ended. Returns the batch, and the seconds waited so far."""
         while True:
             delay = self.next_delay(waited)
             self.wait(delay)
@@ -306,7 +306,7 @@ class Execution:
                 return batch, waited
 
     def follow(self, lease: Lease, batch: Batch) -> tuple[Run, Batch]:
-        """Follow the run to its end, however long it takes; once it is overdue, everyone is told."""
+        """Follow the run to its end, however long it takes. Tell everyone, once, if it is overdue."""
         seen = Following()
         while True:
             seen = self.poll(lease, batch, seen)
@@ -314,10 +314,10 @@ class Execution:
                 raise Stopped(seen.stop)
             if seen.run is not None:
                 return seen.run, batch
-            batch = self.tell_overdue(lease, batch, "The run has not ended yet; it is followed further.")
+            batch = self.tell_overdue(lease, batch, "The run has not ended yet. Autoload keeps following it.")
 
     def poll(self, lease: Lease, batch: Batch, seen: Following) -> Following:
-        """Look at the run again and again until there is something to do about it."""
+        """Look at the run repeatedly until something has to be done."""
         left = self.services.settings.operation_limit - self.operations
 
         def check(state: Following, context: WaitForConditionCheckContext) -> Following:
@@ -342,7 +342,7 @@ class Execution:
     # Durable operations.
 
     def wait_with_lease(self, lease: Lease, batch: Batch, seconds: int, reason: str) -> Batch:
-        """Wait for as long as it takes, renewing the lease at least every minute."""
+        """Wait for the given time, and renew the lease at least every minute."""
         while seconds > 0:
             seconds -= self.wait(seconds)
             if self.act(starting.keep_lease, lease, batch):
@@ -350,14 +350,14 @@ class Execution:
         return batch
 
     def wait(self, seconds: int) -> int:
-        """Wait, at no cost, for at most the longest wait of a leader; returns for how long."""
+        """Wait, at no cost, for at most the longest wait of a leader. Returns the seconds waited."""
         seconds = max(1, min(seconds, self.services.settings.poll_max))
         self.operations += 1
         self.context.wait(Duration.from_seconds(seconds), name="wait")
         return seconds
 
     def next_delay(self, waited: int) -> int:
-        """Seconds until the next look, after so many."""
+        """Seconds until the next look, after this many seconds."""
         return protocol.next_delay(waited, self.services.settings.poll_min, self.services.settings.poll_max)
 
     def act(
@@ -389,7 +389,7 @@ class Execution:
 
 
 def make_handler(services: Callable[[], Services]) -> Callable[[Any, LambdaContext], Any]:
-    """The Lambda handler over these services, which are made at the first event."""
+    """The Lambda handler. `services` are made at the first event."""
 
     @durable_execution
     def autoload(event: object, context: DurableContext) -> dict[str, Any]:
@@ -405,7 +405,7 @@ def make_handler(services: Callable[[], Services]) -> Callable[[Any, LambdaConte
 def logger_at(level: str) -> Logger:
     """The function's logger, which from now on logs at this level."""
     logger = _one_logger()
-    logger.setLevel(level)  # loggers of one name share their level, so the last one made would decide it for all
+    logger.setLevel(level)  # loggers of one name share their level, so the last one made would set it for all
     return logger
 
 

@@ -8,7 +8,7 @@ import sys
 INTERRUPTED = 130
 """As `output.INTERRUPTED`, which is not imported yet when it is needed."""
 READER_GONE = 141
-"""What a shell calls the end of a program that wrote into a closed pipe, as in `loads | head -1`."""
+"""The exit code of a program that wrote into a closed pipe, as in `loads | head -1`."""
 
 
 def main() -> None:
@@ -35,7 +35,7 @@ def _run() -> None:
 
 
 def _end_quietly() -> None:
-    """End the process as a closed pipe ends any; what is still to be printed goes nowhere."""
+    """End the process as a closed pipe does. The remaining output is dropped."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is not None:

@@ -29,16 +29,16 @@ COMMANDS = (
     Entry("dump", f"{_CLOUDWORKS}.history:dump", "The rows that a run rejected, as CSV.", WORKFLOW),
     Entry("routes", f"{_HERE}.service.routes:app", "Check routes.toml, and which route an upload takes.", SERVICE),
     Entry("doctor", f"{_HERE}.service.doctor:doctor", "Check everything between an upload and Anaplan.", SERVICE),
-    Entry("status", f"{_HERE}.service.status:status", "What every lane is doing.", SERVICE),
+    Entry("status", f"{_HERE}.service.status:status", "Show what every lane is doing.", SERVICE),
     Entry(
         "loads", f"{_HERE}.service.loads:loads", "The load history: was this file loaded, when, by which run?", SERVICE
     ),
     Entry("pause", f"{_HERE}.service.lanes:pause", "Stop loading by a route; uploads wait.", SERVICE),
     Entry("resume", f"{_HERE}.service.lanes:resume", "Go on loading by a route.", SERVICE),
-    Entry("retry", f"{_HERE}.service.reload:retry", "Load again what a failed run was to load.", SERVICE),
+    Entry("retry", f"{_HERE}.service.reload:retry", "Load the uploads of a failed run again.", SERVICE),
     Entry("load", f"{_HERE}.service.reload:load", "Load an object now, as if it had been uploaded.", SERVICE),
     Entry(
-        "backfill", f"{_HERE}.service.backfill:backfill", "Load what lies in the bucket and was never loaded.", SERVICE
+        "backfill", f"{_HERE}.service.backfill:backfill", "Load objects in the bucket that were never loaded.", SERVICE
     ),
     Entry("redrive", f"{_HERE}.service.redrive:redrive", "Send dead letters to the function again.", SERVICE),
     Entry("test-event", f"{_HERE}.service.events:test_event", "The event to feed to sam local invoke.", SERVICE),
@@ -49,7 +49,7 @@ _PLACES = "Where things are (flags win over environment, .autoload.toml and the 
 
 
 class Root(LazyGroup):
-    """The application: shared options may stand anywhere, and failures are shown in words."""
+    """The application. Shared options may be anywhere on the line, and failures are shown as sentences."""
 
     entries = COMMANDS
 
@@ -146,9 +146,9 @@ def shared(
     inbox: Annotated[str | None, _place("inbox")] = None,
     reports: Annotated[str | None, _place("reports")] = None,
 ) -> None:
-    """Load what is uploaded to S3 into Anaplan: set it up, run it, look after it.
+    """Load uploads to S3 into Anaplan: set it up, run it, look after it.
 
-    The options below may stand before or after the command.
+    The options below may come before or after the command.
     """
     flags = {
         "stack": stack,

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class Cli:
-    """What hangs on a command's context; get it with `cli_of`."""
+    """The object in a command's context; get it with `cli_of`."""
 
     def __init__(self, settings: CommandSettings, out: Output) -> None:
         self.settings = settings
@@ -57,7 +57,7 @@ class Cli:
 
 
 def cli_of(context: typer.Context) -> Cli:
-    """What the command that has this context works with."""
+    """The `Cli` of a command's context."""
     cli = context.find_root().obj
     if not isinstance(cli, Cli):
         raise TypeError("the command was not invoked through the application")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from anaplan_autoload_cli.context import Cli
 
 REMEDIES = {
-    "Duplicate resource name": "The name is taken; choose another, or change what has it.",
+    "Duplicate resource name": "The name is taken; choose another, or change the one that exists.",
     "Credentials are invalid": "Check the AWS keys: are they active, and those of the user that is meant?",
     "Bucket name is invalid": "Check the bucket's name, and that it exists.",
     "Bucket access denied": "Give the keys' user the policy that `anaplan-autoload connections policy` prints.",
@@ -30,9 +30,9 @@ REMEDIES = {
     "Invalid value for model_id": "Check --model: 32 digits and capital letters, as in the model's address.",
     "Invalid value for connection_id": "Check the connection: `anaplan-autoload connections list`.",
     "The resource is being referenced": "Something uses it still: see `integrations list` and `flows list`.",
-    "Tenant integration count": "A tenant holds at most 500 integrations and flows; delete what is not used.",
+    "Tenant integration count": "A tenant can have at most 500 integrations and flows; delete unused ones.",
 }
-"""What to do about what CloudWorks says, where this command line knows better than its client."""
+"""Remedies for CloudWorks' messages, where the command line can say more than the client."""
 
 _THREE_PARTS = re.compile(
     r'(?:Anaplan answered )?(?P<answered>(?:A web page|\d)(?:[^".]|\.(?!\s)|"[^"]*")+)\. ?'
@@ -43,13 +43,11 @@ _THREE_PARTS = re.compile(
 
 TRACEBACK = "AUTOLOAD_TRACEBACK"
 """The environment variable that asks for the traceback of an error that nobody foresaw."""
-_PROXY = (
-    "If a proxy or gateway stands between, see what it answers: check HTTPS_PROXY, AWS_ENDPOINT_URL and the network."
-)
+_PROXY = "A proxy or gateway may have answered instead: check HTTPS_PROXY, AWS_ENDPOINT_URL and the network."
 
 
 def in_words(error: Exception, cli: Cli) -> CommandFailed:
-    """The failure that an error stands for.
+    """The failure to show for an error.
 
     An answer of the wrong shape shows as almost any exception where it is used, so what nobody foresaw is put into
     words too, and says how to get its traceback.
@@ -74,7 +72,7 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
         case BotoCoreError():
             return CommandFailed(f"AWS cannot be asked: {str(error).rstrip('.')}.")
         case ResponseParserError():
-            return CommandFailed("What answered for AWS is not AWS: the answer cannot be read.", remedy=_PROXY)
+            return CommandFailed("The answer did not come from AWS: it cannot be read.", remedy=_PROXY)
         case HTTPError() | HTTPException():
             return CommandFailed(f"The exchange over the network broke off: {_named(error)}.", remedy=_PROXY)
         case OSError(filename=str(name)):
@@ -84,18 +82,18 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
         case _:
             return CommandFailed(
                 f"An answer or a file was not as expected: {_named(error)}.",
-                remedy=f"{_PROXY} Otherwise report this with what {TRACEBACK}=1 shows.",
+                remedy=f"{_PROXY} Otherwise report this with the output of {TRACEBACK}=1.",
             )
 
 
 def _named(error: Exception) -> str:
-    """The error's kind and its first line, which holds no answer's body."""
+    """The error's kind and its first line, which contains no part of an answer."""
     said = quoted(str(error).partition("\n")[0]).rstrip(".")
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
 def _split(text: str, summary: str) -> CommandFailed:
-    """Take apart what the client says in one sentence after the other."""
+    """Split the client's text into sentences."""
     parts = _THREE_PARTS.fullmatch(text)
     if parts is None:
         return CommandFailed(text)
@@ -111,5 +109,5 @@ def _refused_by_aws(error: ClientError) -> CommandFailed:
         "AWS did not do it.",
         asked=error.operation_name,
         answered=f"{refusal.get('Code', 'no code')}: {refusal.get('Message', '')}".rstrip(": "),
-        remedy="Check --profile, --region and --stack, and what this AWS user may do.",
+        remedy="Check --profile, --region and --stack, and the rights of this AWS user.",
     )

@@ -50,8 +50,8 @@ class LazyGroup(TyperGroup):
         return None
 
     def resolve_command(self, ctx: Context, args: list[str]) -> tuple[str | None, Command | None, list[str]]:
-        """The command that is to be invoked, imported now."""
-        self.commands = dict.fromkeys(self.list_commands(ctx), self)  # what a mistyped name is compared with
+        """The command to invoke, imported now."""
+        self.commands = dict.fromkeys(self.list_commands(ctx), self)  # mistyped names are compared with these
         name, _, rest = super().resolve_command(ctx, args)
         entry = next((entry for entry in self.entries if entry.name == name), None)
         return name, entry and _loaded(entry), rest

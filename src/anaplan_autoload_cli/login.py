@@ -130,7 +130,7 @@ def _pem(path: str) -> str:
         raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
     if "-----BEGIN" not in text:
         raise CommandFailed(
-            f"{path} is no PEM file.", remedy="Convert it; PEM files are text with a line -----BEGIN … ."
+            f"{path} is not a PEM file.", remedy="Convert it; PEM files are text with a line -----BEGIN … ."
         )
     return text
 

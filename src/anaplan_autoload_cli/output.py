@@ -1,4 +1,4 @@
-"""What people and scripts see: data on stdout, everything else on stderr.
+"""Output for people and scripts: data on stdout, everything else on stderr.
 
 Tables are for people: on a terminal too narrow for one, each row becomes a block of lines; in a pipe nothing is cut
 off. `--json` is for scripts: the same records, under keys that stay the same.
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 Record = Mapping[str, object]
-"""One row of data, as JSON knows it: text, numbers, booleans, None, lists and mappings of these."""
+"""One row of data, with JSON's types: text, numbers, booleans, None, lists and mappings of these."""
 
 LOADED, FAILED, USAGE, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 130
-"""Exit codes. 0 also stands for every command that did what it was asked, 1 for every one that did not."""
+"""Exit codes. 0 also means that a command succeeded, 1 that it failed."""
 
 _STYLES = {
     "loaded": "green",
@@ -46,7 +46,7 @@ _GAP = 2
 
 
 class CommandFailed(Exception):
-    """The command cannot do what it was asked: what was asked, what was answered, what to do.
+    """A command failed. It has three texts: the request, the answer, and the remedy.
 
     Ends the command with exit code 1 and no traceback.
     """
@@ -90,7 +90,7 @@ class Output:
     # Data.
 
     def rows(self, records: Sequence[Record], columns: Sequence[Column], *, nothing: str = "Nothing found.") -> None:
-        """Print records: a JSON array, or a table; `nothing` is a hint (stderr) where there are none."""
+        """Print records as a JSON array or a table. If there are none, `nothing` is printed as a hint (stderr)."""
         if self.as_json:
             self._json(list(records))
         elif not records:
@@ -115,7 +115,7 @@ class Output:
     # Everything else.
 
     def hint(self, text: str) -> None:
-        """Tell people something besides the data (stderr)."""
+        """Print a note for people (stderr)."""
         self._say(text, "dim")
 
     def done(self, text: str) -> None:
@@ -197,7 +197,7 @@ class Output:
         console.print(table)
 
     def _blocks(self, rows: list[list[Text]], columns: Sequence[Column]) -> None:
-        """One line a value, an empty line between records; what has no value is left out."""
+        """One line per value, an empty line between records. Missing values are left out."""
         console = self._console()
         for number, row in enumerate(rows):
             lines = [(column.title, cell) for column, cell in zip(columns, row, strict=True) if cell.plain]
@@ -243,7 +243,7 @@ def shown(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """Text from elsewhere made fit for a terminal: what could move its cursor or change its colors is taken out."""
+    """Text from elsewhere, safe for a terminal: without characters that move the cursor or change colors."""
     return "".join(char if char.isprintable() or char == "\n" else " " for char in text)
 
 

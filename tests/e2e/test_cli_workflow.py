@@ -223,6 +223,6 @@ def test_an_interrupt_where_nobody_can_answer_leaves_the_run_alone_and_says_so(t
     out, err = process.communicate(timeout=PATIENCE_SECONDS)
     (run,) = tenant.simulator.runs
     assert (process.returncode, out) == (130, "")
-    assert f"Run {run.id} goes on at Anaplan" in err
+    assert f"Run {run.id} continues at Anaplan" in err
     assert "Traceback" not in err
     assert run.phase(tenant.simulator.now()) == "running"

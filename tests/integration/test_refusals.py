@@ -112,7 +112,7 @@ def test_a_reload_that_s3_refuses_to_tell_of_fails_with_its_place_and_is_asked_f
     fails(autoload, "s3", "HeadObject", code, "Refused")
     before = autoload.now()
 
-    with pytest.raises(ExecutionFailed, match=rf"load: S3 refused to tell of s3://{BUCKET}/{KEY}.*{code}"):
+    with pytest.raises(ExecutionFailed, match=rf"load: S3 refused to describe s3://{BUCKET}/{KEY}.*{code}"):
         autoload.invoke({"load": {"bucket": BUCKET, "key": KEY, "request_id": "r1"}})
     assert autoload.now() - before < 2_000
 
@@ -155,7 +155,7 @@ def test_an_sns_that_refuses_stops_no_lane(
 
     assert result["uploads"][0]["state"] == "loaded"
     assert autoload.now() - before < 60_000
-    assert "Nobody could be told of this run; the lane goes on" in caplog.messages
+    assert "Nobody could be told of this run; the lane continues" in caplog.messages
     assert sweep(autoload) == []
 
 

@@ -151,7 +151,7 @@ def test_what_is_not_known_is_asked_for_by_flag_variable_and_file(tenant: CliTen
 def test_a_failure_is_json_on_stderr_for_scripts(tenant: CliTenant) -> None:
     said = tenant.run("--json", "connections", "show", "nothing")
     assert said.out == ""
-    assert said.err.startswith('{"error": {"message": "There is no connection')
+    assert said.err.startswith('{"error": {"message": "No connection')
 
 
 def test_an_unencrypted_host_is_refused_before_anything_is_sent(tenant: CliTenant) -> None:

@@ -138,7 +138,7 @@ def test_a_certificate_logs_in(tenant: CliTenant) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "reason"), [(None, "ca.pem cannot be read"), ("\x30\x82 DER", "ca.pem is no PEM file")]
+    ("content", "reason"), [(None, "ca.pem cannot be read"), ("\x30\x82 DER", "ca.pem is not a PEM file")]
 )
 def test_a_certificate_file_that_cannot_be_used_is_named(tenant: CliTenant, content: str | None, reason: str) -> None:
     if content is not None:

@@ -76,9 +76,9 @@ def test_an_export_and_a_process_are_created(tenant: CliTenant) -> None:
     ("change", "reason"),
     [
         (("--action", "113000000001"), "is a data source (an import's file), where an import action belongs"),
-        (("--data-source", "Accounts.csv"), "is no id of Anaplan's, where a data source"),
-        (("--file", "s3://finance-inbox/a.csv"), "is no key of a file"),
-        (("--file", "source/"), "is no key of a file"),
+        (("--data-source", "Accounts.csv"), "is not an Anaplan id, where a data source"),
+        (("--file", "s3://finance-inbox/a.csv"), "is not the key of a file"),
+        (("--file", "source/"), "is not the key of a file"),
         (("--connection", "finance-inbx"), "Did you mean 'finance-inbox'?"),
         (("--export",), "Give --action and --folder"),
         (("--process", "112000000001"), "is an import action, where a process belongs"),
@@ -163,7 +163,7 @@ def test_a_process_reads_several_files_over_several_connections(tenant: CliTenan
         (f'name = "A"\nproces = "118000000001"\n{ACCOUNTS}', "unknown field `proces` - at `$.integration[0]`"),
         (f'name = "A"\n{ACCOUNTS}\n{FORECAST}', "has 1 imports and 1 exports"),
         ('name = "A"', "has 0 imports and 0 exports"),
-        (f'name = "A"\n{ACCOUNTS}\n[[integration]]\nname = "A"\n{ACCOUNTS}', "stands there 2 times"),
+        (f'name = "A"\n{ACCOUNTS}\n[[integration]]\nname = "A"\n{ACCOUNTS}', "is in the file 2 times"),
         ('name = "A', "integrations.toml"),
     ],
 )

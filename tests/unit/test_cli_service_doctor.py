@@ -317,7 +317,7 @@ def _broken_routes(deployed: Deployed) -> None:
         (_no_notification, "inbox", "failed", "does not tell"),
         (_filtered_notification, "inbox", "failed", "not of those of route accounts"),
         (_no_permission, "permission", "failed", "S3 may not invoke"),
-        (_no_sweep, "sweep", "failed", "no schedule"),
+        (_no_sweep, "sweep", "failed", "no enabled schedule"),
         (_deaf_route, "route accounts", "failed", "elsewhere"),
         (_empty_secret, "secret", "failed", "username"),
         (_wrong_password, "log-in", "failed", "FAILURE_BAD_CREDENTIAL"),

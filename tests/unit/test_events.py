@@ -440,7 +440,7 @@ def test_what_s3_does_not_send_by_itself_is_no_event_of_ours(detail_type: str, w
     ["ObjectInvented:Put", "ObjectCreated", "objectcreated:Put", "LifecycleTransitions", "s3:", "x" * 9_000, "\u202e"],
 )
 def test_a_notification_that_s3_does_not_document_is_no_event_of_ours(name: str) -> None:
-    with pytest.raises(UnknownEvent, match=r"record 0: .* is no event that S3 documents") as refused:
+    with pytest.raises(UnknownEvent, match=r"record 0: .* is not an event that S3 documents") as refused:
         parse(records(s3_record(name)))
     assert len(str(refused.value)) < 400 and str(refused.value).isprintable()
 

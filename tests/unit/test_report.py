@@ -171,7 +171,7 @@ def uploads_of(*names: str) -> tuple[ReportedUpload, ...]:
     return tuple(an_upload(name, version_id=f"v{number}") for number, name in enumerate(names))
 
 
-EMPTY = "The file is empty. It was not loaded, as that could clear what is in Anaplan. Upload a file with rows."
+EMPTY = "The file is empty. It was not loaded, because that could clear data in Anaplan. Upload a file with rows."
 ABSENT = (
     'Anaplan answered 404: the integration does not exist, or the user cannot see it ("Resource not found"). Check the '
     "id. (POST https://api.cloudworks.anaplan.com/2/0/integrations/a2fb/run)"
@@ -323,7 +323,7 @@ def test_the_mail_of_a_partial_load_tells_how_many_rows_failed_why_and_where_the
     assert "Anaplan says: 3 of 120 rows failed (code 38)" in text
     assert "Rows rejected: 17 " in text
     assert "- Import Accounts: Invalid date (17 rows, for example: 31.02.2026, n/a)" in text
-    assert f"1. See the rejected rows and all errors, if you have access to AWS (else ask for them): {LINK}\n" in text
+    assert "1. See the rejected rows and all errors, if you have access to AWS (if not, ask for them): " + LINK in text
     assert f"Rejected rows and errors: {URL}" in text.partition("For the administrator:")[2]
 
 
@@ -338,7 +338,7 @@ def test_rejected_rows_are_promised_only_where_they_were_saved(outcome: ReportOu
         assert promise not in nothing + errors_alone
         assert promise in rows
     assert "s3://" not in nothing and "https://" not in nothing
-    assert f"See all errors, if you have access to AWS (else ask for them): {LINK}" in errors_alone
+    assert f"See all errors, if you have access to AWS (if not, ask for them): {LINK}" in errors_alone
 
 
 @pytest.mark.parametrize("described", OUTCOMES.values(), ids=OUTCOMES)
@@ -366,10 +366,10 @@ def test_the_mail_of_a_held_lane_says_who_can_do_what() -> None:
     for_all, _, for_the_administrator = mail.email_text(OUTCOMES["held"]).partition("For the administrator:\n")
 
     assert for_all.startswith(
-        "Loading into Anaplan is on hold (route accounts), since the log-in does not work. Waiting: a.csv.\n"
+        "Loading into Anaplan is on hold (route accounts), because the log-in does not work. Waiting: a.csv.\n"
         'Reason: Anaplan refused the log-in of ada@example.com: "FAILURE_BAD_CREDENTIAL: '
     )
-    assert "Model builders: nothing. Uploads are kept, and are loaded by themselves" in for_all
+    assert "Model builders: nothing. Autoload keeps the uploads and loads them" in for_all
     steps = [line[:3] for line in for_the_administrator.splitlines() if line[:1].isdigit()]
     assert steps == ["1. ", "2. ", "3. "]
     assert "aws secretsmanager put-secret-value --secret-id anaplan/autoload --secret-string" in for_the_administrator
@@ -407,9 +407,9 @@ def test_the_mail_shows_the_first_ten_files_and_counts_the_others() -> None:
     ("outcome", "advice"),
     [
         ("partial", "Correct the rejected rows where they come from"),
-        ("failed", "or ask your administrator to have it loaded again"),
-        ("held", "Uploads are kept, and are loaded by themselves"),
-        ("overdue", "another message follows when it ends"),
+        ("failed", "or ask your administrator to load it again"),
+        ("held", "Autoload keeps the uploads and loads them"),
+        ("overdue", "Another message follows when it ends"),
     ],
 )
 def test_the_mail_says_what_to_do_next(outcome: ReportOutcome, advice: str) -> None:
@@ -421,12 +421,12 @@ def test_a_batch_that_failed_without_a_run_gives_its_reason_and_promises_no_data
 
     assert text.startswith("a.csv was NOT loaded into Anaplan (route accounts).")
     assert "Reason: The file is empty. Upload a file with rows." in text
-    assert "No run of this batch came to an end." in text
+    assert "No run of this batch has ended." in text
     assert "Time:    2026-11-24 21:08:32 UTC\n" in text
 
 
 def test_a_partial_load_without_saved_rows_points_to_cloudworks() -> None:
-    assert "the run's history in CloudWorks has them too" in mail.email_text(
+    assert "The run's history in CloudWorks has them too" in mail.email_text(
         a_partial_report(report_url=None, rows_saved=False)
     )
 

@@ -180,30 +180,30 @@ def test_a_file_without_usable_routes_is_refused(text: str, finding: str) -> Non
     [
         ("integratoin", '"x"', 'unknown key "integratoin". Did you mean "integration"?'),
         ("zzz", '"x"', 'unknown key "zzz". Known are: name, prefix, suffix,'),
-        ("prefix", '"/incoming/"', 'prefix "/incoming/" begins with a slash or s3://, and keys in S3 do not.'),
+        ("prefix", '"/incoming/"', 'prefix "/incoming/" begins with a slash or s3://, but keys in S3 do not.'),
         ("prefix", '"s3://inbox/incoming/"', 'prefix "s3://inbox/incoming/" begins with a slash or s3://'),
-        ("prefix", f'"{"é" * 513}"', "prefix is longer than 1024 bytes, and no key in S3 can be."),
+        ("prefix", f'"{"é" * 513}"', "prefix is longer than 1024 bytes, the limit for keys in S3."),
         ("prefix", "7", 'prefix is a number, not text. Write it in double quotes: "…".'),
         ("suffix", '[".csv"]', "suffix is a list, not text."),
-        ("bucket", '"s3://inbox"', 'bucket "s3://inbox" is no bucket\'s name. Write the name alone'),
-        ("bucket", '""', 'bucket "" is no bucket\'s name.'),
-        ("integration", f'"{ONE.upper()}"', f'integration "{ONE.upper()}" is no id. Copy it from CloudWorks'),
-        ("integration", f'"{ONE}\\n"', f'integration "{ONE}\\n" is no id.'),
+        ("bucket", '"s3://inbox"', 'bucket "s3://inbox" is not a bucket name. Write the name only'),
+        ("bucket", '""', 'bucket "" is not a bucket name.'),
+        ("integration", f'"{ONE.upper()}"', f'integration "{ONE.upper()}" is not a valid id. Copy it from CloudWorks'),
+        ("integration", f'"{ONE}\\n"', f'integration "{ONE}\\n" is not a valid id.'),
         ("load", '"eech"', 'load "eech" is unknown. Write "latest" or "each".'),
         ("load", "2026-11-24", "load is a date or time, not text."),
         ("settle", "30", 'settle is a number. Write it as in "30s", "2h" or "1h30m", in quotes.'),
-        ("settle", '"30"', 'settle "30" is no length of time.'),
-        ("settle", '""', 'settle "" is no length of time.'),
-        ("settle", '"-5s"', 'settle "-5s" is no length of time.'),
-        ("settle", '"٣s"', 'settle "٣s" is no length of time.'),
-        ("settle", '"1m1h"', 'settle "1m1h" is no length of time.'),
+        ("settle", '"30"', 'settle "30" is not a duration.'),
+        ("settle", '""', 'settle "" is not a duration.'),
+        ("settle", '"-5s"', 'settle "-5s" is not a duration.'),
+        ("settle", '"٣s"', 'settle "٣s" is not a duration.'),
+        ("settle", '"1m1h"', 'settle "1m1h" is not a duration.'),
         ("settle", '"16m"', 'settle "16m" is too long. Write "15m" or less.'),
         ("overdue", '"59s"', 'overdue "59s" is too short. Write "1m" or more.'),
         ("overdue", f'"{"9" * 5000}s"', "overdue "),
-        ("lane", '"a lane"', 'lane "a lane" is no name. Use 1 to 63 letters, digits, dots, dashes and underscores'),
-        ("lane", f'"{"a" * 64}"', f'lane "{"a" * 64}" is no name.'),
-        ("retries", "6", "retries lies outside 0 to 5. Write a number from 0 to 5."),
-        ("retries", "-1", "retries lies outside 0 to 5."),
+        ("lane", '"a lane"', 'lane "a lane" is not a valid name. Use 1 to 63 letters, digits, dots, dashes'),
+        ("lane", f'"{"a" * 64}"', f'lane "{"a" * 64}" is not a valid name.'),
+        ("retries", "6", "retries is not between 0 and 5. Write a number from 0 to 5."),
+        ("retries", "-1", "retries is not between 0 and 5."),
         ("retries", "true", "retries is true or false. Write a number from 0 to 5."),
         ("retries", "1.0", "retries is a number with a fraction."),
         ("allow_empty", '"yes"', "allow_empty is text. Write true or false."),
@@ -219,16 +219,16 @@ def test_a_wrong_value_is_refused_with_file_route_reason_and_remedy(key: str, va
 @pytest.mark.parametrize(
     ("values", "finding"),
     [
-        ({"name": ""}, 'route 1: name is missing. Add name = "accounts", say.'),
-        ({"name": '""'}, 'route 1: name "" is no name.'),
+        ({"name": ""}, 'route 1: name is missing. Add it, as in name = "accounts".'),
+        ({"name": '""'}, 'route 1: name "" is not a valid name.'),
         ({"name": "7"}, "route 1: name is a number, not text."),
-        ({"prefix": ""}, 'route "accounts": prefix is missing. Add prefix = "incoming/accounts/", say.'),
+        ({"prefix": ""}, 'route "accounts": prefix is missing. Add it, as in prefix = "incoming/accounts/".'),
         ({"integration": ""}, 'route "accounts": it runs nothing. Add integration = "…" or flow = "…"'),
         ({"flow": f'"{TWO}"'}, 'route "accounts": it names an integration and a flow. Keep the one'),
         ({"load": '"each"'}, 'route "accounts": load = "each" needs a stage_to.'),
-        ({"stage_to": '"source/a.csv"'}, 'route "accounts": stage_to stands with load = "latest"'),
-        (each("source/"), 'route "accounts": stage_to "source/" is no file\'s key.'),
-        (each(""), 'route "accounts": stage_to "" is no file\'s key.'),
+        ({"stage_to": '"source/a.csv"'}, 'route "accounts": stage_to is set, but load = "latest"'),
+        (each("source/"), 'route "accounts": stage_to "source/" is not the key of a file.'),
+        (each(""), 'route "accounts": stage_to "" is not the key of a file.'),
     ],
 )
 def test_a_route_that_lacks_something_is_refused(values: dict[str, str], finding: str) -> None:
@@ -246,7 +246,7 @@ def test_every_mistake_is_told_at_once() -> None:
 def test_a_refusal_stays_on_its_line_whatever_the_file_holds() -> None:
     (found,) = findings(table(lane='"a\\n\\u001b[31m\\u2028b"'))
 
-    assert 'lane "a\\n\\x1b[31m\\u2028b" is no name' in found
+    assert 'lane "a\\n\\x1b[31m\\u2028b" is not a valid name' in found
 
 
 # Refusing what routes do to one another
@@ -306,7 +306,7 @@ def test_a_copy_whose_suffix_no_route_takes_is_no_loop() -> None:
 def test_a_route_that_would_load_our_own_reports_is_refused(prefix: str) -> None:
     (found,) = findings(table(prefix=prefix), reports=("reports-bucket", "reports/"))
 
-    assert "takes in the reports in s3://reports-bucket/reports/; every report would trigger a load." in found
+    assert "includes the reports in s3://reports-bucket/reports/; every report would trigger a load." in found
 
 
 @pytest.mark.parametrize(

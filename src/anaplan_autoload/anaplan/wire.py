@@ -387,7 +387,7 @@ def _truth(value: object) -> bool | None:
 
 
 def _code(value: object) -> int | None:
-    """None where there is none; -1 for a code that is no number, so that it is not taken for success."""
+    """None where there is none; -1 for a code that is not a number, so that it does not count as success."""
     if value is None or value == "":
         return None
     try:
@@ -424,7 +424,7 @@ def _kind(process_id: str | None, named: str, jobs: tuple[Job, ...] | None) -> K
 
 
 def _latest(run: _WireRun | None, integration_id: str | None = None) -> Run | None:
-    """A `latestRun`; an empty one stands for none."""
+    """A `latestRun`; an empty one means none."""
     return None if run is None or run == _WireRun() else run.plain(integration_id)
 
 

@@ -1,1 +1,1 @@
-"""AWS's side: the ledger, staging, saved rejected rows, settings, and the wiring of it all."""
+"""Everything that talks to AWS: the ledger, staging, saved rejected rows, settings, and the wiring of it all."""

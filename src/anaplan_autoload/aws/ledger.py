@@ -1,6 +1,6 @@
 """Lanes, leases, uploads and the load history, in one DynamoDB table.
 
-One item collection a lane (`pk` = `lane#<lane id>`):
+Each lane has one item collection (`pk` = `lane#<lane id>`):
 
 | `sk` | holds |
 |---|---|
@@ -13,9 +13,9 @@ and, in no lane, the newest data of a key that was loaded with `load = "each"` (
 `sk` = the integration's or flow's id: a route may change its lane), and the version of a secret that Anaplan refused
 (`pk` = `secret#<id>`).
 
-What is to be done carries the attribute `waiting` and so stands in the sparse local index of that name: waiting uploads
-under their order, and the lane's own item while a batch is open. Local, because only local indexes can be read
-consistently. All writes are conditional, and a condition that fails is a return value.
+Items that need work have the attribute `waiting`, and so are in the sparse local index of that name: waiting uploads in
+their order, and the lane's own item while a batch is open. The index is local because only local indexes can be read
+consistently. All writes are conditional. A failed condition is a return value, not an exception.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.sources import Reads
 
 IDS_PER_ITEM = 1_000
-"""64 characters an id: such an item stays far below DynamoDB's 400 KB."""
+"""Each id has 64 characters, so such an item stays far below DynamoDB's 400 KB."""
 UPLOAD_DAYS = 90
 RUN_DAYS = 400
 OPEN_MARK = "~open"
@@ -62,7 +62,7 @@ class UploadRecord(Struct, frozen=True):
     """Epoch ms."""
     run_id: str | None = None
     batch_id: str | None = None
-    """The batch that covered it, once its state is final: what ties it to its lines of the load history."""
+    """The batch that covered it, once its state is final. It connects the upload to the load history."""
 
 
 class RunRecord(Struct, frozen=True, omit_defaults=True):
@@ -90,7 +90,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     rows_saved: bool = False
     """Whether rejected rows were saved there, and not the errors alone."""
     details_missing: str | None = None
-    """Which of the errors and rejected rows could not be had or saved, and why; None where nothing is missing."""
+    """Which errors and rejected rows could not be fetched or saved, and why; None if nothing is missing."""
     retried: bool = False
     """The run failed and was started again: it is not announced."""
     announced: bool = False
@@ -102,7 +102,7 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
 
 
 def is_known(run: Run, records: Iterable[RunRecord]) -> bool:
-    """Whether the ledger has this run. A flow's run shows without its id in CloudWorks, and is known by its start."""
+    """Whether the ledger has this run. CloudWorks shows a flow's run without its id, so its start identifies it."""
     return any(
         record.id == run.id or (record.flow_id is not None and record.started_at == run.started_at is not None)
         for record in records
@@ -140,7 +140,7 @@ class Ledger:
     # Uploads.
 
     def record(self, upload: Upload, route: Route, now: int) -> bool:
-        """Record an upload as waiting; False when it was known already, and then nothing changes."""
+        """Record an upload as waiting. If it was known already, nothing changes and the result is False."""
         item = {
             **_key(route.lane_id, f"upload#{upload.id}"),
             **msgspec.to_builtins(upload),
@@ -174,7 +174,7 @@ class Ledger:
         return [found[each] for each in ids if each in found]
 
     def uploads_in(self, lane: str) -> Iterator[UploadRecord]:
-        """Every upload that the lane remembers, of the last 90 days; in no order. For people: it reads them all."""
+        """Every upload of the last 90 days in the lane, unordered. Slow, for the command line: it reads them all."""
         for page in self._pages(
             "query",
             ConsistentRead=True,
@@ -184,9 +184,9 @@ class Ledger:
             yield from map(_upload_record, page)
 
     def waiting(self, lane: str, *, whole: bool = False) -> list[Waiting]:
-        """What waits in a lane, oldest first, read consistently.
+        """The waiting uploads of a lane, oldest first, read consistently.
 
-        Where the oldest upload's route loads each, the first page is enough and the rest is not read, unless `whole`.
+        If the oldest upload's route says `load = "each"`, only the first page is read, unless `whole`.
         """
         found: list[Waiting] = []
         for page in self._pages(
@@ -232,7 +232,7 @@ class Ledger:
         return msgspec.convert(item, Upload, strict=False) if item else None
 
     def remember_loaded(self, target: str, upload: Upload, now: int) -> None:
-        """Note that this upload's data is in Anaplan, unless newer data of its key is. For the lane's leader alone."""
+        """Note that this upload's data is in Anaplan, unless newer data of its key is. For the lane's leader only."""
         loaded = self.newest_loaded(target, upload)
         if loaded is not None and upload.is_older_than(loaded):
             return
@@ -242,13 +242,13 @@ class Ledger:
     # Lanes and leases.
 
     def lane(self, lane: str) -> Lane:
-        """The lane's item, read consistently; an empty one where nothing was ever recorded."""
+        """The lane's item, read consistently; an empty one if nothing was ever recorded."""
         return _lane(self._get(lane, "lane") or {})
 
     def acquire(self, lane: str, holder: str, now: int) -> Taken | NotTaken:
-        """Take the lane when it is free, ours already, or its leader's lease has run out.
+        """Take the lane if it is free, ours already, or its leader's lease has expired.
 
-        A paused lane can be taken while a batch is open: a run that goes on is followed to its end.
+        A paused lane can be taken while a batch is open, so that its run is followed to the end.
         """
         try:
             answer = self._client.update_item(
@@ -272,7 +272,7 @@ class Ledger:
     def renew(self, lease: Lease, now: int, batch: Batch | None = None, not_before: int | None = None) -> Lane | None:
         """Extend the lease and, in the same write, note how far the open batch has come.
 
-        Returns the lane as it is now, or None when the lease is lost: then nothing was written.
+        Returns the lane as it is now, or None if the lease is lost; then nothing was written.
         """
         sets = ["lease_until = :until"]
         values: Item = {":me": lease.holder, ":until": now + self._lease_ms}
@@ -289,7 +289,7 @@ class Ledger:
         return self._update_lane(lease.lane, f"SET {', '.join(sets)}", condition, values, names)
 
     def open_batch(self, lease: Lease, batch: Batch, ids: Sequence[str], now: int) -> bool:
-        """Open a batch of exactly these uploads; False when the lease is lost or another batch is open.
+        """Open a batch of exactly these uploads; False if the lease is lost or another batch is open.
 
         The ids are written before, or in the same transaction as, the lane's item that points to them.
         """
@@ -333,7 +333,7 @@ class Ledger:
         return True
 
     def close_batch(self, lease: Lease, batch: Batch, now: int) -> Lane | None:
-        """Clear the open batch and forget its ids; None when the lease is lost. Closing twice is harmless."""
+        """Clear the open batch and delete its ids; None if the lease is lost. Closing twice is harmless."""
         lane = self._update_lane(
             lease.lane,
             "SET lease_until = :until REMOVE #open, waiting, not_before",
@@ -355,13 +355,13 @@ class Ledger:
         return ids[start - first * IDS_PER_ITEM : stop - first * IDS_PER_ITEM]
 
     def release(self, lease: Lease) -> None:
-        """Give the lane back; nothing happens when it is not ours any more."""
+        """Give the lane back, if it is still ours."""
         self._update_lane(lease.lane, "REMOVE holder, lease_until", "holder = :me", {":me": lease.holder}, {})
 
     def hold(self, lease: Lease, batch: Batch | None, secret_version: str) -> None:
         """Give the lane back and keep everyone out until the secret has another version.
 
-        A batch whose run has not been asked for is dissolved: its uploads wait, and are claimed anew with what came.
+        A batch whose run was not requested yet is dissolved: its uploads wait, and the next claim takes them.
         """
         dissolve = batch is not None and batch.run_id is None and batch.unresolved_since is None
         held = self._update_lane(
@@ -375,7 +375,7 @@ class Ledger:
             self._forget_ids(lease.lane, batch)
 
     def unhold(self, lane: str, secret_version: str) -> None:
-        """Let a lane go on that was held for this version of the secret."""
+        """End the hold of a lane that was held for this version of the secret."""
         self._update_lane(lane, "REMOVE held", "held = :version", {":version": secret_version}, {})
 
     def note_author(self, lease: Lease, author: str) -> None:
@@ -395,7 +395,7 @@ class Ledger:
         )
 
     def pause(self, lane: str) -> None:
-        """Claim nothing more in this lane until it is resumed; a run that goes on is followed to its end."""
+        """Claim nothing more in this lane until it is resumed. A run that has begun is followed to its end."""
         self._update_lane(lane, "SET paused = :yes", "attribute_not_exists(paused)", {":yes": True}, {})
 
     def resume(self, lane: str) -> None:
@@ -405,7 +405,7 @@ class Ledger:
     # The load history.
 
     def record_run(self, run: RunRecord, now: int) -> RunRecord:
-        """Enter a run in the history; one that stands there already is kept, and returned, as it is."""
+        """Enter a run in the history. If it is there already, it is kept and returned unchanged."""
         item = {
             **_key(run.lane, run.sk),
             **msgspec.to_builtins(run),
@@ -446,7 +446,7 @@ class Ledger:
             for item in page:
                 yield msgspec.convert(item, RunRecord, strict=False)
 
-    # What the sweep needs.
+    # For the sweep.
 
     def pending(self) -> list[Pending]:
         """Every lane that has something waiting or open, from one consistent scan of the sparse index."""

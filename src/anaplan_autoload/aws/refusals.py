@@ -1,4 +1,4 @@
-"""What an error that AWS answers with proves: trouble that passes, or a refusal that stays."""
+"""Sorts AWS's errors: which ones may pass by themselves, and which ones will come again."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 MAY_HEAL = frozenset(
     {
-        # The service is in trouble, or lost the request on its way. A number stands where the answer had no body.
+        # The service is in trouble, or lost the request. For an answer without a body, the code is the HTTP status.
         "500",
         "502",
         "503",
@@ -51,7 +51,7 @@ MAY_HEAL = frozenset(
         "RequestTimeout",
         "RequestTimeoutException",
         "RequestTimeTooSkewed",
-        # Somebody else writes the same thing just now, or changes the table, the bucket or the function.
+        # Somebody else is writing the same item, or changing the table, the bucket or the function.
         "ConditionalRequestConflict",
         "OperationAborted",
         "ReplicatedWriteConflictException",
@@ -62,12 +62,12 @@ MAY_HEAL = frozenset(
         "TransactionCanceledException",
         "TransactionConflictException",
         "TransactionInProgressException",
-        # Credentials that ran out; Lambda brings new ones.
+        # Expired credentials; Lambda brings new ones.
         "ExpiredToken",
         "ExpiredTokenException",
         "RequestExpired",
         "TokenRefreshRequired",
-        # The key's own trouble, as S3 ("KMS."), SNS and Lambda pass it on.
+        # Trouble with the KMS key, as S3 ("KMS."), SNS and Lambda report it.
         "KMS.DependencyTimeoutException",
         "KMS.InternalException",
         "KMS.KMSInternalException",
@@ -79,10 +79,10 @@ MAY_HEAL = frozenset(
         "KMSThrottlingException",
     }
 )
-"""The codes of errors that may pass by themselves. Every other code is a refusal: asking again gets the same answer.
+"""The codes of errors that may pass by themselves. Every other code is a refusal: a retry gets the same answer.
 
-`AccessDenied` counts as a refusal, although a change in IAM takes some seconds to arrive: a role that is wrong is far
-more common than one that was changed a moment ago, and waiting would stop the lane.
+`AccessDenied` counts as a refusal, although a change in IAM takes some seconds to take effect. A wrong role is far more
+common than one that was changed a moment ago, and waiting would stop the lane.
 """
 
 _LOAD_AGAIN = "then load it again (anaplan-autoload load s3://…)"
@@ -111,19 +111,19 @@ _REMEDIES = {
 
 
 class AwsRefused(Exception):
-    """AWS refused a call that no upload is to blame for; asking again gets the same answer.
+    """AWS refused a call, and no upload is the reason. A retry would be refused again.
 
-    The execution fails with it. The uploads go on waiting, and no attempt at them is used up.
+    The execution fails with this error. Its uploads keep waiting, and it does not count as an attempt.
     """
 
 
 def code_of(error: ClientError) -> str:
-    """The error's code, such as `SlowDown`; the HTTP status where the answer had no body."""
+    """The error's code, such as `SlowDown`; the HTTP status if the answer had no body."""
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def may_heal(error: Exception) -> bool:
-    """Whether the same call may succeed later. What is no answer of AWS's (a lost connection) may."""
+    """Whether the same call may succeed later. Errors without an answer (a lost connection) may."""
     return not isinstance(error, ClientError) or code_of(error) in MAY_HEAL
 
 
@@ -135,14 +135,14 @@ def in_words(error: ClientError) -> str:
 
 
 def remedy(error: ClientError) -> str:
-    """What to do about a refusal of an object."""
+    """The remedy for a refusal that concerns an object."""
     code = code_of(error)
     return _REMEDIES.get(code, _KEY if code.startswith("KMS.") else f"Change what it names, {_LOAD_AGAIN}.")
 
 
 @contextmanager
 def blameless() -> Iterator[None]:
-    """Turn a refusal into `AwsRefused`; what may heal passes as it is, to be tried again."""
+    """Turn a refusal into `AwsRefused`. Errors that may pass are raised unchanged, so that the step is retried."""
     try:
         yield
     except ClientError as error:

@@ -1,6 +1,6 @@
-"""The rows that Anaplan rejected, and why, kept in S3 for people and for programs.
+"""Saves the rows that Anaplan rejected, and the errors, in S3 for people and for programs.
 
-Anaplan keeps them for about two days. Spreadsheets run what looks like a formula, so what people open is disarmed.
+Anaplan keeps them for about two days. Spreadsheets run cells that look like formulas, so files for people are disarmed.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ SPOOL_BYTES = 8 * 1024 * 1024
 
 
 def report_prefix(route: str, ended_at: str, report_id: str) -> str:
-    """`reports/<route>/<YYYY-MM-DD>/<run id>/`: the same for the same run, whoever asks and whenever."""
+    """`reports/<route>/<YYYY-MM-DD>/<run id>/`: always the same for the same run."""
     day = datetime.fromisoformat(ended_at).astimezone(UTC).date().isoformat()
     return f"reports/{_key_part(route)}/{day}/{_key_part(report_id)}/"
 
 
 def console_link(report_url: str, topic_arn: str) -> str | None:
-    """Where AWS's console shows `s3://bucket/prefix/`; None where that is not known.
+    """The address of `s3://bucket/prefix/` in AWS's console; None if it is not known.
 
-    A link to the console needs a log-in. A presigned one would not, but lives no longer than the role's credentials:
-    hours at most, and a mail may be read days later. `topic_arn` tells partition and Region, those of the whole stack.
+    A console link needs a log-in. A presigned link would not, but it expires with the role's credentials, within hours,
+    and a mail may be read days later. `topic_arn` gives the stack's partition and Region.
     """
     _arn, partition, _sns, region, *_ = topic_arn.split(":")
     host = CONSOLES.get(partition)
@@ -64,9 +64,9 @@ def save_rejected_rows(
 
     `<name>.csv` is for people: a cell that a spreadsheet would run as a formula has a leading `'`. Beside it,
     `<name>.csv.original` is byte for byte what Anaplan gave, for programs that correct and load it again. `name` tells
-    apart the dumps of one run (the action's id, say). At most 8 MiB of each copy are held in memory; the rest takes
-    twice the dump's size of temporary storage, so cap the dump. Nothing is stored when `chunks` raises. `owner` is the
-    account whose bucket it must be: rejected rows are not for whoever has taken the name.
+    apart the dumps of one run, such as the action's id. At most 8 MiB of each copy are held in memory. The rest needs
+    temporary storage of twice the dump's size, so cap the dump. Nothing is stored if `chunks` raises. `owner` is the
+    account that must own the bucket, because somebody else may have taken its name.
     """
     with _spooled(chunks) as original, _spooled(without_formulas(_blocks(original))) as safe:
         original.seek(0)
@@ -80,7 +80,7 @@ def save_errors(
 ) -> str:
     """Store all errors of a run as `errors.json` (as they are) and `errors.csv` (for people); returns `s3://bucket/prefix/`.
 
-    `owner` is the account whose bucket it must be.
+    `owner` is the account that must own the bucket.
     """
     errors = tuple(errors)
     listing = json.dumps(to_builtins(errors), indent=2).encode()
@@ -106,7 +106,7 @@ def _blocks(file: IO[bytes]) -> Iterator[bytes]:
 
 @contextmanager
 def _spooled(chunks: Iterable[bytes]) -> Iterator[IO[bytes]]:
-    """A temporary file, rewound, with all of it."""
+    """A temporary file with all chunks, at its start."""
     with SpooledTemporaryFile(max_size=SPOOL_BYTES) as file:
         for chunk in chunks:  # writelines would gather everything in memory first (Python 3.11)
             file.write(chunk)
@@ -115,7 +115,7 @@ def _spooled(chunks: Iterable[bytes]) -> Iterator[IO[bytes]]:
 
 
 def _upload(s3: S3Client, bucket: str, key: str, file: IO[bytes], content_type: str, owner: str | None) -> None:
-    """In one request, or in parts where it is large; one part at a time, lest memory hold ten."""
+    """Upload in one request, or in parts if it is large. One part at a time, to save memory."""
     from boto3.s3.transfer import TransferConfig
 
     one_by_one = TransferConfig(use_threads=False)
@@ -140,9 +140,9 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 def without_formulas(chunks: Iterable[bytes]) -> Iterator[bytes]:
     """The same CSV with a `'` before each cell that starts with `=`, `+`, `-`, `@`, tab or carriage return.
 
-    Plain numbers (`-12.5`) stay as they are: they run nothing, and dumps are full of them. Commas, semicolons and tabs
-    all count as ends of cells, since what a spreadsheet splits at depends on its user's country. Works on bytes of any
-    encoding that extends ASCII, in a few MiB of memory, and never fails on broken CSV.
+    Plain numbers (`-12.5`) stay as they are: they are harmless, and dumps are full of them. Commas, semicolons and tabs
+    all end a cell, because the character at which a spreadsheet splits depends on its user's country. Works on bytes of
+    any encoding that extends ASCII, in a few MiB of memory, and never fails on broken CSV.
     """
     quoted = False
     for block in _whole_lines(chunks):
@@ -153,7 +153,7 @@ def without_formulas(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in blocks that end with a line, so that each cell's first bytes and its end are seen together."""
+    """The same bytes in blocks of whole lines, so that the start and end of each cell are in one block."""
     rest = b""
     for chunk in chunks:
         rest += chunk
@@ -166,10 +166,10 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 def _block_without_formulas(block: bytes, quoted: bool) -> tuple[bytes, bool]:
-    """The safe block, and whether its end lies within quotes, as its start did when `quoted`.
+    """The safe block, and whether its end is inside quotes; `quoted` says whether its start is.
 
-    Quotes divide a block into what lies outside and inside of them, in turn; a doubled quote inside only closes and
-    opens again, with nothing in between, and so starts no cell.
+    Quotes divide a block into parts outside and inside of them, in turn. A doubled quote closes and opens again with
+    nothing in between, so it does not start a cell.
     """
     parts, cell_starts = [], not quoted
     for part in block.split(b'"'):

@@ -1,6 +1,6 @@
-"""Everything that the steps work with, made in one place and passed in.
+"""Makes everything that the steps use, in one place.
 
-What a warm, quiet path does not need (SNS, S3, Lambda) is made at its first use: a cold start pays for nothing else.
+Clients that the usual path does not need (SNS, S3, Lambda) are made at their first use, to keep cold starts short.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 
 
 BRISK = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 4})
-"""These answer in milliseconds or not at all; four tries fit the function's timeout."""
+"""These services answer in milliseconds or not at all. Four tries fit into the function's timeout."""
 PATIENT = Config(connect_timeout=3, read_timeout=50, retries={"mode": "standard", "total_max_attempts": 2})
-"""S3 answers a copy when it is made."""
+"""S3 answers a copy request when the copy is complete."""
 
 
 def wall_clock() -> int:
@@ -46,7 +46,7 @@ def wall_clock() -> int:
 
 
 def account_of(context: LambdaContext | None) -> str | None:
-    """The account of the function that is invoked, from its ARN: no call is needed, and no permission."""
+    """The account of the invoked function, from its ARN. This needs no call and no permission."""
     parts = ((context and context.invoked_function_arn) or "").split(":")
     return parts[4] if len(parts) > 4 and parts[4] else None
 
@@ -75,7 +75,7 @@ class Services:
 
     @cached_property
     def routes(self) -> Routes:
-        """`routes.toml`, refused as a whole when anything in it is wrong."""
+        """`routes.toml`; rejected as a whole if anything in it is wrong."""
         bucket = self.settings.reports_bucket
         return routes.load(self.settings.routes_file, (bucket, "reports/") if bucket else None)
 
@@ -133,7 +133,7 @@ class Services:
         return CloudWorks(self.http, self.settings.cloudworks_url, self.tokens, sleep=self.sleep)
 
     def send(self, event: dict[str, object]) -> None:
-        """Send the function an event of its own, to be handled by another execution."""
+        """Send the function an event, to be handled by another execution."""
         import msgspec
 
         self.lambda_.invoke(

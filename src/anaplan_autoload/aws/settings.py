@@ -1,6 +1,6 @@
-"""Environment to typed settings: read once, at cold start, and refused with the variable's name when wrong.
+"""Reads the settings from the environment, once, at cold start. An error names the variable.
 
-A setting that cannot work is refused before an upload is recorded: later it would look like trouble with the upload.
+A setting that cannot work is rejected before an upload is recorded. Later it would look like trouble with the upload.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class SettingsInvalid(ValueError):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    """What the function is told by its environment; see `from_environment` for the variables' names."""
+    """The function's settings; see `from_environment` for the variables' names."""
 
     secret_id: str
     ledger_table: str
@@ -43,18 +43,18 @@ class Settings(Struct, frozen=True, kw_only=True):
     poll_min: int = 2
     """Seconds; the shortest wait between two looks at a run."""
     poll_max: int = 60
-    """Seconds; no wait of a leader is longer, so that a lease of three times this never runs out unnoticed."""
+    """Seconds; no wait of a leader is longer, so a lease of three times this never expires during a wait."""
     lease: int = 180
-    """Seconds; outlasts the function's timeout plus the longest wait."""
+    """Seconds; longer than the function's timeout plus the longest wait."""
     log_level: str = "INFO"
     operation_limit: int = 2_000
-    """A leader hands over at this many durable operations; the service refuses the 3,001st."""
+    """A leader hands over after this many durable operations; AWS refuses the 3,001st."""
     age_limit: int = 20 * 3600
-    """Seconds; a leader this old hands over, so that no execution lives for weeks on an old version."""
+    """Seconds; a leader this old hands over, so that no execution runs an old version for weeks."""
 
     @property
     def search_pause(self) -> int:
-        """Seconds between two searches for a run whose answer was lost: as deployed, four of them take a minute."""
+        """Seconds between two searches for a run whose answer was lost. As deployed, four searches take a minute."""
         return max(1, self.lease // 9)
 
     @property
@@ -64,12 +64,12 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @property
     def function(self) -> str:
-        """How the function invokes itself: durable functions answer to a version or an alias only."""
+        """How the function invokes itself: a durable function can only be invoked by version or alias."""
         return f"{self.function_name}:{self.function_alias}"
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
-    """Read the settings, or raise `SettingsInvalid` naming the first variable that is missing or no number."""
+    """Read the settings, or raise `SettingsInvalid` naming the first variable that is missing or not a number."""
 
     def required(name: str) -> str:
         if value := environment.get(name, "").strip():

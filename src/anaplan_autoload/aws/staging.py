@@ -1,7 +1,7 @@
 """Copy exactly the uploaded data to the key that the integration reads (`stage_to`).
 
-CloudWorks reads one fixed key, so with `load = "each"` every object is copied there in turn. S3 makes the copy;
-a large object is copied by its parts, many at a time, in pieces that fit the function's timeout.
+CloudWorks reads one fixed key, so with `load = "each"` every object is copied there in turn. S3 makes the copy. A large
+object is copied by parts, several at a time, in steps that fit into the function's timeout.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.events import Upload
 
 SINGLE_COPY_BYTES = 512 * 1024**2
-"""S3 copies this much in a few seconds; larger objects go by parts."""
+"""S3 copies this much in a few seconds; larger objects are copied by parts."""
 PART_BYTES = 128 * 1024**2
 PARTS_PER_STEP = 64
 """8 GiB, eight parts at a time: well under the function's timeout."""
@@ -32,11 +32,11 @@ PARALLEL = 8
 MAX_PARTS = 10_000
 
 GONE = frozenset({"NoSuchBucket", "NoSuchKey", "NoSuchVersion", "404", "MethodNotAllowed"})
-"""S3 answers 405 where the version is a delete marker."""
+"""S3 answers 405 if the version is a delete marker."""
 
 
 class Overwritten(Exception):
-    """The object at the key is not the one that was uploaded: newer data has come, and its own event with it."""
+    """The object at the key is not the one that was uploaded: newer data has come, with an event of its own."""
 
 
 class Gone(Exception):
@@ -48,7 +48,7 @@ class NotCopied(Exception):
 
 
 class PartedCopy(Struct, frozen=True, tag="parted"):
-    """A multipart copy that is under way."""
+    """A multipart copy that is not complete."""
 
     upload_id: str
     size: int
@@ -56,7 +56,7 @@ class PartedCopy(Struct, frozen=True, tag="parted"):
     part: int
     """Bytes a part."""
     next: int = 1
-    """The number of the first part that is not copied yet."""
+    """The number of the first part that has not been copied yet."""
 
     @property
     def parts(self) -> int:
@@ -65,15 +65,15 @@ class PartedCopy(Struct, frozen=True, tag="parted"):
 
 
 def begin(s3: S3Client, upload: Upload, stage_to: str) -> PartedCopy | None:
-    """Copy the upload to `stage_to` in its bucket; a large object's copy is only begun, and returned.
+    """Copy the upload to `stage_to` in its bucket. For a large object, only begin the copy, and return it.
 
     Raises `Overwritten`, `Gone` or `NotCopied`; any other error may pass.
     """
     with _explained(upload):
         size = upload.size if upload.size is not None else _size(s3, upload)
         if size <= SINGLE_COPY_BYTES:
-            # The copy is data for CloudWorks and nothing else. Tags and annotations would be copied by default, and the
-            # role would need permissions to read and to write them. A copy by parts never takes them along.
+            # Only CloudWorks reads the copy. Tags and annotations would be copied by default, and the role would need
+            # permissions to read and to write them. A copy by parts never includes them.
             s3.copy_object(
                 Bucket=upload.bucket,
                 Key=stage_to,
@@ -90,7 +90,7 @@ def begin(s3: S3Client, upload: Upload, stage_to: str) -> PartedCopy | None:
 
 
 def copy_parts(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> PartedCopy | None:
-    """Copy as many parts as one step has time for; returns what is left, None when the copy is complete.
+    """Copy as many parts as one step has time for. Returns the rest, or None if the copy is complete.
 
     Raises `Overwritten`, `Gone` or `NotCopied`; any other error may pass.
     """
@@ -116,12 +116,12 @@ def copy_parts(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) ->
                 return replace(copy, next=last + 1)
             _complete(s3, upload, stage_to, copy)
     except s3.exceptions.NoSuchUpload:
-        return begin(s3, upload, stage_to)  # completed by an attempt that died before it could tell
+        return begin(s3, upload, stage_to)  # an attempt completed it and died before it could say so
     return None
 
 
 def abandon(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> None:
-    """Drop the parts of a copy that will not be completed: they would be paid for until someone does."""
+    """Delete the parts of a copy that will not be completed, because S3 charges for them."""
     s3.abort_multipart_upload(Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id, **_owner(upload))
 
 
@@ -148,7 +148,7 @@ def _source(upload: Upload) -> dict[str, Any]:
 
 
 def _owner(upload: Upload) -> dict[str, Any]:
-    """Bucket names are free for anyone once a bucket is deleted: S3 refuses when another account has this one now."""
+    """Make S3 refuse if another account owns the bucket: anyone can take the name of a deleted bucket."""
     return {"ExpectedBucketOwner": upload.owner} if upload.owner else {}
 
 
@@ -159,7 +159,7 @@ def _size(s3: S3Client, upload: Upload) -> int:
 
 @contextmanager
 def _explained(upload: Upload) -> Iterator[None]:
-    """Turn S3's refusals into this module's three; what may heal passes, to be tried again."""
+    """Turn S3's refusals into this module's three errors. Errors that may pass are raised unchanged."""
     place = f"s3://{upload.bucket}/{upload.key}"
     try:
         yield

@@ -1,1 +1,1 @@
-"""What Autoload decides: events, routes, batches, runs and outcomes. Pure, without I/O."""
+"""Autoload's decisions about events, routes, batches, runs and outcomes. Pure, without I/O."""

@@ -1,11 +1,11 @@
-"""Event to uploads: what S3, EventBridge, SNS, the sweep and the command line send, in one small vocabulary.
+"""Turns the events of S3, EventBridge, SNS, the sweep and the command line into uploads and a few other values.
 
-`parse` is the only entrance. It is pure, and whatever it is given it answers with an `Event` or raises `UnknownEvent`:
-an execution that fails with it sends the event to the dead-letter queue, so nothing is dropped unseen.
+`parse` is the only entrance, and it is pure. For any input it returns an `Event` or raises `UnknownEvent`. An execution
+that fails with `UnknownEvent` sends its event to the dead-letter queue, so no event is dropped silently.
 
-Shapes are those of the S3 user guide ("Event message structure", "EventBridge event message structure") and of the SNS
-developer guide; one sample of each stands in `events/`. They are decoded here instead of by Powertools' data classes,
-which take 100 ms of a cold start to import and raise KeyError on what they do not expect.
+The shapes are in the S3 user guide ("Event message structure", "EventBridge event message structure") and the SNS
+developer guide; `events/` has a sample of each. Powertools' data classes are not used, because importing them takes
+100 ms of a cold start, and they raise KeyError for unexpected shapes.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _OTHER_NOTIFICATIONS = re.compile(
     r"ObjectRemoved:|ObjectRestore:|Replication:|LifecycleExpiration:|ObjectTagging:|ObjectAnnotation:|ObjectAcl:"
     r"|ObjectRetention:|(?:ReducedRedundancyLostObject|LifecycleTransition|IntelligentTiering)\Z"
 )
-"""What else S3 notifies of, by its user guide ("Supported event types") and its API's list of events."""
+"""S3's other notifications, from its user guide ("Supported event types") and its API's list of events."""
 _OTHER_DETAIL_TYPES = frozenset(
     {
         "Async Copy Completion",
@@ -51,41 +51,41 @@ _OTHER_DETAIL_TYPES = frozenset(
         "Object Tags Deleted",
     }
 )
-"""What else S3 sends to EventBridge, by its user guide ("Using EventBridge") and EventBridge's list of S3's events."""
+"""S3's other events in EventBridge, from its user guide ("Using EventBridge") and EventBridge's own list."""
 _SHOWN_KEYS = 8
 
 
 class UnknownEvent(ValueError):
-    """The event is none that this function knows, or one that lacks what it must have.
+    """The event has an unknown kind, or lacks a required part.
 
-    The text says what was expected and names the keys that came, never their values.
+    The text says what was expected and names the keys of the event, never their values.
     """
 
 
 class Upload(Struct, frozen=True, omit_defaults=True):
-    """One object that was created, as its event described it."""
+    """One created object, as its event describes it."""
 
     bucket: str
     key: str
-    """Decoded: as S3 shows it, never URL-encoded."""
+    """As S3 shows it, not URL-encoded."""
     event_time: str
     """`2026-11-24T21:05:00.123Z`, always with milliseconds."""
     size: int | None = None
-    """Bytes; None where the event does not tell."""
+    """Bytes; None if the event does not say."""
     etag: str = ""
     """Without quotes."""
     version_id: str | None = None
-    """None where the bucket keeps no versions (S3 then says nothing or `null`)."""
+    """None if the bucket keeps no versions (S3 then sends nothing or `null`)."""
     sequencer: str = ""
-    """Hex, upper-case; orders the events of one key only."""
+    """Hex, upper-case; only comparable within one key."""
     request_id: str | None = None
-    """Set on a requested reload alone."""
+    """Set only for a requested reload."""
     owner: str | None = None
-    """The account that owns the bucket, where the event's way here proves it: nothing is copied in another's."""
+    """The account that owns the bucket, if the event proves it. Nothing is copied in another account's bucket."""
 
     @property
     def identity(self) -> str:
-        """What tells this upload from others of its key: duplicates of an event share it."""
+        """Identifies this upload among those of its key; duplicates of an event have the same."""
         if self.request_id is not None:
             return f"request {self.request_id}"
         return self.version_id or self.sequencer or f"{self.etag} {self.event_time}"
@@ -97,15 +97,15 @@ class Upload(Struct, frozen=True, omit_defaults=True):
 
     @property
     def order(self) -> str:
-        """Sorts uploads oldest first: by event time, and within one key by sequencer, right-padded with zeros."""
+        """Sorts uploads oldest first: by event time, and within a key by sequencer, right-padded with zeros."""
         key = sha256(f"{self.bucket}\0{self.key}".encode()).hexdigest()[:16]
         return f"{self.event_time}#{key}#{_comparable(self.sequencer)}"
 
     def is_older_than(self, other: Upload) -> bool:
         """Whether another upload of the same key put newer data there.
 
-        The sequencer decides. Without it (a requested reload) times do, by the second: EventBridge and `Last-Modified`
-        tell no more. The same data is never older than itself.
+        The sequencer decides. Without one (a requested reload), times decide, in whole seconds, because EventBridge and
+        `Last-Modified` are no more exact. The same data is never older than itself.
         """
         if self.version_id and self.version_id == other.version_id:
             return False
@@ -115,30 +115,30 @@ class Upload(Struct, frozen=True, omit_defaults=True):
 
 
 def _comparable(sequencer: str) -> str:
-    """Sequencers differ in length, and are compared as if padded with zeros on the right."""
+    """Sequencers differ in length, so they are compared as if padded with zeros on the right."""
     return f"{sequencer:0<32}"
 
 
 class Uploads(Struct, frozen=True):
-    """What was uploaded, in the event's order, each upload once; either tuple may be empty."""
+    """The uploads of an event, in its order, each once; either tuple may be empty."""
 
     uploads: tuple[Upload, ...]
     ignored: tuple[str, ...] = ()
-    """Why each other record is none of ours, in words for the log: a deleted object, a folder, a test event."""
+    """Why each other record is ignored, for the log: a deleted object, a folder, a test event."""
 
 
 class Drain(Struct, frozen=True, forbid_unknown_fields=True):
-    """`{"drain": "<lane id>"}`: lead this lane if anything waits in it. `msgspec.to_builtins` gives that event back."""
+    """`{"drain": "<lane id>"}`: lead this lane if anything waits in it. `msgspec.to_builtins` returns the event."""
 
     lane: _LaneId = field(name="drain")
 
 
 class Sweep(Struct, frozen=True):
-    """`{"sweep": true}`: look after every lane."""
+    """`{"sweep": true}`: look for lanes with work and no leader."""
 
 
 class Load(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """`{"load": {...}}`: load this object again, whether or not it was loaded before."""
+    """`{"load": {...}}`: load this object, even if it was loaded before."""
 
     bucket: _Text
     key: _Text
@@ -155,14 +155,14 @@ Event: TypeAlias = Uploads | Drain | Sweep | Load
 def parse(event: object, account: str | None = None) -> Event:
     """Understand the event that the function was invoked with, already decoded from JSON.
 
-    `account` is the function's own. A bucket that notifies the function itself is of that account, as the function's
-    permissions let no other do so; EventBridge names the account; what SNS passes on may come from anyone's bucket.
+    `account` is the function's own. A bucket that notifies the function directly belongs to that account, because the
+    function's permissions allow no other. EventBridge names the account. Events through SNS may come from any account.
 
-    A record that is well formed but not ours to load (a deletion, a folder, a test event) is `ignored`, with the
-    reason. One that cannot be understood raises for the event as a whole: the event is then kept as a dead letter.
+    A valid record that is not to be loaded (a deletion, a folder, a test event) is `ignored`, with the reason. A record
+    that cannot be understood raises an error for the whole event, which is then kept as a dead letter.
 
     Raises:
-        UnknownEvent: the event is of no known kind, or a part that is needed is missing or wrong.
+        UnknownEvent: the kind of the event is not known, or a required part is missing or wrong.
     """
     if not isinstance(event, dict):
         raise UnknownEvent(f"event not understood: {_EXPECTED}; got {_excerpt(event)}")
@@ -175,12 +175,12 @@ def parse(event: object, account: str | None = None) -> Event:
     return _gather(_message(event, account))
 
 
-# What each record comes to: an upload, or the reason why it is none.
+# The result for each record: an upload, or the reason why it is not one.
 _Finding: TypeAlias = Upload | str
 
 
 def _gather(findings: Iterator[_Finding]) -> Uploads:
-    """Sort findings into uploads and reasons; the same upload told twice (at-least-once delivery) is one."""
+    """Sort findings into uploads and reasons. The same upload reported twice (at-least-once delivery) counts once."""
     uploads: dict[str, Upload] = {}
     ignored: list[str] = []
     for finding in findings:
@@ -212,7 +212,7 @@ def _load(event: object) -> Load:
 
 
 def _message(message: object, account: str | None, inside_sns: bool = False) -> Iterator[_Finding]:
-    """Findings of one message of S3's or EventBridge's; an SNS event only where we are not inside one already."""
+    """Findings of one message of S3 or EventBridge, or of an SNS event that is not inside another SNS event."""
     if isinstance(message, dict):
         if message.get("Event") == "s3:TestEvent":
             yield "s3:TestEvent: S3 only checks that its notifications arrive"
@@ -254,11 +254,11 @@ class _SnsRecord(Struct):
 
 
 def _unwrap(record: object, where: str) -> object:
-    """The message that SNS carries: JSON text inside its envelope."""
+    """The message inside an SNS envelope, which is JSON text."""
     text = _convert(record, _SnsRecord, f"SNS {where}").sns.message
     try:
         message: object = json.decode(text)
-    except (ValueError, RecursionError):  # nested deeper than the interpreter's stack: no message of S3's
+    except (ValueError, RecursionError):  # nested deeper than the interpreter's stack, so not from S3
         raise UnknownEvent(f"SNS {where}: its Message is not the JSON text of an S3 or EventBridge event") from None
     return message
 
@@ -288,14 +288,14 @@ class _S3Record(Struct, rename="camel"):
 
 
 def _from_s3(record: object, where: str, owner: str | None) -> _Finding:
-    """An S3 notification's record. Its minor versions only add fields; another major version could mean anything."""
+    """A record of an S3 notification. Minor versions only add fields; a new major version may change their meaning."""
     decoded = _convert(record, _S3Record, f"S3 {where}")
     key = _decode_key(decoded.s3.object.key, f"S3 {where}")
     name = decoded.event_name.removeprefix("s3:")  # some S3-compatible stores say s3:
     if not name.startswith("ObjectCreated:"):
         if not _OTHER_NOTIFICATIONS.match(name):
             raise UnknownEvent(
-                f"S3 {where}: {_quoted(decoded.event_name)} is no event that S3 documents; notify the function of "
+                f"S3 {where}: {_quoted(decoded.event_name)} is not an event that S3 documents; notify the function of "
                 "s3:ObjectCreated:* only, and update it if S3 has a new kind of event"
             )
         return f"{decoded.event_name} of {decoded.s3.bucket.name}/{key}: only created objects are loaded"
@@ -327,7 +327,7 @@ class _ObjectCreated(Struct):
 
 
 def _from_eventbridge(message: object) -> _Finding:
-    """EventBridge's event: the key is plain, the time in whole seconds."""
+    """An EventBridge event: its key is not URL-encoded, and its time is in whole seconds."""
     envelope = _convert(message, _Envelope, "EventBridge event")
     if envelope.source != "aws.s3":
         raise UnknownEvent(
@@ -337,7 +337,7 @@ def _from_eventbridge(message: object) -> _Finding:
     if envelope.detail_type != "Object Created":
         if envelope.detail_type not in _OTHER_DETAIL_TYPES:
             raise UnknownEvent(
-                f"EventBridge event: {_quoted(envelope.detail_type)} is no event that S3 sends by itself; narrow the "
+                f"EventBridge event: {_quoted(envelope.detail_type)} is not an event that S3 sends; narrow the "
                 'rule to the detail-type "Object Created"'
             )
         return f"EventBridge {envelope.detail_type}: only created objects are loaded"
@@ -367,7 +367,7 @@ def _found(
 
 
 def _decode_key(encoded: str, where: str) -> str:
-    """S3 writes keys as in an HTML form: `red+flower%C3%A9.csv` is `red floweré.csv`."""
+    """S3 encodes keys as HTML forms do: `red+flower%C3%A9.csv` is `red floweré.csv`."""
     try:
         return unquote_plus(encoded, errors="strict")
     except UnicodeDecodeError:
@@ -387,13 +387,13 @@ def _version(version_id: str | None) -> str | None:
 
 
 def _sequencer(sequencer: str | None) -> str:
-    """Upper-case, so that it compares as text; left out unless it is hex, as an order made of it would be wrong."""
+    """In upper case, so that it compares as text; None unless it is hex, because its order would be wrong."""
     upper = (sequencer or "").upper()
     return upper if _SEQUENCER.fullmatch(upper) else ""
 
 
 def _require_utf8(where: str, *texts: str) -> None:
-    """Refuse lone surrogates: JSON can spell them, but S3, DynamoDB and the upload's id cannot hold them."""
+    """Reject lone surrogates: JSON can contain them, but S3, DynamoDB and the upload's id cannot."""
     try:
         "".join(texts).encode()
     except UnicodeEncodeError:
@@ -413,7 +413,7 @@ def _quoted(name: str) -> str:
 
 
 def _excerpt(data: object) -> str:
-    """What came, safe to log: the kind of value, and an object's keys, shortened."""
+    """A description that is safe to log: the kind of value, and an object's keys, shortened."""
     if not isinstance(data, dict):
         return f"a value of type {type(data).__name__}"
     keys = [ascii(key[:40]) for key in data if isinstance(key, str)]

@@ -1,4 +1,4 @@
-"""How a run ended, and whether it may end better next time: judged from its success, its code and its message."""
+"""Decides how a run ended, and whether to try it again, from its success, its code and its message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Ending = Literal["loaded", "partial", "failed", "rejected"]
 PARTIAL = 38
 """The `executionErrorCode` of a run that loaded some rows and left others out."""
 DATA_MISMATCH = 12
-"""The `executionErrorCode` of a run whose data have the wrong type: the same file fails again."""
+"""The `executionErrorCode` of a run whose data have the wrong type; the same file would fail again."""
 
 _PASSING = re.compile(
     r"""\bconnection\ (?:\w+\ ){0,2}(?:error|failed|failure|refused|reset|lost|closed|broken|aborted|timeout)
@@ -28,7 +28,7 @@ _PASSING = re.compile(
     """,
     re.VERBOSE,
 )
-"""What CloudWorks says of troubles that pass by themselves."""
+"""CloudWorks' words for errors that may pass by themselves."""
 _LASTING = re.compile(
     r"""\bdeleted\b|\bnot\ found\b|\bno\ longer\ exists?\b|\bdoes\ not\ exist\b|\barchived\b|\binvalid\b|\bnot\ valid\b
         |\bdenied\b|\bnot\ (?:permitted|authori[sz]ed|entitled|allowed)\b|\bcredentials?\b|\bcancel|\baborted\ by\b
@@ -37,14 +37,14 @@ _LASTING = re.compile(
     """,
     re.VERBOSE,
 )
-"""What stays as it is until somebody mends it."""
+"""CloudWorks' words for errors that stay until somebody corrects them."""
 
 
 def outcome_of(success: bool | None, error_code: int | None, message: str) -> Outcome:
     """How a run ended.
 
-    Partial: code 38, or success with a message that speaks of rows left out, as CloudWorks calls a run that lost rows
-    a success. Loaded: success without a code or such words. Failed: all else, and a run that was cancelled.
+    Partial: code 38, or success with a message about rows that were left out, because CloudWorks calls such a run a
+    success. Loaded: success without a code or such a message. Failed: everything else, and a cancelled run.
     """
     if error_code == PARTIAL:
         return "partial"
@@ -57,9 +57,9 @@ def outcome_of(success: bool | None, error_code: int | None, message: str) -> Ou
 
 
 def may_heal(error_code: int | None, message: str) -> bool:
-    """Whether a failed run may succeed when it is started again: CloudWorks or the model had no time or no connection.
+    """Whether a failed run may succeed if it is started again, because CloudWorks or the model was busy or unreachable.
 
-    Names in quotation marks say nothing of it. Code 46 alone does not either: connections have it, runs do not.
+    Names in quotation marks are ignored, and so is code 46, which connections have and runs do not.
     """
     if error_code in (DATA_MISMATCH, PARTIAL):
         return False

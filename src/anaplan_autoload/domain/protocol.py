@@ -1,7 +1,7 @@
-"""The protocol's values and choices: pure, so that every choice can be read, and tested, as a table.
+"""The protocol's values and decisions. Pure, so that every decision can be tested as a table.
 
-An execution either leads a lane or leaves. A leader claims a batch, starts its run, follows it, and finishes; whatever
-it does is written to the ledger first, so that the next leader can go on where it died. Nothing here does I/O.
+An execution either leads a lane or leaves. A leader claims a batch, starts its run, follows it, and finishes it. It
+writes each step to the ledger first, so that the next leader can continue if it dies. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.sources import Sources
 
 MAX_ATTEMPTS = 5
-"""From this attempt on a batch is not started again, lest it stop its lane for ever."""
+"""From this attempt on a batch is not started again, so that it cannot block its lane."""
 LONGEST_PAUSE = 15 * 60
-"""Seconds between two requests for a run when none of them brought one."""
+"""Seconds between two requests for a run, if none of them started one."""
 PATIENCE_MS = 24 * 3_600_000
-"""A batch is given up when its requests have brought no run for this long."""
+"""A batch is given up if its requests have started no run for this long."""
 MAX_SETTLING = 10
-"""How many quiet times a claim waits at most while uploads keep coming."""
+"""How many times `settle` a claim waits at most while uploads keep arriving."""
 LOOKS = 4
-"""How often the history is searched for a lost run before it is started again: at once, and three times in a minute."""
+"""How often the history is searched for a lost run before it is started again: at once, then 3 times in a minute."""
 START_TOLERANCE_MS = 5_000
-"""Runs that began this long before they were asked for may still be ours: clocks and whole seconds are not exact."""
+"""Runs that began this long before they were requested may still be ours, because clocks are not exact."""
 PROOF_TOLERANCE_MS = 1_000
-"""Start times are whole seconds, rounded down. A run that began earlier than this began before it was asked for."""
+"""Start times are whole seconds, rounded down. A run with an earlier start began before it was requested."""
 
 State = Literal["led", "left", "ignored", "held", "handed_over"]
 UploadState = Literal["waiting", "loaded", "partial", "failed", "rejected", "superseded"]
@@ -50,7 +50,7 @@ class Lease(Struct, frozen=True):
     """When this execution began to lead, epoch ms."""
 
     def is_old(self, now: int, age_limit: int) -> bool:
-        """Whether its holder has led for more than `age_limit` seconds, and is to hand over."""
+        """Whether its holder has led for more than `age_limit` seconds, and must hand over."""
         return now - self.since > age_limit * 1000
 
 
@@ -63,7 +63,7 @@ class Failure(Struct, frozen=True):
 
 
 class Unanswered(Struct, frozen=True):
-    """The requests for a batch's run that brought none, and no refusal either."""
+    """The requests for a batch's run that neither started a run nor were refused."""
 
     since: int
     """When the first of them was sent, epoch ms."""
@@ -72,7 +72,7 @@ class Unanswered(Struct, frozen=True):
     answers: dict[str, int]
     """How many got which HTTP status, or `not at all`."""
     last: str
-    """What came of the latest, in words."""
+    """The result of the latest, in words."""
 
     @property
     def total(self) -> int:
@@ -104,19 +104,19 @@ class Batch(Struct, frozen=True, omit_defaults=True):
     id: str
     route: Route
     total: int
-    """How many uploads; their ids stand in the `batch#` items."""
+    """How many uploads; their ids are in the `batch#` items."""
     opened_at: int
     """Epoch ms."""
     oldest: str
     """Event time of the oldest upload."""
 
     upload: Upload | None = None
-    """The upload itself where the route loads each."""
+    """The upload itself, if the route says `load = "each"`."""
     attempts: int = 1
-    """This one and those that ended with a death: of their leader, or of the sandbox that asked for the run."""
+    """This attempt, and earlier ones that ended because their leader or the sandbox of the request died."""
     unanswered: Unanswered | None = None
     posted_at: int | None = None
-    """When the run was last asked for, epoch ms; set without `run_id`, the answer is not known."""
+    """When the run was last requested, epoch ms. If it is set without `run_id`, the answer is not known."""
     lost_since: int | None = None
     """The earliest request whose answer was lost and whose run has not been found, epoch ms."""
     run_id: str | None = None
@@ -128,16 +128,16 @@ class Batch(Struct, frozen=True, omit_defaults=True):
 
     @property
     def unresolved_since(self) -> int | None:
-        """Epoch ms of the earliest request for a run that may have begun unknown to us; None when there is none."""
+        """Epoch ms of the earliest request that may have started a run we do not know; None if there is none."""
         return None if self.run_id else (self.lost_since or self.posted_at)
 
     @property
     def asked(self) -> bool:
-        """Whether its run was asked for, so that it may go on."""
+        """Whether its run was requested, so that it may be running."""
         return self.run_id is not None or self.unresolved_since is not None
 
     def is_overdue(self, now: int) -> bool:
-        """Whether it takes longer than its route allows, and nobody was told so; `now` is epoch ms."""
+        """Whether it takes longer than its route allows, and nobody was told yet; `now` is epoch ms."""
         began = self.posted_at if self.run_id and self.posted_at else self.opened_at
         return not self.overdue and now - began > self.route.overdue * 1000
 
@@ -169,7 +169,7 @@ class Waiting(Struct, frozen=True):
     """Epoch ms."""
 
 
-# What a leader may find when it looks for work.
+# The results of looking for work in a lane.
 
 
 class Take(Struct, frozen=True, tag="take"):
@@ -201,7 +201,7 @@ Claim = Take | Later | Nothing | Stop
 
 
 class Selection(Struct, frozen=True):
-    """Which of the waiting uploads make up the next batch."""
+    """The uploads of the next batch."""
 
     route: Route
     waiting: tuple[Waiting, ...]
@@ -253,7 +253,7 @@ def _is_refused(item: Waiting) -> bool:
 
 
 def settling_for(selection: Selection, now: int) -> int:
-    """Seconds until the quiet time is over; 0 when it is, or has been waited for ten times. `now` is epoch ms."""
+    """Seconds left of `settle`; 0 if it is over, or was waited for ten times already. `now` is epoch ms."""
     settle = selection.route.settle * 1000
     newest = max(item.recorded_at for item in selection.waiting)
     oldest = min(item.recorded_at for item in selection.waiting)
@@ -261,7 +261,7 @@ def settling_for(selection: Selection, now: int) -> int:
     return max(0, -(-(quiet_at - now) // 1000))
 
 
-# What the run history says about a request whose answer was lost.
+# The verdicts about a request whose answer was lost, from the run history.
 
 
 class Adopt(Struct, frozen=True, tag="adopt"):
@@ -271,33 +271,33 @@ class Adopt(Struct, frozen=True, tag="adopt"):
 
 
 class WaitFor(Struct, frozen=True, tag="wait_for"):
-    """These runs may be ours but nothing proves it: let them end, then start again."""
+    """These runs may be ours, but nothing proves it: wait until they end, then start again."""
 
     run_ids: tuple[str, ...]
 
 
 class LookAgain(Struct, frozen=True, tag="look_again"):
-    """No trace so far; runs queue and histories lag."""
+    """No such run so far. It may be in the queue, or the history may lag behind."""
 
     counts: bool = True
     """False where the history could not be read."""
 
 
 class StartAgain(Struct, frozen=True, tag="start_again"):
-    """No run of ours began, or none that can be proved. A repeated load may add rows; a missing one loses them."""
+    """No run of ours began, or none that can be proved. Repeating a load may add rows; not loading loses them."""
 
     resolved: bool
-    """The request is accounted for; else its run may yet turn up in the history."""
+    """Whether the request is accounted for. If not, its run may still appear in the history."""
 
 
 Verdict = Adopt | WaitFor | LookAgain | StartAgain
 
 
 def reconcile(history: Iterable[Run], *, since: int, author: str | None, looks: int) -> Verdict:
-    """Decide what became of a request for a run whose answer was lost.
+    """Decide whether a request whose answer was lost has started a run.
 
     `history` are runs that the ledger does not know; `since` is when the request was sent, epoch ms on Anaplan's clock;
-    `author` is the one of our earlier runs; `looks` counts this look, from 1.
+    `author` is that of our earlier runs; `looks` counts this look, from 1.
     """
     candidates = [run for run in history if _began_since(run, since - START_TOLERANCE_MS)]
     match candidates:
@@ -310,13 +310,13 @@ def reconcile(history: Iterable[Run], *, since: int, author: str | None, looks: 
 
 
 def _is_proven(run: Run, since: int, author: str | None) -> bool:
-    """Whether a run is ours: by our earlier runs' author, of the kind that a request makes, and not begun before it."""
+    """Whether a run is ours: it has our author, was started by a request, and did not begin before our request."""
     ours = author is not None and run.author == author and run.trigger in (None, "manual", "manual_inf")
     return ours and _began_since(run, since - PROOF_TOLERANCE_MS)
 
 
 def _began_since(run: Run, since: int) -> bool:
-    """A run without a start time still queues, so it began after all that have one."""
+    """A run without a start time is still in the queue, so it counts as the latest."""
     return run.started_at is None or epoch_ms(run.started_at) >= since
 
 
@@ -324,21 +324,21 @@ def _began_since(run: Run, since: int) -> bool:
 
 
 def next_delay(waited: float, poll_min: int, poll_max: int) -> int:
-    """Seconds until the next look at something that has been waited for `waited` seconds.
+    """Seconds until the next look, after `waited` seconds of waiting.
 
-    Growing with the wait, the delay lets the end be noticed within about a sixth of the run's length.
+    The delay grows with the wait, so that the end is noticed within about a sixth of the run's length.
     """
     return round(min(max(0.15 * waited, poll_min), poll_max))
 
 
 def start_pause(unanswered: Unanswered, now: int) -> int:
-    """Seconds until a run is asked for again: 1, 2, 4, 8 and then 15 minutes after the latest request."""
+    """Seconds until a run is requested again: 1, 2, 4, 8 and then 15 minutes after the latest request."""
     pause = min(int(60 * 2 ** min(unanswered.total - 1, 10)), LONGEST_PAUSE)
     return max(0, -(-(unanswered.latest + pause * 1000 - now) // 1000))
 
 
 def is_given_up(unanswered: Unanswered, now: int) -> bool:
-    """Whether requests have brought no run for a day."""
+    """Whether requests have started no run for a day."""
     return now - unanswered.since >= PATIENCE_MS
 
 
@@ -348,5 +348,5 @@ def retry_delay(retries: int) -> int:
 
 
 def may_be_retried(batch: Batch, run: Run) -> bool:
-    """Whether a failed run is started again: it may heal, and the route allows another try."""
+    """Whether to start a failed run again: it may succeed, and the route allows another try."""
     return run.outcome == "failed" and run.may_heal and batch.retries < batch.route.retries

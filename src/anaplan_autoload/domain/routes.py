@@ -1,7 +1,7 @@
-"""Upload to route: which integration or flow loads an object, and how.
+"""Finds the route of an upload: which integration or flow loads it, and how.
 
-`routes.toml` is the user's own file. It is read once, at cold start, and refused as a whole when anything in it is
-wrong: a mistake found at deployment is cheaper than one found at 3 a.m.
+Users write `routes.toml`. It is read once, at cold start, and rejected as a whole if anything in it is wrong, so that
+mistakes show when it is deployed and not when a file arrives.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from anaplan_autoload.domain.litter import excluded_by
 Load = Literal["latest", "each"]
 
 MAX_SETTLE = 15 * 60
-"""Seconds: the longest `settle`. Whoever waits for more quiet than that wants a schedule."""
+"""Seconds: the longest `settle`."""
 MIN_OVERDUE = 60
 """Seconds: the shortest `overdue`."""
 MAX_RETRIES = 5
-"""The most `retries`: they stand 1, 2, 4, 8 and 16 minutes apart."""
+"""The most `retries`, which come after 1, 2, 4, 8 and 16 minutes."""
 
 _KEY_BYTES = 1024  # S3's own limit
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # old buckets may hold more than today's rules allow
+_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # names of old buckets may break today's rules
 _ID = re.compile(r"[0-9a-f]{32}")
 _DURATION = re.compile(r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
 _UNIT_SECONDS = (86_400, 3_600, 60, 1)
 
 
 class RoutesInvalid(ValueError):
-    """A routes file that cannot be used: its text is every finding, one a line, with file, route, reason and remedy."""
+    """A routes file that cannot be used. The text has one line for each mistake: file, route, reason and remedy."""
 
     findings: tuple[str, ...]
 
@@ -48,8 +48,8 @@ class RoutesInvalid(ValueError):
 class Route(Struct, frozen=True, omit_defaults=True):
     """One `[[route]]` of `routes.toml`; durations are whole seconds.
 
-    A snapshot of it is stored with every upload, so that later changes of `routes.toml` do not touch what already
-    waits.
+    A copy of it is stored with every upload, so that later changes of `routes.toml` do not affect uploads that already
+    wait.
     """
 
     name: str
@@ -71,24 +71,24 @@ class Route(Struct, frozen=True, omit_defaults=True):
 
     @property
     def target(self) -> str:
-        """The id of what is run: the integration's or the flow's."""
+        """The id of the integration or flow that the route runs."""
         return self.integration or self.flow or ""
 
     @property
     def lane_id(self) -> str:
-        """The lane that this route's runs take turns in."""
+        """The lane in which this route's runs happen one at a time."""
         return self.lane or self.target
 
     def admits(self, bucket: str) -> bool:
-        """Whether uploads to this bucket are its business: without a `bucket` of its own, all are."""
+        """Whether the route covers this bucket. A route without `bucket` covers all buckets."""
         return self.bucket is None or self.bucket == bucket
 
     def covers(self, key: str) -> bool:
-        """Whether the key, in whatever bucket, has the prefix and the suffix."""
+        """Whether the key has the prefix and the suffix; the bucket is not looked at."""
         return key.startswith(self.prefix) and key.endswith(self.suffix)
 
     def matches(self, bucket: str, key: str) -> bool:
-        """Whether the object is one of its uploads, unless another route that matches it too is closer."""
+        """Whether the route matches the object. Another route that matches too may be closer."""
         return self.admits(bucket) and self.covers(key)
 
     def excluded_by(self, key: str) -> str | None:
@@ -97,15 +97,15 @@ class Route(Struct, frozen=True, omit_defaults=True):
 
 
 class NearMiss(Struct, frozen=True):
-    """A route that does not load an object although it looks as if it might."""
+    """A route that nearly matches an object."""
 
     route: Route
     why: str
-    """What kept it from it, as in `its suffix is ".csv"`."""
+    """Why it does not match, as in `its suffix is ".csv"`."""
 
 
 class Explanation(Struct, frozen=True):
-    """Why an object is loaded by the route it is loaded by, or by none."""
+    """Which route loads an object, if any, and why."""
 
     route: Route | None
     why: str
@@ -117,7 +117,7 @@ class Explanation(Struct, frozen=True):
 
 
 class Routes(Struct, frozen=True):
-    """The routes of one file, in its order, all of them sound; made by `load` and `parse`."""
+    """The valid routes of one file, in its order; made by `load` and `parse`."""
 
     routes: tuple[Route, ...]
 
@@ -137,17 +137,17 @@ class Routes(Struct, frozen=True):
     def match(self, bucket: str, key: str) -> Route | None:
         """The route that loads this object, or None.
 
-        The longest prefix wins; at equal prefix a named bucket beats none, then the longer suffix wins. There is never
-        a tie: two routes with the same prefix, suffix and bucket are refused.
+        The longest prefix wins. At equal prefixes, a route that names the bucket wins, then the longer suffix. There is
+        never a tie, because two routes with the same prefix, suffix and bucket are rejected.
         """
         return max((route for route in self.routes if route.matches(bucket, key)), key=_closeness, default=None)
 
     def is_staged(self, bucket: str, key: str) -> bool:
-        """Whether this object is some route's `stage_to`: a copy that we made ourselves, which no route matches."""
+        """Whether this object is a route's `stage_to`: a copy that Autoload made, which no route matches."""
         return self._stager(bucket, key) is not None
 
     def explain(self, bucket: str, key: str) -> Explanation:
-        """What happens to an object of this name and why, with the routes that nearly loaded it."""
+        """What happens to an object of this name and why, with the routes that nearly match it."""
         route = self.match(bucket, key)
         others = ((other, _why_not(other, route, bucket, key)) for other in self.routes if other is not route)
         pattern = route.excluded_by(key) if route else None
@@ -166,7 +166,7 @@ def load(path: Path, reports: tuple[str, str] | None = None) -> Routes:
     """Read a routes file; `reports` is the bucket and prefix of our own reports, which no route may match.
 
     Raises:
-        RoutesInvalid: the file cannot be read or holds a mistake; it lists all of them.
+        RoutesInvalid: the file cannot be read or has mistakes; the error lists all of them.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")  # Windows editors put a byte order mark first
@@ -182,7 +182,7 @@ def parse(text: str, name: str, reports: tuple[str, str] | None = None) -> Route
     """The routes in a TOML text; `name` is what findings call the file, `reports` as for `load`.
 
     Raises:
-        RoutesInvalid: the text holds a mistake; it lists all of them.
+        RoutesInvalid: the text has mistakes; the error lists all of them.
     """
     tables, findings = _tables(text)
     drafts = [_draft(number, table) for number, table in enumerate(tables, start=1)]
@@ -214,7 +214,7 @@ def _why_ignored(pattern: str) -> str:
 
 
 def _why_not(other: Route, chosen: Route | None, bucket: str, key: str) -> str:
-    """Why a route does not load the object; empty where nothing suggests that it should."""
+    """Why a route does not load the object; empty if it does not nearly match."""
     if chosen is not None and other.matches(bucket, key):
         return f"it matches too, but route {_quote(chosen.name)} is closer"
     if not key.startswith(other.prefix):
@@ -229,20 +229,20 @@ def _why_not(other: Route, chosen: Route | None, bucket: str, key: str) -> str:
 
 
 class _Draft(Struct, frozen=True):
-    """A `[[route]]` as far as it could be understood."""
+    """A `[[route]]`, as far as it could be understood."""
 
     label: str
     name: object
     route: Route | None
-    """None where anything in it is wrong."""
+    """None if anything in it is wrong."""
     findings: tuple[str, ...]
 
 
 def _tables(text: str) -> tuple[list[object], list[str]]:
-    """The `[[route]]` tables, not yet looked into, and what is wrong around them."""
+    """The `[[route]]` tables, not checked yet, and the mistakes outside of them."""
     try:
         document: dict[str, object] = tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # besides TOMLDecodeError: endless numbers, endless nesting
+    except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: very long numbers and deep nesting too
         reason = "it nests too deep" if isinstance(error, RecursionError) else error
         return [], [f"it is not valid TOML: {reason}. Correct it there."]
     findings = [_unknown_key(key, ["route"]) for key in document if key != "route"]
@@ -255,7 +255,7 @@ def _tables(text: str) -> tuple[list[object], list[str]]:
 
 
 def _draft(number: int, table: object) -> _Draft:
-    """Look at every value of one table, then at what they say together."""
+    """Check every value of one table, then how they fit together."""
     if not isinstance(table, dict):
         label = f"route {number}"
         return _Draft(label, None, None, (f"{label}: it is not a table. Begin every route with [[route]].",))
@@ -268,7 +268,7 @@ def _draft(number: int, table: object) -> _Draft:
 
 
 def _values(table: dict[str, object]) -> tuple[dict[str, object], list[str]]:
-    """The values that are right, as `Route` holds them, and a reason for each that is wrong."""
+    """The valid values, as `Route` holds them, and a reason for each invalid one."""
     values: dict[str, object] = {}
     wrong: list[str] = []
     for key, value in table.items():
@@ -284,8 +284,11 @@ def _values(table: dict[str, object]) -> tuple[dict[str, object], list[str]]:
 
 def _missing(table: dict[str, object]) -> list[str]:
     reasons = [
-        f"{key} is missing. Add {example}."
-        for key, example in (("name", 'name = "accounts", say'), ("prefix", 'prefix = "incoming/accounts/", say'))
+        f"{key} is missing. Add it, as in {example}."
+        for key, example in (
+            ("name", 'name = "accounts"'),
+            ("prefix", 'prefix = "incoming/accounts/"'),
+        )
         if key not in table
     ]
     targets = {"integration", "flow"} & table.keys()
@@ -297,14 +300,14 @@ def _missing(table: dict[str, object]) -> list[str]:
 
 
 def _load_mistakes(table: dict[str, object], values: dict[str, object]) -> list[str]:
-    """`stage_to` and `load = "each"` need each other."""
+    """`stage_to` and `load = "each"` only work together."""
     if "load" in table and "load" not in values:
-        return []  # it is wrong in itself, and said so
+        return []  # the value is invalid, which was reported already
     each = values.get("load", "latest") == "each"
     if each and "stage_to" not in table:
         return ['load = "each" needs a stage_to. Name the key that its integration reads: stage_to = "source/…".']
     if not each and "stage_to" in table:
-        return ['stage_to stands with load = "latest", which copies nothing. Set load = "each", or leave stage_to out.']
+        return ['stage_to is set, but load = "latest" copies nothing. Set load = "each", or leave stage_to out.']
     return []
 
 
@@ -323,7 +326,7 @@ def _exclude_mistakes(values: dict[str, object]) -> list[str]:
 
 
 class _Wrong(Exception):
-    """Why a value cannot be used, worded to follow the key's name."""
+    """Why a value cannot be used, as words that follow the key's name."""
 
 
 def _text(value: object) -> str:
@@ -335,7 +338,7 @@ def _text(value: object) -> str:
 def _name(value: object) -> str:
     if not _NAME.fullmatch(text := _text(value)):
         raise _Wrong(
-            f"{_quote(text)} is no name. Use 1 to 63 letters, digits, dots, dashes and underscores, "
+            f"{_quote(text)} is not a valid name. Use 1 to 63 letters, digits, dots, dashes and underscores, "
             "a letter or digit first."
         )
     return text
@@ -343,13 +346,13 @@ def _name(value: object) -> str:
 
 def _bucket(value: object) -> str:
     if not _BUCKET.fullmatch(text := _text(value)):
-        raise _Wrong(f"{_quote(text)} is no bucket's name. Write the name alone, without s3:// and without a key.")
+        raise _Wrong(f"{_quote(text)} is not a bucket name. Write the name only, without s3:// and without a key.")
     return text
 
 
 def _id(value: object) -> str:
     if not _ID.fullmatch(text := _text(value)):
-        raise _Wrong(f"{_quote(text)} is no id. Copy it from CloudWorks: 32 digits and lower-case letters a to f.")
+        raise _Wrong(f"{_quote(text)} is not a valid id. Copy it from CloudWorks: 32 digits and letters a to f.")
     return text
 
 
@@ -362,21 +365,21 @@ def _load_mode(value: object) -> str:
 def _key_part(value: object) -> str:
     text = _text(value)
     if len(text.encode(errors="surrogatepass")) > _KEY_BYTES:
-        raise _Wrong(f"is longer than {_KEY_BYTES} bytes, and no key in S3 can be. Shorten it.")
+        raise _Wrong(f"is longer than {_KEY_BYTES} bytes, the limit for keys in S3. Shorten it.")
     return text
 
 
 def _key_start(value: object) -> str:
     text = _key_part(value)
     if text.startswith(("/", "s3://")):
-        raise _Wrong(f"{_quote(text)} begins with a slash or s3://, and keys in S3 do not. Write the key alone.")
+        raise _Wrong(f"{_quote(text)} begins with a slash or s3://, but keys in S3 do not. Write the key only.")
     return text
 
 
 def _stage_key(value: object) -> str:
     text = _key_start(value)
     if not text or text.endswith("/"):
-        raise _Wrong(f"{_quote(text)} is no file's key. Name the very file that the integration reads.")
+        raise _Wrong(f"{_quote(text)} is not the key of a file. Name the file that the integration reads.")
     return text
 
 
@@ -413,7 +416,7 @@ def _retries(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _Wrong(f"is {_kind(value)}. Write a number from 0 to {MAX_RETRIES}.")
     if not 0 <= value <= MAX_RETRIES:
-        raise _Wrong(f"lies outside 0 to {MAX_RETRIES}. Write a number from 0 to {MAX_RETRIES}.")
+        raise _Wrong(f"is not between 0 and {MAX_RETRIES}. Write a number from 0 to {MAX_RETRIES}.")
     return value
 
 
@@ -434,7 +437,7 @@ def _seconds(value: object) -> int:
     text = value if isinstance(value, str) else ""
     found = _DURATION.fullmatch(text)
     if not text or not found:
-        what = f"{_quote(text)} is no length of time" if isinstance(value, str) else f"is {_kind(value)}"
+        what = f"{_quote(text)} is not a duration" if isinstance(value, str) else f"is {_kind(value)}"
         raise _Wrong(f'{what}. Write it as in "30s", "2h" or "1h30m", in quotes.')
     return sum(int(count or 0) * unit for count, unit in zip(found.groups(), _UNIT_SECONDS, strict=True))
 
@@ -457,11 +460,11 @@ _CHECKS: dict[str, Callable[[object], object]] = {
 }
 
 
-# What routes do to one another.
+# Conflicts between routes.
 
 
 def _repeated_names(drafts: list[_Draft]) -> list[str]:
-    """Looked for among unsound routes too: each is told apart by its name."""
+    """Includes invalid routes, because every route is identified by its name."""
     numbers: defaultdict[str, list[str]] = defaultdict(list)
     for number, draft in enumerate(drafts, start=1):
         if isinstance(draft.name, str):
@@ -482,7 +485,7 @@ def _conflicts(routes: tuple[Route, ...], reports: tuple[str, str] | None) -> li
 
 
 def _staging_loops(route: Route, routes: tuple[Route, ...]) -> Iterator[str]:
-    """A staged copy is an upload itself, to the bucket that the original came from."""
+    """A staged copy is an upload too, to the bucket that the original came from."""
     if route.stage_to is None:
         return
     for other in routes:
@@ -495,21 +498,21 @@ def _staging_loops(route: Route, routes: tuple[Route, ...]) -> Iterator[str]:
 
 
 def _report_loop(route: Route, bucket: str, prefix: str) -> Iterator[str]:
-    """Suffixes do not save a route: what a report's files are called is not settled here."""
+    """A suffix does not prevent the loop, because the names of a report's files are not known here."""
     overlap = prefix.startswith(route.prefix) or route.prefix.startswith(prefix)
     if overlap and route.admits(bucket):
         yield (
-            f"route {_quote(route.name)}: its prefix {_quote(route.prefix)} takes in the reports in "
+            f"route {_quote(route.name)}: its prefix {_quote(route.prefix)} includes the reports in "
             f"s3://{bucket}/{prefix}; every report would trigger a load. Lengthen it, or name the route's bucket."
         )
 
 
 def _rivalry(one: Route, two: Route) -> Iterator[str]:
-    """What only one of two routes may have."""
+    """What two routes must not share."""
     label = f"route {_quote(two.name)}"
     if (one.prefix, one.suffix, one.bucket) == (two.prefix, two.suffix, two.bucket):
         yield (
-            f"{label}: it has the prefix, suffix and bucket of route {_quote(one.name)}, so which one loads is open. "
+            f"{label}: it has the prefix, suffix and bucket of route {_quote(one.name)}, so either could load it. "
             "Change one of the three, or remove a route."
         )
     staged_alike = one.stage_to is not None and one.stage_to == two.stage_to and _share_a_bucket(one, two)
@@ -525,7 +528,7 @@ def _share_a_bucket(one: Route, two: Route) -> bool:
 
 
 def _shared_targets(routes: tuple[Route, ...]) -> list[str]:
-    """CloudWorks runs an integration once at a time: two lanes with the same one would trip over each other."""
+    """CloudWorks runs an integration once at a time, so one integration must not be in two lanes."""
     first: dict[str, Route] = {}
     return [
         f"route {_quote(route.name)}: it runs {route.target} in lane {_quote(route.lane_id)}, but route "
@@ -536,11 +539,11 @@ def _shared_targets(routes: tuple[Route, ...]) -> list[str]:
 
 
 def _borrowed_lanes(routes: tuple[Route, ...]) -> list[str]:
-    """A lane without a name is called by its target's id: a lane named so would be joined unawares."""
+    """A lane without a name has its target's id, so a lane with such a name would be shared by accident."""
     owners = {route.target: route for route in routes}
     return [
         f"route {_quote(route.name)}: its lane {_quote(lane)} is the id of what route {_quote(owner.name)} runs. "
-        "Give the lane a name of its own, in every route that shares it."
+        "Give the lane another name, in every route that shares it."
         for route in routes
         if (lane := route.lane) and (owner := owners.get(lane)) and owner.target != route.target
     ]
@@ -550,7 +553,7 @@ def _borrowed_lanes(routes: tuple[Route, ...]) -> list[str]:
 
 
 def _unknown_key(key: str, known: Iterable[str]) -> str:
-    from difflib import get_close_matches  # only a mistake needs it: no part of a cold start
+    from difflib import get_close_matches  # imported here because only mistakes need it
 
     nearest = get_close_matches(key, known, n=1)
     remedy = f"Did you mean {_quote(nearest[0])}?" if nearest else f"Known are: {', '.join(known)}."
@@ -558,7 +561,7 @@ def _unknown_key(key: str, known: Iterable[str]) -> str:
 
 
 def _kind(value: object) -> str:
-    """What TOML calls a value, with its article."""
+    """TOML's name for a kind of value, with its article."""
     match value:
         case str():
             return "text"
@@ -577,6 +580,6 @@ def _kind(value: object) -> str:
 
 
 def _quote(text: str) -> str:
-    """In double quotes, on one line, and no longer than a line."""
+    """In double quotes, on one line, shortened."""
     shown = text if len(text) <= 100 else f"{text[:100]}…"
     return '"' + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown) + '"'

@@ -1,4 +1,4 @@
-"""Runs and flows as CloudWorks knows them, in plain values."""
+"""CloudWorks' runs and flows, as plain values."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ class Run(Struct, frozen=True):
     integration_id: str | None = None
     """None for a run of a flow."""
     started_at: str | None = None
-    """Whole seconds on Anaplan's clock; None while the run queues."""
+    """Whole seconds on Anaplan's clock; None while the run is in the queue."""
     ended_at: str | None = None
-    """None until the run has ended; before that neither `success` nor `message` means anything."""
+    """None until the run has ended; until then, `success` and `message` mean nothing."""
     success: bool | None = None
     message: str = ""
     error_code: int | None = None
     author: str | None = None
-    """The display name of whoever started the run (`triggeredBy` in the history, `createdBy` in the status)."""
+    """The display name of the user who started the run (`triggeredBy` in the history, `createdBy` in the status)."""
     trace_id: str | None = None
     """What Anaplan's support asks for."""
     trigger: str | None = None
     """`manual` (the API too), `scheduled`, `manual_inf`, `scheduled_inf`, `nux_dashboard`, or one not known yet."""
     cause: str = ""
-    """Of a flow's run: the messages of the steps that failed, which say whether it may heal."""
+    """Of a flow's run: the messages of the failed steps, which say whether to try again."""
 
     @property
     def ended(self) -> bool:
-        """Whether the run has ended: whether it has an end date, the only sign that CloudWorks documents."""
+        """Whether the run has an end date, the only sign of the end that CloudWorks documents."""
         return self.ended_at is not None
 
     @property
     def outcome(self) -> Outcome:
-        """How the run ended: see `outcomes.outcome_of`. `ValueError` while it has not."""
+        """How the run ended: see `outcomes.outcome_of`. Raises `ValueError` while it runs."""
         if not self.ended:
             raise ValueError(f"run {self.id} has not ended; it has no outcome yet")
         return outcomes.outcome_of(self.success, self.error_code, self.message)
@@ -70,11 +70,11 @@ class History(Struct, frozen=True):
 
     runs: tuple[Run, ...]
     total: int | None
-    """How many runs there are in all; None when the answer did not say."""
+    """How many runs there are in all; None if the answer did not say."""
     date_ms: int | None = None
-    """When the page was made, on Anaplan's clock: epoch ms, whole seconds. None when the answer did not say."""
+    """When the page was made, on Anaplan's clock: epoch ms, whole seconds. None if the answer did not say."""
     size: int = 0
-    """How far the next page's offset lies behind this one's: it may be more than there are runs to be seen."""
+    """How far the next page's offset is from this one's; it may be more than the number of runs shown."""
 
 
 class Step(Struct, frozen=True):
@@ -94,7 +94,7 @@ class Flow(Struct, frozen=True):
     run: Run | None = None
     steps: tuple[Step, ...] = ()
     date_ms: int | None = None
-    """Anaplan's clock when it answered, epoch ms; None where the answer does not tell."""
+    """Anaplan's clock when it answered, epoch ms; None if the answer does not say."""
 
     def run_since(self, since_ms: int) -> Run | None:
         """The flow's latest run as one run, when it started at `since_ms` (epoch ms, Anaplan's clock) or later.
@@ -126,7 +126,7 @@ def _is_unclean(step: Step, since_ms: int) -> bool:
 
 
 def _with_steps(run: Run, unclean: list[Step]) -> Run:
-    """The flow's run with what its steps say that its own record does not."""
+    """The flow's run, with the results of its steps added."""
     ends = [(step.name, step.run) for step in unclean if step.run is not None]
     names = "; ".join(f"step {name!r} {_ended_as(end)}" for name, end in ends)
     message = f"{run.message or 'Ended'} ({names})"

@@ -1,4 +1,4 @@
-"""How texts about failures are built: the news first, the request that they came from last, in brackets."""
+"""Builds texts about failures: first what happened, then the request, in brackets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def with_request(text: str, asked: str) -> str:
 
 
 def without_request(text: str) -> str:
-    """The same text for readers whom requests tell nothing."""
+    """The text without its requests."""
     return _REQUEST.sub("", text)
 
 
@@ -24,6 +24,6 @@ def requests_in(text: str) -> list[str]:
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence without its full stop; a full stop within quotation marks ends none."""
+    """The first sentence without its full stop. A full stop inside quotation marks does not end it."""
     match = _SENTENCE.match(text.strip())
     return match[0].strip() if match else ""

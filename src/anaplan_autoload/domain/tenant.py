@@ -1,4 +1,4 @@
-"""What an Anaplan tenant holds for CloudWorks, in plain values: connections, integrations and flows."""
+"""CloudWorks' connections, integrations and flows, as plain values."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Connection(Struct, frozen=True):
     """`AmazonS3`, `AzureBlob` or `GoogleBigQuery`."""
     name: str
     bucket: str | None = None
-    """None unless it leads to S3."""
+    """None unless it is a connection to S3."""
     role_arn: str | None = None
     workspace_id: str | None = None
     works: bool = True
@@ -58,7 +58,7 @@ class End(Struct, frozen=True, rename="camel", omit_defaults=True):
     type: str
     connection_id: str | None = None
     file: str | None = None
-    """Of a source the key that is read; of a target the folder that is written to."""
+    """For a source the key that is read; for a target the folder that is written to."""
     action_id: str | None = None
     file_id: str | None = None
     """The data source in Anaplan that an import's action reads."""

@@ -16,5 +16,5 @@ def iso(ms: int) -> str:
 
 
 def seconds_between(earlier: str, later: str) -> float:
-    """Never negative: Anaplan's clock and S3's differ, and its times are whole seconds."""
+    """Never negative, although Anaplan's clock and S3's differ and Anaplan's times are whole seconds."""
     return max(0.0, (datetime.fromisoformat(later) - datetime.fromisoformat(earlier)).total_seconds())

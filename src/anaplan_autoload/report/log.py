@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def log_run(logger: LoggerInterface, report: Report, *, retrying: bool = False) -> None:
-    """Write one structured line to a step's logger, or Powertools'; the keys are stable, so that they can be queried.
+    """Write one structured line to a step's logger, or Powertools'; the keys are stable, for queries.
 
     `outcome`, `retrying`, `route`, `target_id`, `report_id`, `run_id`, `started_at`, `ended_at`, `run_seconds`,
     `run_message`, `error_code`, `uploads` (the first ten, `bucket/key`), `uploads_total`, `errors` (the first five, in

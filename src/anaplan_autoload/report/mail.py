@@ -1,4 +1,4 @@
-"""A report in words: the mail."""
+"""The text of the mail."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ NAMES_LIMIT = 200
 """Characters of the names of files in a mail's first sentence."""
 AGAIN = (
     "Loading a file again changes nothing in a module, or in a list whose items have a key or a code. "
-    "In a numbered list without a key it adds the rows again: delete there first what was added, or upload only the "
-    "rows that are missing."
+    "In a numbered list without a key it adds the rows again: first delete the rows that were added, or upload only "
+    "the missing rows."
 )
-"""What a repeated load does in Anaplan. Said wherever a mail advises one."""
+"""What a repeated load does in Anaplan. Every mail that advises one says this."""
 
 
 def email_text(report: Report, contact: str | None = None) -> str:
     """The mail: what happened, what a model builder can do about it, the details, and what an administrator needs.
 
-    Free of control characters (names of files and Anaplan's words may hold any), of bounded length. `contact` is whom
-    readers can ask.
+    Of bounded length, and without the control characters that names of files and Anaplan's messages may contain.
+    `contact` is whom readers can ask.
     """
     sections = (
         "\n".join([_headline(report), *_reason(report)]),
@@ -65,11 +65,11 @@ def _headline(report: Report) -> str:
         case "rejected":
             return f"{names} {was} NOT loaded into Anaplan {route}, as no run would read {it}."
         case "held":
-            return f"Loading into Anaplan is on hold {route}, since the log-in does not work. Waiting: {names}."
+            return f"Loading into Anaplan is on hold {route}, because the log-in does not work. Waiting: {names}."
         case "overdue" if report.run_id is None:
-            return f"{names} could not be loaded into Anaplan yet {route}. It is tried further."
+            return f"{names} could not be loaded into Anaplan yet {route}. Autoload keeps trying."
         case "overdue":
-            return f"Loading {names} into Anaplan is taking longer than expected {route}. It is still followed."
+            return f"Loading {names} into Anaplan is taking longer than expected {route}. Autoload keeps following it."
 
 
 def _reason(report: Report) -> list[str]:
@@ -87,7 +87,7 @@ def _advice(report: Report) -> list[str]:
             return ["Nothing."]
         case "partial":
             return _steps(
-                _where(report) or "See the errors below; the run's history in CloudWorks has them too.",
+                _where(report) or "See the errors below. The run's history in CloudWorks has them too.",
                 "Correct the rejected rows where they come from.",
                 f"Upload the file again, under the same name. The other rows are in Anaplan already. {AGAIN}",
             )
@@ -95,17 +95,17 @@ def _advice(report: Report) -> list[str]:
             return [
                 *_steps(
                     "If the reason names the file, correct it, and upload it again under the same name.",
-                    "Otherwise forward this message to your administrator; the file need not be uploaded again.",
+                    "Otherwise forward this message to your administrator. You need not upload the file again.",
                 ),
-                f"No run of this batch came to an end. {AGAIN}",
+                f"No run of this batch has ended. {AGAIN}",
             ]
         case "failed":
             return _steps(
                 "If Anaplan names the file or its rows, correct them where they come from. If it names something in "
-                "the model (a list, a module, an action), put that right in Anaplan.",
+                "the model (a list, a module, an action), correct that in Anaplan.",
                 *([where] if (where := _where(report)) else []),
-                "Upload the file again under the same name, or ask your administrator to have it loaded again. Until "
-                f"then Anaplan may hold none of the rows, or some. {AGAIN}",
+                "Upload the file again under the same name, or ask your administrator to load it again. Until "
+                f"then Anaplan may have none or some of the rows. {AGAIN}",
             )
         case "rejected":
             return _steps(
@@ -114,7 +114,7 @@ def _advice(report: Report) -> list[str]:
             )
         case "held":
             return [
-                "Model builders: nothing. Uploads are kept, and are loaded by themselves once the log-in works. "
+                "Model builders: nothing. Autoload keeps the uploads and loads them when the log-in works. "
                 "Do not upload them again.",
                 "Administrators: the three steps below.",
             ]
@@ -125,19 +125,19 @@ def _advice(report: Report) -> list[str]:
             ]
         case "overdue":
             return [
-                "Nothing, if the load is known to be long; another message follows when it ends. Otherwise look at "
-                "the run in CloudWorks, and cancel it there if it hangs: later uploads wait for it."
+                "Nothing, if you know that the load is long. Another message follows when it ends. Otherwise look at "
+                "the run in CloudWorks, and cancel it there if it hangs, because later uploads wait for it."
             ]
 
 
 def _where(report: Report) -> str:
-    """Where to see what was saved; empty where nothing was."""
+    """Where to see the saved errors and rows; empty if nothing was saved."""
     if not report.report_url:
         return ""
     place = plain(report.report_link or report.report_url)
     if report.rows_saved:
-        return f"See the rejected rows and all errors, if you have access to AWS (else ask for them): {place}"
-    return f"See all errors, if you have access to AWS (else ask for them): {place}"
+        return f"See the rejected rows and all errors, if you have access to AWS (if not, ask for them): {place}"
+    return f"See all errors, if you have access to AWS (if not, ask for them): {place}"
 
 
 def _for_the_administrator(report: Report) -> list[str]:

@@ -46,8 +46,8 @@ def publish(sns: SNSClient, topic_arn: str, report: Report, contact: str | None 
 def message(report: Report, contact: str | None = None) -> str:
     """The body for `MessageStructure="json"`: text for `email` and `sms`, the JSON document for all other protocols.
 
-    SNS sends `default` to every protocol without a key of its own: queues, functions, HTTP, Firehose, `email-json`. So
-    the document is sent once, and has nearly all of the 256 KiB to itself.
+    SNS sends `default` to every protocol that has no own key: queues, functions, HTTP, Firehose, `email-json`. So the
+    document is sent once, and can use nearly all of the 256 KiB.
     """
     bodies = {"default": "", "email": email_text(report, contact), "sms": subject(report)}
     bodies["default"] = document(shorten(report, MESSAGE_LIMIT - _sent_bytes(bodies)))
@@ -55,15 +55,15 @@ def message(report: Report, contact: str | None = None) -> str:
 
 
 def document(report: Report) -> str:
-    """The report as JSON, in ASCII: keys may hold characters that queues refuse (U+FFFF), and those are escaped so."""
+    """The report as JSON, in ASCII: keys may contain characters that queues refuse (U+FFFF), and ASCII escapes them."""
     return json.dumps(to_builtins(report), separators=(",", ":"))
 
 
 def shorten(report: Report, limit: int) -> Report:
-    """The report cut so that its document takes at most `limit` bytes in the message: never dropped, counts kept.
+    """The report, shortened so that its document takes at most `limit` bytes in the message. Counts are kept.
 
-    First long texts are cut, then the last errors (beyond half of the room) and the last uploads go; `errors_total` and
-    `uploads_total` tell how many there were. What remains without any takes a few KiB, and is never cut further.
+    First long texts are shortened, then the last errors (beyond half of the room) and the last uploads are left out;
+    `errors_total` and `uploads_total` say how many there were. The rest takes a few KiB, and is never shortened.
     """
     if _sent_bytes(document(report)) <= limit:
         return report
@@ -92,5 +92,5 @@ def _terse(error: ReportedError) -> ReportedError:
 
 
 def _sent_bytes(value: object) -> int:
-    """Bytes as a value in the message: a document's quotes and backslashes are escaped there once more."""
+    """Bytes as a value in the message, where a document's quotes and backslashes are escaped again."""
     return len(json.dumps(value, ensure_ascii=False).encode())

@@ -46,7 +46,7 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
 
 
 def count_unrouted(uploads: int, *, stack: str) -> None:
-    """Write `UploadsUnrouted`, with the dimension `stack` alone: how many uploads of an event no route takes."""
+    """Write `UploadsUnrouted`, with the dimension `stack` only: how many uploads of an event match no route."""
     metrics = _metrics(stack)
     metrics.add_metric("UploadsUnrouted", MetricUnit.Count, uploads)
     metrics.flush_metrics()
@@ -61,7 +61,7 @@ def count_excluded(uploads_by_route: Mapping[str, int], *, stack: str) -> None:
 
 
 def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None:
-    """Write `OldestWaitingSeconds` for every route given: the age of its oldest waiting upload, 0 where none waits."""
+    """Write `OldestWaitingSeconds` for every given route: the age of its oldest waiting upload, 0 if none waits."""
     for route, seconds in seconds_by_route.items():
         metrics = _metrics(stack, route)
         metrics.add_metric("OldestWaitingSeconds", MetricUnit.Seconds, seconds)
@@ -69,7 +69,7 @@ def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None
 
 
 def _metrics(stack: str, route: str | None = None) -> EphemeralMetrics:
-    """Fresh metrics: Powertools' `Metrics` shares its values among instances, and steps may run side by side.
+    """New metrics, because Powertools' `Metrics` shares its values among instances, and steps may run in parallel.
 
     The empty service keeps `POWERTOOLS_SERVICE_NAME` from becoming a second dimension.
     """

@@ -1,8 +1,7 @@
-"""What became of a batch, told to everyone: a log line, metrics and an SNS message.
+"""How a batch ended, as one value. The other modules of this package turn it into a log line, metrics and a message.
 
-A `Report` is the one description; the other modules of this package render it. Call them inside durable steps:
-outside, a replay would repeat them. Each may be repeated without harm: a message has the same `id` and `outcome` every
-time, so subscribers can drop what they have seen.
+Call them inside durable steps, because a replay would repeat them outside. Repeating one is harmless: a message has the
+same `id` and `outcome` every time, so subscribers can ignore what they have seen.
 """
 
 from __future__ import annotations
@@ -30,12 +29,12 @@ class ReportedUpload(Struct, frozen=True):
     key: str
     version_id: str | None
     size: int | None
-    """Bytes; null where the event did not tell."""
+    """Bytes; null if the event did not say."""
     event_time: str
 
     @classmethod
     def of(cls, upload: Upload) -> ReportedUpload:
-        """What the message shows of an upload."""
+        """The part of an upload that the message shows."""
         return cls(upload.bucket, upload.key, upload.version_id, upload.size, upload.event_time)
 
 
@@ -46,7 +45,7 @@ class ReportedError(Struct, frozen=True):
     """The name of the import or process."""
     message: str
     occurrences: int
-    """Rows; one that has several errors is counted for each."""
+    """Rows; a row with several errors counts for each."""
     values: tuple[str, ...] = ()
     """Examples of what was rejected."""
 
@@ -55,70 +54,70 @@ class Report(Struct, frozen=True, kw_only=True):
     """The JSON document of the SNS message. Times are `2026-11-24T21:05:00.123Z`."""
 
     id: str
-    """The run's id, or `batch-<batch id>` where none began: the same each time the message is sent."""
+    """The run's id, or `batch-<batch id>` if no run began. The same each time the message is sent."""
     outcome: ReportOutcome
     route: str
     integration_id: str | UnsetType = UNSET
     """Exactly one of `integration_id` and `flow_id` is set; the other is absent from the document."""
     flow_id: str | UnsetType = UNSET
     run_id: str | None
-    """Null where no run began, as is `started_at`."""
+    """Null if no run began; then `started_at` is null too."""
     started_at: str | None
     ended_at: str | None
-    """Null while a run goes on (`overdue`)."""
+    """Null while a run continues (`overdue`)."""
     message: str
-    """Anaplan's own words where a run ended; else ours, with the remedy."""
+    """Anaplan's own message if a run ended; otherwise Autoload's, with the remedy."""
     error_code: int | None = None
     uploads: tuple[ReportedUpload, ...] = ()
-    """Oldest first; maybe not all of them."""
+    """Oldest first; may not be all of them."""
     uploads_total: int
     files_total: int | None = None
-    """How many files they are, as several uploads of one key are one; null where there are too many to tell."""
+    """How many files these are; several uploads of one key are one file. Null if there are too many to count."""
     errors: tuple[ReportedError, ...] = ()
-    """Maybe not all of them."""
+    """May not be all of them."""
     errors_total: int = 0
     report_url: str | None = None
-    """`s3://bucket/prefix/` with what was saved of the errors and the rejected rows; null where nothing was."""
+    """`s3://bucket/prefix/` with the saved errors and rejected rows; null if nothing was saved."""
     report_link: str | None = None
     """The same place in AWS's console, for people."""
     rows_saved: bool = False
     """Whether rejected rows were saved there, and not the errors alone."""
     details_missing: str | None = None
-    """Which of the errors and rejected rows could not be had or saved, and why; null where nothing is missing."""
+    """Which errors and rejected rows could not be fetched or saved, and why; null if nothing is missing."""
     secret_id: str | UnsetType = UNSET
-    """With `held`, the secret to mend; else absent from the document."""
+    """With `held`, the secret to correct; otherwise absent from the document."""
 
     @property
     def files_listed(self) -> int:
-        """How many files `uploads` speak of."""
+        """How many files `uploads` contains."""
         return files_in(self.uploads)
 
     @property
     def files(self) -> int | None:
-        """How many files the uploads are; None where that is not known, as not all uploads are listed."""
+        """How many files the uploads are; None if it is not known, because not all uploads are listed."""
         if self.files_total is None and self.uploads_total <= len(self.uploads):
             return self.files_listed
         return self.files_total
 
     @property
     def rejected(self) -> str:
-        """`rows_rejected` as far as is known: a report may hold the first errors only."""
+        """`rows_rejected`, as far as it is known: a report may have the first errors only."""
         at_least = "at least " if self.errors_total > len(self.errors) else ""
         return f"{at_least}{self.rows_rejected:,}"
 
     @property
     def target(self) -> str:
-        """The id of what was run: the integration's or the flow's."""
+        """The id of the integration or flow that was run."""
         return self.integration_id or self.flow_id or ""
 
     @property
     def rows_rejected(self) -> int:
-        """How many rows `errors` speak of; one that has several errors is counted for each."""
+        """How many rows `errors` counts; a row with several errors counts for each."""
         return sum(error.occurrences for error in self.errors)
 
     @property
     def seconds(self) -> float | None:
-        """How long the run took, on Anaplan's clock; None where it has not begun or not ended."""
+        """How long the run took, on Anaplan's clock; None if it has not begun or not ended."""
         if self.started_at is None or self.ended_at is None:
             return None
         return seconds_between(self.started_at, self.ended_at)
@@ -130,5 +129,5 @@ def files_in(uploads: Iterable[ReportedUpload]) -> int:
 
 
 def held_message(secret_id: str, reason: str) -> str:
-    """The message of a `held` report: why, and which secret it is about, never what that holds."""
+    """The message of a `held` report: why, and which secret it concerns, never its content."""
     return f"{reason} The secret is {secret_id}."

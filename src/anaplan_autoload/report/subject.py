@@ -1,4 +1,4 @@
-"""A report in one line: the subject of the mail, which is all that a phone shows."""
+"""The subject of the mail. A phone may show nothing else."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ NAME_LEAST = 12
 
 
 def subject(report: Report) -> str:
-    """One line of at most 99 ASCII characters, the news first; also what phones get.
+    """One line of at most 99 ASCII characters, the news first. Text messages use it too.
 
     `Loaded: accounts: Accounts.csv`, `Failed: accounts: the file is empty (Accounts.csv)`.
     """
@@ -45,9 +45,9 @@ def subject(report: Report) -> str:
 def files(report: Report, room: int, written: Callable[[str], str] = str) -> str:
     """Which files a report is about, in at most `room` characters: `Accounts.csv and 2 more files (7 uploads)`.
 
-    Several uploads of one key are one file. Where more were uploaded than the report lists, it may not know how many
-    files they are, and says no more than it knows. Of a long name both ends stay, since the date is often at its end.
-    `written` may write the name in another way, in ASCII for one.
+    Several uploads of one key are one file. If the report does not list all uploads, it may not know how many files
+    there are, and says only what it knows. A long name keeps both ends, because the date is often at its end.
+    `written` can change the name, for example into ASCII.
     """
     if not report.uploads:
         return count(report.files, "file") if report.files else count(report.uploads_total, "upload")
@@ -90,7 +90,7 @@ def _name(report: Report) -> str:
 
 
 def _others(report: Report, *, in_full: bool) -> str:
-    """What is said after the first file's name of the other files and uploads."""
+    """The words after the first file's name, about the other files and uploads."""
     uploads = f" ({count(report.uploads_total, 'upload')})"
     if report.files is None:
         listed = report.files_listed

@@ -1,4 +1,4 @@
-"""Pieces of text that reports are made of."""
+"""Helpers for the texts of reports."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ def in_words(error: ReportedError, note: str = "") -> str:
 
 
 def plain(text: str) -> str:
-    """On one line, of bounded length, without what does not print: control and format characters, line separators."""
+    """The text on one line, of bounded length, without control and format characters and line separators."""
     return cut(printable(text))
 
 
 def printable(text: str) -> str:
-    """The text, of any length, with blanks for characters that do not print, and none at its ends."""
+    """The text, of any length, with spaces for characters that do not print, and none at its ends."""
     return "".join(character if character.isprintable() else " " for character in text).strip()
 
 
 def ascii_only(text: str) -> str:
-    """Letters lose their accents, quotes and dashes their shape; what is left becomes `?`."""
+    """Without accents, with straight quotes and plain dashes; other characters become `?`."""
     letters = unicodedata.normalize("NFKD", text.translate(PUNCTUATION))
     return "".join(each for each in letters if not unicodedata.combining(each)).encode("ascii", "replace").decode()
 
@@ -43,7 +43,7 @@ def cut(text: str, limit: int = TEXT_SHOWN, mark: str = "\u2026") -> str:
 
 
 def cut_middle(text: str, limit: int) -> str:
-    """The text in at most `limit` characters: of a longer one both ends stay, as names of files end with a date."""
+    """The text in at most `limit` characters. A longer one keeps both ends, since file names often end with a date."""
     if len(text) <= limit:
         return text
     end = (limit - 3) * 2 // 3

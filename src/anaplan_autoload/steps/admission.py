@@ -1,4 +1,4 @@
-"""Admit what was uploaded, lead its lane or leave, and find what to do in a lane that is led."""
+"""Records uploads, leads their lane or leaves, and looks for work in a lane that it leads."""
 
 from __future__ import annotations
 
@@ -56,9 +56,9 @@ class Admission(Struct, frozen=True):
 
 
 def admit(step: StepContext, services: Services, me: str, event: Uploads | Load | Drain) -> Admission:
-    """Record what was uploaded, then lead its lane or leave it to whoever does.
+    """Record what was uploaded, then lead its lane, or leave if another execution leads.
 
-    Duplicates change nothing. Where an event spans lanes, the first is led and the others get a drain of their own.
+    Duplicates change nothing. If an event spans lanes, this execution leads the first and sends a drain for each other.
     """
     now = services.clock()
     if isinstance(event, Drain):
@@ -121,7 +121,7 @@ def _lead(step: StepContext, services: Services, admitted: Admission, me: str) -
 
 
 def _requested(services: Services, load: Load) -> Upload:
-    """The object of a requested reload, as it is in S3; raises `UnknownEvent` where there is none."""
+    """The object of a requested reload, as it is in S3; raises `UnknownEvent` if it does not exist."""
     version: Any = {"VersionId": load.version_id} if load.version_id else {}
     try:
         head = services.s3.head_object(Bucket=load.bucket, Key=load.key, **version)
@@ -131,7 +131,7 @@ def _requested(services: Services, load: Load) -> Upload:
             raise UnknownEvent(f"load: {place} does not exist; name an object that does") from error
         if may_heal(error):
             raise
-        raise AwsRefused(f"load: S3 refused to tell of {place}: {in_words(error)}. {remedy(error)}") from error
+        raise AwsRefused(f"load: S3 refused to describe {place}: {in_words(error)}. {remedy(error)}") from error
     version_id = head.get("VersionId")
     return Upload(
         bucket=load.bucket,
@@ -214,7 +214,7 @@ def _opened(services: Services, lease: Lease, selection: Selection, now: int) ->
 
 
 def _resume(services: Services, lease: Lease, lane: Lane, batch: Batch, now: int) -> Claim:
-    """Go on with a batch that a leader left open; a leader that died over it, and not we, counts as an attempt."""
+    """Continue a batch that a leader left open. If that was another leader, it died, and that counts as an attempt."""
     if lane.holder not in (None, lease.holder):
         batch = replace(batch, attempts=batch.attempts + 1)
         renewed(services, lease, batch)
@@ -222,7 +222,7 @@ def _resume(services: Services, lease: Lease, lane: Lane, batch: Batch, now: int
 
 
 def show_uploads(_step: StepContext, services: Services, recorded: tuple[tuple[str, str], ...]) -> tuple[Shown, ...]:
-    """What has become of the event's uploads, given by lane and id."""
+    """The current states of the event's uploads, given by lane and id."""
     found = (services.ledger.upload(lane, upload_id) for lane, upload_id in recorded)
     return tuple(_shown(each) for each in found if each)
 

@@ -1,4 +1,4 @@
-"""How steps run: what is stored of them, and when a failed one is tried again."""
+"""How steps run: how their results are stored, and when a failed step is retried."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Json(SerDes[T]):
 
 
 def _returned(step: Callable[..., Any]) -> Any:
-    """The type that a step returns. Its parameters' types are known to type checkers only, and are not looked at."""
+    """The type that a step returns. Its parameters' types exist for type checkers only, and are not read."""
     alone = type("Returned", (), {"__annotations__": {"value": step.__annotations__["return"]}})
     alone.__module__ = step.__module__
     return get_type_hints(alone)["value"]
@@ -52,11 +52,11 @@ _WITH_PAUSES = create_retry_strategy(
         jitter_strategy=JitterStrategy.HALF,
     )
 )
-"""For what may heal within a minute, such as a throttled table: no delay outlasts a lease."""
+"""For errors that may pass within a minute, such as a throttled table. No delay is longer than a lease."""
 
 
 def _tried_again(error: Exception, attempts: int) -> RetryDecision:
-    """Time heals neither a value that is wrong nor a call that AWS refuses for good."""
+    """Whether a retry may help. It does not help against a wrong value or a call that AWS refuses."""
     return RetryDecision.no_retry() if isinstance(error, ValueError | AwsRefused) else _WITH_PAUSES(error, attempts)
 
 
@@ -65,13 +65,13 @@ _NEVER_AGAIN = create_retry_strategy(RetryStrategyConfig(max_attempts=1))
 
 @cache
 def repeatable(step: Callable[..., Any]) -> StepConfig:
-    """For a step that finds what it has already done: runs again after a crash, and after an error up to five times."""
+    """For a step that is safe to repeat: it runs again after a crash, and up to five times after an error."""
     return StepConfig(retry_strategy=_tried_again, serdes=Json(_returned(step)))
 
 
 @cache
 def at_most_once(step: Callable[..., Any]) -> StepConfig:
-    """For the step that asks for a run: interrupted or failed, it is never run again, but reconciled."""
+    """For the step that requests a run: if it is interrupted or fails, it is not repeated but reconciled."""
     return StepConfig(
         retry_strategy=_NEVER_AGAIN,
         step_semantics=StepSemantics.AT_MOST_ONCE_PER_RETRY,

@@ -1,4 +1,4 @@
-"""Finish a batch: the history first, then the message to everyone, then the uploads' states."""
+"""Finishes a batch: first the history, then the message to everyone, then the uploads' states."""
 
 from __future__ import annotations
 
@@ -36,33 +36,33 @@ if TYPE_CHECKING:
 
 AWS_TROUBLE = (BotoCoreError, ClientError)
 FINISHED_PER_STEP = 500
-"""Conditional writes that fit a step with time to spare."""
+"""How many conditional writes one step makes; they take far less than the function's timeout."""
 MESSAGE_UPLOADS = 1_000
 """More would not fit a message."""
 KEPT_ERRORS = 20
 """Errors that the history keeps; all of them are in S3."""
 KEPT_VALUES = 5
 KEPT_CHARACTERS = 300
-"""Of each text, so that a line of the history stays far below DynamoDB's 400 KB."""
+"""Characters of each text, so that a history item stays far below DynamoDB's 400 KB."""
 DUMP_BYTES = 50 * 1024**2
 DETAIL_SECONDS = 20
-"""After this long no dump is begun, and one that is under way is cut: the step has to end within the timeout."""
+"""After this time no dump is begun, and the current one is cut, so that the step ends within the timeout."""
 MISSING_CHARACTERS = 1_000
 DETAIL_ATTEMPTS = 4
 TELL_ATTEMPTS = 4
 DETAIL_LEADERS = 3
-"""Leaders that may die over a run's details before it is recorded without them."""
+"""How many leaders may die while they fetch a run's details. After that, the run is recorded without them."""
 
 
 class Recorded(Struct, frozen=True, tag="recorded"):
-    """A line of the load history: its sort key, and what it says."""
+    """An item of the load history: its sort key, and its outcome."""
 
     sk: str
     outcome: Ending
     run_id: str | None
     batch: Batch
     retry_in: int | None = None
-    """Seconds until the run is started again; None when this is its end."""
+    """Seconds until the run is started again; None if it is not."""
 
 
 @stops_if_lost
@@ -126,31 +126,33 @@ def _tell_of_retry(step: StepContext, services: Services, record: RunRecord, bat
 
 
 class _Details(Struct):
-    """What is known about a run's errors, as far as it could be had."""
+    """The details of a run's errors, as far as they could be fetched."""
 
     errors: tuple[RunError, ...] = ()
     url: str | None = None
     """Where they and the rejected rows were saved."""
     rows_saved: bool = False
     missing: list[str] = []
-    """What could not be had and why, a sentence each."""
+    """What could not be fetched and why, one sentence each."""
 
     @property
     def said_missing(self) -> str | None:
-        """All that is missing, for people; None where nothing is."""
+        """All that is missing, for people; None if nothing is."""
         return cut(" ".join(self.missing), MISSING_CHARACTERS) or None
 
 
 def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> _Details:
-    """The run's errors and rejected rows, each fetched and saved by itself: what fails takes nothing else with it.
+    """The run's errors and rejected rows. Each is fetched and saved separately, so that one failure stops no other.
 
-    Anaplan keeps dumps for about two days, so trouble that may pass is worth a few tries; after these the history
-    stands without what is missing, and says so.
+    Anaplan keeps dumps for about two days, so errors that may pass are retried a few times. After that, the history
+    says what is missing.
     """
     if run.outcome == "loaded" or batch.route.flow:
-        return _Details()  # a flow's message names the steps that went wrong; its own id has no errors and no dump
+        return _Details()  # a flow's message names the failed steps; its own id has no errors and no dump
     if batch.attempts > DETAIL_LEADERS:
-        return _Details(missing=["The errors and rejected rows were given up: the function died over them each time."])
+        return _Details(
+            missing=["The errors and rejected rows could not be fetched: the function died each time it tried."]
+        )
     found, passing = _Details(), list[Exception]()
 
     @contextmanager
@@ -182,7 +184,7 @@ def _gather_details(
     found: _Details,
     noting: Callable[[str], AbstractContextManager[None]],
 ) -> None:
-    """Fill `found`; `noting(what)` writes down that something failed, and lets the rest go on."""
+    """Fill `found`. `noting(what)` records a failure, so that the rest continues."""
     from anaplan_autoload.aws import rejected_rows
 
     until = services.clock() + DETAIL_SECONDS * 1000
@@ -197,7 +199,7 @@ def _gather_details(
             found.url = rejected_rows.save_errors(services.s3, bucket, prefix, map(_reported, found.errors), owner)
 
     def save(action_id: str | None) -> bool:
-        """Whether there were rows, and all of them are saved now."""
+        """Whether there were rows and all of them were saved."""
         saved = False
         if services.clock() > until:
             found.missing.append(f"Rejected rows{_of(action_id)} could not be saved: there was no time left.")
@@ -224,7 +226,7 @@ def _gather_details(
 
 
 def _all_of(saved: Iterator[bool]) -> bool:
-    """Whether everything was saved. All of it is tried, also after one that was not."""
+    """Whether everything was saved. Each is tried, even if another failed."""
     return all(tuple(saved))
 
 
@@ -233,7 +235,7 @@ def _of(action_id: str | None) -> str:
 
 
 class _Timely:
-    """A dump's chunks, for as long as there is time."""
+    """A dump's chunks, until the time is over."""
 
     def __init__(self, chunks: Dump, clock: Callable[[], int], until: int) -> None:
         self._chunks = chunks
@@ -250,7 +252,7 @@ class _Timely:
 
 
 def _kept(error: RunError) -> RunError:
-    """What the history keeps of an error; all of it is in S3."""
+    """An error, shortened for the history; S3 has all of it."""
     values = tuple(value[:KEPT_CHARACTERS] for value in error.values[:KEPT_VALUES])
     return replace(error, action=error.action[:KEPT_CHARACTERS], message=error.message[:KEPT_CHARACTERS], values=values)
 
@@ -282,14 +284,16 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
 
 @leading
 def announce(step: StepContext, services: Services, lease: Lease, recorded: Recorded) -> Stop | None:
-    """Tell everyone how the batch ended, at least once and under one id; before its uploads are final.
+    """Tell everyone how the batch ended, at least once and under one id, before its uploads are final.
 
-    Where SNS refuses for good (no such topic, a key that is disabled), the log says so and the lane goes on: the next
-    leader could tell nobody either.
+    If SNS refuses and a retry cannot help (no such topic, a disabled key), the log says so and the lane continues,
+    because the next leader could not tell anybody either.
     """
     record = services.ledger.run(lease.lane, recorded.sk)
     if record is None:
-        step.logger.error("The history has lost this run; nobody is told of it", extra={"history_item": recorded.sk})
+        step.logger.error(
+            "This run is not in the history, so nobody is told of it", extra={"history_item": recorded.sk}
+        )
         return None
     if record.announced:
         return None
@@ -306,7 +310,7 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
         if may_heal(error) and batch.attempts < protocol.MAX_ATTEMPTS:
             raise
         told = False
-        step.logger.exception("Nobody could be told of this run; the lane goes on", extra={"report_id": record.id})
+        step.logger.exception("Nobody could be told of this run; the lane continues", extra={"report_id": record.id})
     log_run(step.logger, described)
     write_metrics(described, stack=services.settings.stack, oldest=batch.oldest)
     if told:
@@ -315,7 +319,7 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
 
 
 def _described(services: Services, record: RunRecord, uploads: Sequence[Upload]) -> Report:
-    """A line of the history as subscribers get it."""
+    """A history item as subscribers get it."""
     from anaplan_autoload.aws.rejected_rows import console_link
 
     link = console_link(record.report_url, services.settings.topic_arn) if record.report_url else None
@@ -357,14 +361,14 @@ def _uploads(services: Services, lane: str, batch: Batch) -> list[Upload]:
 
 
 class Told(Struct, frozen=True, tag="told"):
-    """Everyone knows that the batch is overdue, and so does the batch."""
+    """Everyone was told that the batch is overdue, and the batch says so."""
 
     batch: Batch
 
 
 @leading
 def announce_overdue(step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str) -> Told | Stop:
-    """Tell everyone, once, that a batch takes longer than its route allows; it is followed further."""
+    """Tell everyone, once, that a batch takes longer than its route allows."""
     tell(step, services, lease, batch, "overdue", reason)
     told = replace(batch, overdue=True)
     renewed(services, lease, told)
@@ -374,9 +378,10 @@ def announce_overdue(step: StepContext, services: Services, lease: Lease, batch:
 def tell(
     step: StepContext, services: Services, lease: Lease, batch: Batch, outcome: Literal["overdue", "held"], reason: str
 ) -> None:
-    """Tell everyone of something other than an end: the batch takes long, or is held back.
+    """Tell everyone about a batch that has not ended: it takes long, or it is held.
 
-    After a few tries, or where SNS refuses for good, the batch continues untold: trouble with SNS uses up no attempt.
+    If SNS fails a few times, or refuses and a retry cannot help, the batch continues without a message. This does not
+    count as an attempt.
     """
     from anaplan_autoload.report.log import log_run
     from anaplan_autoload.report.message import publish
@@ -416,7 +421,7 @@ def finish_uploads(
     run_id: str | None,
     start: int,
 ) -> Stop | None:
-    """Give the batch's uploads from number `start` on, 500 of them, their final state."""
+    """Set the final state of 500 of the batch's uploads, from number `start` on."""
     now = services.clock()
     if batch.upload is not None and state in ("loaded", "partial"):
         services.ledger.remember_loaded(batch.route.target, batch.upload, now)

@@ -1,4 +1,4 @@
-"""Follow a run to its end."""
+"""Follows a run to its end."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MESSAGE_LENGTH = 2_000
 
 
 class Following(Struct, frozen=True):
-    """What the last look at a run showed, and when to look again."""
+    """The result of the last look at a run, and when to look again."""
 
     state: Literal["running", "ended", "overdue", "stopped"] = "running"
     delay: int = 1
@@ -42,7 +42,7 @@ class Following(Struct, frozen=True):
     run: Run | None = None
     """With `ended`."""
     unknown_since: int | None = None
-    """Epoch ms; since when CloudWorks says that there is no such run."""
+    """Since when CloudWorks has said that the run does not exist, epoch ms."""
     stop: Stop | None = None
 
 
@@ -51,7 +51,7 @@ def look(
 ) -> Following:
     """Look whether the run has ended; `left` is how many looks the execution may still take.
 
-    Never raises where CloudWorks or AWS is in trouble: an exception would end the wait.
+    Never raises for errors of CloudWorks or AWS, because an exception would end the wait.
     """
     looks = seen.looks + 1
     try:
@@ -73,7 +73,7 @@ def look(
     except LoginRefused as refused:
         return Following("stopped", looks=looks, stop=held(refused))
     except (CloudWorksError, BotoCoreError, ClientError) as error:
-        step.logger.warning("The run could not be looked at; it is looked at again", extra={"reason": str(error)})
+        step.logger.warning("The run's status could not be read; trying again later", extra={"reason": str(error)})
         if batch.is_overdue(services.clock()):
             return Following("overdue", looks=looks, unknown_since=seen.unknown_since)
         delay = min(2 * max(seen.delay, services.settings.poll_min), services.settings.poll_max)
@@ -83,7 +83,7 @@ def look(
 def _run(
     services: Services, lane: str, batch: Batch, now: int, unknown_since: int | None
 ) -> tuple[Run | None, int | None]:
-    """The run when it has ended, else since when CloudWorks has not known it."""
+    """The run if it has ended, and since when CloudWorks has not known it."""
     run_id = batch.run_id or ""
     try:
         run = _flow_run(services, lane, batch) if batch.route.flow else services.cloudworks.run(run_id)
@@ -106,7 +106,7 @@ def flow_run_since(services: Services, flow_id: str, since: int) -> tuple[Run | 
 
 
 def _flow_run(services: Services, lane: str, batch: Batch) -> Run | None:
-    """Our run of the flow; None while the flow still shows the run before ours."""
+    """Our run of the flow; None while the flow still shows the previous run."""
     run, _ahead = flow_run_since(services, batch.route.target, batch.posted_at or batch.opened_at)
     latest = islice(services.ledger.runs(lane, at_a_time=KNOWN_RUNS), KNOWN_RUNS)
     others = [record for record in latest if record.id != batch.run_id]

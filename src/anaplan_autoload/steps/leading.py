@@ -1,4 +1,4 @@
-"""What the steps of a leader have in common: they act only while the lane is theirs."""
+"""What all steps of a leader share: they act only while it holds the lease."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def stops_if_lost(step: Callable[P, T]) -> Callable[P, T | Stop]:
 def leading(
     step: Callable[Concatenate[StepContext, Services, Lease, P], T],
 ) -> Callable[Concatenate[StepContext, Services, Lease, P], T | Stop]:
-    """A step that renews the lease before it acts, and does not act when the lease is lost.
+    """A step that renews the lease before it acts, and does not act if the lease is lost.
 
-    The lease outlasts the function's timeout: such a step has ended, or was killed, before anyone else can act.
+    The lease is longer than the function's timeout, so the step has ended or was killed before anyone else can act.
     """
 
     @stops_if_lost
@@ -66,5 +66,5 @@ def leading(
 
 
 def held(refused: LoginRefused) -> Stop:
-    """Anaplan refused the log-in: the lane is to be held."""
+    """Anaplan refused the log-in, so the lane must be held."""
     return Stop("held", refused.reason, refused.version)

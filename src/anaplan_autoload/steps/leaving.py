@@ -1,4 +1,4 @@
-"""Leave a lane before its work is done."""
+"""Leaves a lane before its work is done."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ def hold(step: StepContext, services: Services, lease: Lease, stop: Stop) -> Non
 
 
 def give_back(_step: StepContext, services: Services, lease: Lease) -> None:
-    """Release the lane after an error of our own, unless its batch's run may have begun.
+    """Release the lane after an error in the function, unless the batch's run may have begun.
 
-    Whoever leads next then does not take it for a death over the batch: the error uses up none of its attempts.
+    Then the next leader does not count the error as an attempt of the batch.
     """
     lane = services.ledger.renew(lease, services.clock())
     if lane is None or (lane.open is not None and (lane.open.asked or lane.open.failure is not None)):
@@ -37,6 +37,6 @@ def give_back(_step: StepContext, services: Services, lease: Lease) -> None:
 
 
 def hand_over(_step: StepContext, services: Services, lease: Lease) -> None:
-    """Leave the lane to a new execution: this one is old, or near the service's limit of operations."""
+    """Leave the lane to a new execution, because this one is old or near AWS's limit of operations."""
     services.ledger.release(lease)
     services.send({"drain": lease.lane})

@@ -1,4 +1,4 @@
-"""Get a batch's run going: stage its data, ask for the run, and find out what became of an answer that was lost."""
+"""Starts a batch's run: stages its data, requests the run, and looks for the run if the answer was lost."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.runs import Run
 
 AWS_TROUBLE = (ClientError, HTTPClientError, NotConnected)
-"""AWS answered with an error, or not at all. It may pass: a client that cannot be made raises something else."""
+"""AWS answered with an error, or not at all. A client that cannot be made raises something else."""
 HISTORY_PAGE = 25
-"""Runs a page, as CloudWorks itself gives."""
+"""Runs per page, CloudWorks' own default."""
 GONE_MODEL = re.compile("invalid (workspace|model)", re.IGNORECASE)
-"""A 503 that may pass, as in maintenance; still there when the batch is overdue, it is believed."""
+"""A 503 may pass, as in maintenance. If it is still there when the batch is overdue, it counts as final."""
 KNOWN_MS = 10 * 60_000
-"""How far back the ledger's runs are compared with the history: clocks differ, and sort keys are end times."""
+"""How far back the ledger's runs are compared with the history, because clocks differ and sort keys are end times."""
 
 
 class Staged(Struct, frozen=True, tag="staged"):
@@ -50,13 +50,13 @@ class Staged(Struct, frozen=True, tag="staged"):
 
 
 class Superseded(Struct, frozen=True, tag="superseded"):
-    """Newer data of the key came first; older data never replaces newer."""
+    """Newer data of the key was loaded first, and older data never replaces newer."""
 
     reason: str
 
 
 class NotStaged(Struct, frozen=True, tag="not_staged"):
-    """The data cannot be had, for the reason given."""
+    """The data cannot be copied, for the given reason."""
 
     reason: str
 
@@ -66,7 +66,7 @@ Staging = Staged | PartedCopy | Superseded | NotStaged | Stop
 
 @leading
 def stage(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Staging:
-    """Copy the batch's upload to where its integration reads; a large one is only begun."""
+    """Copy the batch's upload to the integration's source file. For a large one, only begin the copy."""
     upload, stage_to = _staged(batch)
     loaded = services.ledger.newest_loaded(batch.route.target, upload)
     if loaded is not None and upload.is_older_than(loaded):
@@ -82,7 +82,7 @@ def stage_parts(step: StepContext, services: Services, lease: Lease, batch: Batc
     if isinstance(found, Superseded | NotStaged):
         try:
             staging.abandon(services.s3, upload, stage_to, copy)
-        except AWS_TROUBLE as error:  # the bucket's rule for unfinished uploads drops the parts later
+        except AWS_TROUBLE as error:  # the bucket's lifecycle rule deletes unfinished uploads later
             step.logger.warning("The parts of a copy could not be dropped", extra={"reason": str(error)})
     return found
 
@@ -115,7 +115,7 @@ class Occupied(Struct, frozen=True, tag="occupied"):
 
 
 class NotNow(Struct, frozen=True, tag="not_now"):
-    """No run began; CloudWorks or the log-in is to be asked again in so many seconds."""
+    """No run began; try again in this many seconds."""
 
     batch: Batch
     seconds: int
@@ -123,13 +123,13 @@ class NotNow(Struct, frozen=True, tag="not_now"):
 
 
 class TurnedDown(Struct, frozen=True, tag="turned_down"):
-    """CloudWorks will not run it, whoever asks again."""
+    """CloudWorks refused the run, and would refuse it again."""
 
     reason: str
 
 
 class NoAnswer(Struct, frozen=True, tag="no_answer"):
-    """Whether a run began is not known."""
+    """It is not known whether a run began."""
 
     batch: Batch
     reason: str
@@ -142,15 +142,15 @@ PostResult = Started | Occupied | NotNow | TurnedDown | NoAnswer | Stop
 def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> PostResult:
     """Ask CloudWorks for the run. To be run at most once: CloudWorks has no idempotency key.
 
-    What it raises (a setting that cannot be used, a bug) was raised before anything was sent: the batch is as it was
-    before, and its lane is released, so that none of its attempts is used up.
+    Any error that it raises (an unusable setting, a bug) was raised before anything was sent. The batch is unchanged
+    then, and its lane is released, so that the error does not count as an attempt.
     """
     try:
         return _posted(step, services, lease, batch)
     except LeaseLost:
         raise  # the lane is another's
     except InvocationError:
-        raise  # the end of this invocation, as if its sandbox had died
+        raise  # ends this invocation, as if its sandbox had died
     except Exception:
         with suppress(*AWS_TROUBLE):
             services.ledger.renew(lease, services.clock(), batch)
@@ -161,7 +161,7 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> P
 def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -> PostResult:
     """Ask for the run; raises only what was raised before anything was sent.
 
-    Client and log-in come first, so that nothing slow stands between the ledger's note of the request and the request.
+    Client and log-in come first, so that nothing slow happens between the note in the ledger and the request.
     """
     route = batch.route
     try:
@@ -209,19 +209,21 @@ def _no_answer(step: StepContext, services: Services, lease: Lease, posted: Batc
 
 
 def _note(step: StepContext, services: Services, lease: Lease, batch: Batch) -> None:
-    """Write what came of the request. It is this step's result too: whoever goes on from that writes it again."""
+    """Write the result of the request. The step returns it too, so the next step can write it again."""
     try:
         services.ledger.renew(lease, services.clock(), batch)
     except InvocationError:
         raise
     except Exception:
-        step.logger.exception("What came of the request could not be noted", extra={"run_id": batch.run_id})
+        step.logger.exception(
+            "The result of the request could not be written to the ledger", extra={"run_id": batch.run_id}
+        )
 
 
 def _not_now(services: Services, lease: Lease, batch: Batch, error: Exception) -> NotNow | Stop:
-    """Nothing began: take the request back, and bind the next leader to the wait as well.
+    """Nothing began: take the request back, and make the next leader wait too.
 
-    `Retry-After: 0` is not taken at its word, lest a service in trouble be asked every second.
+    `Retry-After: 0` is not followed, because a service in trouble would get a request every second.
     """
     longest = services.settings.poll_max
     asked = error.retry_after if isinstance(error, TryLater) else None
@@ -236,9 +238,9 @@ def _not_now(services: Services, lease: Lease, batch: Batch, error: Exception) -
 
 @stops_if_lost
 def put_off(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> NotNow | TurnedDown | Stop:
-    """How long to wait before the run is asked for again, after a request that brought none; after a day, give up.
+    """How long to wait before the run is requested again, after a request that started none. After a day, give up.
 
-    The wait binds the next leader as well. A request that is accounted for is not waited after.
+    The next leader waits too. There is no wait after a request that is accounted for.
     """
     now = services.clock()
     unanswered = batch.unanswered
@@ -252,7 +254,7 @@ def put_off(_step: StepContext, services: Services, lease: Lease, batch: Batch) 
 
 
 class Sighting(Struct, frozen=True, tag="sighting"):
-    """What the run history says, and the batch as the ledger has it."""
+    """The run history's verdict, and the batch as it is in the ledger."""
 
     batch: Batch
     verdict: Verdict
@@ -288,7 +290,7 @@ def search(_step: StepContext, services: Services, lease: Lease, batch: Batch, l
 
 
 def _history(services: Services, batch: Batch, since: int) -> tuple[list[Run], int]:
-    """The target's runs that may have begun at `since` or later, and how far Anaplan's clock is ahead of ours (ms)."""
+    """The target's runs that may have begun at `since` or later, and how far Anaplan's clock is ahead (ms)."""
     route = batch.route
     if route.flow:
         run, ahead = flow_run_since(services, route.flow, since)
@@ -307,7 +309,7 @@ def _history(services: Services, batch: Batch, since: int) -> tuple[list[Run], i
 
 
 class Vacancy(Struct, frozen=True, tag="vacancy"):
-    """Whether the integration is free to be run."""
+    """Whether the integration can be run now."""
 
     free: bool
     overdue: bool
@@ -316,7 +318,7 @@ class Vacancy(Struct, frozen=True, tag="vacancy"):
 
 @stops_if_lost
 def check_vacancy(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Vacancy | Stop:
-    """See whether somebody else's run has ended; theirs may have read the file before our upload came."""
+    """Check whether somebody else's run has ended. It may have read the file before our upload came."""
     now = services.clock()
     renewed(services, lease, batch)
     if lease.is_old(now, services.settings.age_limit):
@@ -342,7 +344,7 @@ def _is_running(services: Services, batch: Batch) -> bool:
 
 @leading
 def keep_lease(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> bool | Stop:
-    """Renew the lease while there is nothing to do but wait; tells whether the batch is overdue."""
+    """Renew the lease during a wait; says whether the batch is overdue."""
     now = services.clock()
     if lease.is_old(now, services.settings.age_limit):
         return Stop("handed_over", OLD)

@@ -1,4 +1,4 @@
-"""See to it, every five minutes, that no lane with something to do is left alone."""
+"""Looks, every five minutes, for lanes that have work but no leader."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 class Swept(Struct, frozen=True):
-    """How many lanes have something to do, and how many of them were given a new leader."""
+    """How many lanes have work, and how many of them got a new leader."""
 
     pending: int
     drained: int
 
 
 def sweep(step: StepContext, services: Services) -> Swept:
-    """Drain every lane that has something to do and nobody who does it, and write how old the oldest uploads are."""
+    """Drain every lane that has work and no leader, and write the ages of the oldest uploads as metrics."""
     from anaplan_autoload.report.metrics import oldest_waiting
 
     now = services.clock()
@@ -53,7 +53,7 @@ def sweep(step: StepContext, services: Services) -> Swept:
 
 
 def _secret_version(services: Services) -> str | None:
-    """The secret's version as it is now; None when Secrets Manager has no time to tell."""
+    """The secret's current version; None if Secrets Manager is busy."""
     try:
         return services.secret().version
     except LoginRefused as refused:

@@ -29,7 +29,7 @@ _COLUMNS = (
 
 @app.command()
 def check(context: typer.Context) -> None:
-    """Log in, and see what CloudWorks shows this user.
+    """Log in, and count what this user can see in CloudWorks.
 
     Uses --secret-id, or ANAPLAN_USERNAME and ANAPLAN_PASSWORD (asked for where it is not set), or the files
     ANAPLAN_CERTIFICATE and ANAPLAN_PRIVATE_KEY. The hosts are those of ANAPLAN_AUTH_URL and CLOUDWORKS_URL.
@@ -62,7 +62,7 @@ def check(context: typer.Context) -> None:
 
 @app.command()
 def token(context: typer.Context) -> None:
-    """Print a token for other tools: whoever has it is you until it expires.
+    """Print a token for other tools. Anyone who has it can act as you until it expires.
 
     Send it as [b]Authorization: AnaplanAuthToken …[/b].
 
@@ -91,7 +91,7 @@ class _Validated(Struct, frozen=True, rename="camel"):
 
 
 def _validated(cli: Cli) -> _Validated:
-    """Whose token ours is and until when, as Anaplan says itself."""
+    """The token's user and expiry, according to Anaplan."""
     url = cli.settings.require("auth_url").rstrip("/")
     request = Request("GET", f"{url}/token/validate", f"AnaplanAuthToken {cli.tokens.token()}")
     answer = exchange(http_pool(), request)

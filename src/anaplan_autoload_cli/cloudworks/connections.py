@@ -43,7 +43,7 @@ _DETAILS = (
 ConnectionArgument = Annotated[str, typer.Argument(metavar="NAME|ID", help="The connection.", show_default=False)]
 KeysFrom = Annotated[
     str | None,
-    typer.Option(help="An AWS profile that holds the keys for CloudWorks; else AWS_ACCESS_KEY_ID or a prompt."),
+    typer.Option(help="The AWS profile with the keys for CloudWorks; otherwise AWS_ACCESS_KEY_ID or a prompt."),
 ]
 RoleArn = Annotated[str | None, typer.Option(help="A role that CloudWorks is to assume with the keys.")]
 OfWorkspace = Annotated[
@@ -94,7 +94,7 @@ def create(
 ) -> None:
     r"""Create a connection to an S3 bucket; CloudWorks checks the keys at once.
 
-    The keys are long-lived ones of an IAM user for CloudWorks alone: [b]connections policy[/b] prints what it needs.
+    Use long-lived keys of an IAM user that only CloudWorks uses: [b]connections policy[/b] prints what it needs.
     They come from --keys-from PROFILE, from the environment, or are asked for. They are never an argument.
 
     Example:
@@ -120,7 +120,7 @@ def update(
     workspace: OfWorkspace = None,
     keys_from: KeysFrom = None,
 ) -> None:
-    """Change a connection, or renew its keys. What is not given stays, but the keys: CloudWorks wants them each time.
+    """Change a connection, or renew its keys. Other settings stay. CloudWorks needs the keys each time.
 
     Example: new keys after a rotation:
 

@@ -1,7 +1,7 @@
-"""Integrations as people write them, in flags or in one TOML file, and what CloudWorks makes of them.
+"""Integrations as people write them, in flags or in a TOML file, and as CloudWorks needs them.
 
 ```toml
-workspace  = "8a80db6570680fe101718955f3b33900"   # these three hold for every integration that does not name its own
+workspace  = "8a80db6570680fe101718955f3b33900"   # these three apply to every integration that does not name its own
 model      = "E559BFF3B1AD4CDE874F745BEA259711"
 connection = "finance-inbox"                      # a connection's name or id
 
@@ -107,7 +107,7 @@ def read(path: Path) -> list[DefinedIntegration]:
     names = [wanted.name for wanted in file.integration]
     for name in names:
         if names.count(name) > 1:
-            raise CommandFailed(f"{path}: integration {name!r} stands there {names.count(name)} times; keep one.")
+            raise CommandFailed(f"{path}: integration {name!r} is in the file {names.count(name)} times; keep one.")
     return [
         msgspec.structs.replace(
             wanted,
@@ -211,18 +211,18 @@ def _required(value: str | None, label: str, what: str) -> str:
 def _key(file: str, label: str) -> str:
     if file.startswith(("/", "s3://")) or file.endswith("/") or not file:
         raise CommandFailed(
-            f"{label}: file {file!r} is no key of a file.",
+            f"{label}: file {file!r} is not the key of a file.",
             remedy="Write the key inside the bucket, such as source/Accounts.csv: one file, without s3:// and bucket.",
         )
     return file
 
 
 def _id(text: str, prefix: str, label: str) -> str:
-    """An id of Anaplan's of one kind: the digits it begins with tell the kind."""
+    """An Anaplan id of one kind, which its first digits show."""
     if re.fullmatch(rf"{prefix}\d{{9}}", text):
         return text
     found = _IDS.get(text[:3]) if text.isdecimal() else None
-    is_what = f"is {found}" if found else "is no id of Anaplan's"
+    is_what = f"is {found}" if found else "is not an Anaplan id"
     raise CommandFailed(
         f"{label}: {text!r} {is_what}, where {_IDS[prefix]} belongs.",
         remedy=f"Such ids are twelve digits and begin with {prefix}; Anaplan's Integration API lists them.",

@@ -1,4 +1,4 @@
-"""`history`, `errors` and `dump`: what became of runs."""
+"""`history`, `errors` and `dump`: how runs ended."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def history(
     since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or were partial.")] = False,
 ) -> None:
-    """The runs of an integration, newest first, whoever started them.
+    """Show all runs of an integration, newest first.
 
     Keys with --json: run_id, outcome (loaded, partial, failed, running or queued), started_at, ended_at, seconds,
     message, error_code, author, trigger, trace_id.
@@ -68,9 +68,9 @@ def history(
 
 
 def errors(context: typer.Context, run_id: RunId) -> None:
-    """What the actions of a run reported; nothing for a clean run. For batch-…, why no run began.
+    """Show the errors of a run's actions; nothing for a clean run. For batch-…, why no run began.
 
-    Keys with --json: action, action_id, message, occurrences, values, dump (whether rejected rows can be had).
+    Keys with --json: action, action_id, message, occurrences, values, dump (whether rejected rows are available).
     """
     cli = cli_of(context)
     if reason := _why_no_run(cli, run_id):
@@ -87,7 +87,7 @@ def dump(
     action: Annotated[str | None, typer.Option(help="For a process: the id of the import (112…).")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
-    """The rows that a run rejected, as the CSV that Anaplan gives. Anaplan keeps it for about 48 hours.
+    """Print the rows that a run rejected, as Anaplan's CSV. Anaplan keeps it for about 48 hours.
 
     Example:
 
@@ -136,7 +136,7 @@ def _why_no_run(cli: Cli, run_id: str) -> str | None:
 
 
 def _found(cli: Cli, run_id: str, action: str | None) -> Dump:
-    """The dump that is meant: an import has one of its own, a process one for every import in it."""
+    """The requested dump: an import has one, a process has one for every import in it."""
     found = cli.cloudworks.dump(run_id, action, cap=CAP)
     if found is None and action is None:
         errors = cli.cloudworks.errors(run_id)
@@ -148,7 +148,7 @@ def _found(cli: Cli, run_id: str, action: str | None) -> Dump:
         found = cli.cloudworks.dump(run_id, dumped[0], cap=CAP) if dumped else None
     if found is None:
         raise CommandFailed(
-            "There are no rejected rows of this run.",
+            "This run has no rejected rows.",
             remedy="A clean run has none, and Anaplan keeps them for about 48 hours; routes with a reports bucket keep "
             "them there.",
         )
@@ -164,7 +164,7 @@ def _write(found: Dump, write: Callable[[bytes], object]) -> int:
 
 
 def _runs(cloudworks: CloudWorks, integration_id: str) -> Iterator[Run]:
-    """All runs, each once: a run that begins meanwhile shifts the others to the next page."""
+    """All runs, each once, even if new runs shift others to the next page."""
     seen = set()
     for page in cloudworks.histories(integration_id, PAGE):
         for run in page.runs:
@@ -174,7 +174,7 @@ def _runs(cloudworks: CloudWorks, integration_id: str) -> Iterator[Run]:
 
 
 def _since(runs: Iterator[Run], oldest: int | None) -> Iterator[Run]:
-    """Those that started at `oldest` (epoch ms) or later; what has no start is about to."""
+    """Runs that started at `oldest` (epoch ms) or later; a run without a start is about to begin."""
     for run in runs:
         if oldest is not None and run.started_at and epoch_ms(run.started_at) < oldest:
             return

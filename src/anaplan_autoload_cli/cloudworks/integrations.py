@@ -1,4 +1,4 @@
-"""`integrations`: what CloudWorks runs."""
+"""`integrations`: CloudWorks' import and export jobs."""
 
 from __future__ import annotations
 
@@ -139,11 +139,11 @@ def apply(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(help="A TOML file of integrations.", show_default=False)],
 ) -> None:
-    """Make the integrations in a file so: create what is missing, show what differs, and change it when you agree.
+    """Make CloudWorks' integrations match a file: create missing ones, show differences, and change them if you agree.
 
-    What the file does not name is left alone. The file:
+    Integrations that are not in the file stay unchanged. The file:
 
-        workspace  = "8a80…"          # these three hold for all that name none
+        workspace  = "8a80…"          # these three apply to all that name none
         model      = "E559…"
         connection = "finance-inbox"  # name or id
 
@@ -177,7 +177,7 @@ def apply(
 
 @app.command()
 def delete(context: typer.Context, integration: WantedName) -> None:
-    """Delete an integration; its history goes with it, what it loaded stays."""
+    """Delete an integration and its history. Data that it loaded stays."""
     cli = cli_of(context)
     tenant = Workspace(cli.cloudworks)
     found = tenant.integration(integration)
@@ -187,7 +187,7 @@ def delete(context: typer.Context, integration: WantedName) -> None:
 
 
 class _Step(msgspec.Struct, frozen=True):
-    """What `apply` does about one integration."""
+    """What `apply` does with one integration."""
 
     definition: Definition
     current: Integration | None
@@ -203,7 +203,7 @@ def _step(tenant: Workspace, definition: Definition, current: Integration | None
 
 
 def _agree(cli: Cli, changed: list[_Step]) -> None:
-    """Show what would change; raises `CommandFailed` unless somebody, or `--yes`, agrees."""
+    """Show what would change. Raises `CommandFailed` unless the user, or `--yes`, agrees."""
     if not changed:
         return
     for step in changed:

@@ -1,4 +1,4 @@
-"""Start a run, follow it, tell how it ended: for integrations and for flows."""
+"""Starts a run, follows it and says how it ended, for integrations and flows."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ POLL_MIN = 1
 POLL_MAX = 60
 """Seconds; the shortest and the longest wait between two looks at a run."""
 LOOK_SECONDS = 30
-"""How long a run that is going is looked for in the history, which shows it late."""
+"""How long to look for a current run in the history, which shows runs late."""
 FIRST_ERRORS = 5
 
 EXIT_CODES = {"loaded": LOADED, "partial": PARTIAL, "failed": FAILED}
@@ -58,7 +58,7 @@ Join = Annotated[bool, typer.Option("--join", help="If a run is going already, f
 
 
 class Target(Protocol):
-    """What is run: an integration or a flow."""
+    """An integration or a flow, as something to run."""
 
     kind: str
     name: str
@@ -68,16 +68,16 @@ class Target(Protocol):
         """Start it, once, and return the run's id. Raises what the client does."""
 
     def going(self) -> str | None:
-        """The id of the run that is going; None when none shows."""
+        """The id of the current run; None if none is shown."""
 
     def look(self, run_id: str) -> Run | None:
         """The run as it is now; None while it does not show."""
 
     def cancel(self) -> None:
-        """Cancel the run that is going, where `can_be_cancelled`; raises what the client does."""
+        """Cancel the current run, if `can_be_cancelled`; raises the client's errors."""
 
     def errors(self, run: Run) -> tuple[RunError, ...]:
-        """What went wrong in it."""
+        """The run's errors."""
 
 
 class IntegrationTarget:
@@ -117,7 +117,7 @@ class IntegrationTarget:
 
 
 class FlowTarget:
-    """A flow, as something to run: it is followed through its own latest run, as its runs cannot be asked for by id."""
+    """A flow, as something to run. It is followed through its latest run, because its runs cannot be read by id."""
 
     kind = "flow"
     can_be_cancelled = False
@@ -289,7 +289,7 @@ def _ended(target: Target, run_id: str, began: float, line: Progress) -> Run:
         age = time.monotonic() - began
         seen, delay = _look(target, run_id, next_delay(age, POLL_MIN, POLL_MAX))
         if isinstance(seen, str):
-            state = f"cannot be looked at now, asking again ({seen})"
+            state = f"cannot be read now, trying again ({seen})"
         elif seen is None:
             state = "queued"
         elif seen.ended:
@@ -302,7 +302,7 @@ def _ended(target: Target, run_id: str, began: float, line: Progress) -> Run:
 
 
 def _look(target: Target, run_id: str, delay: float) -> tuple[Run | str | None, float]:
-    """The run, or why it could not be looked at, and when to look again: trouble at Anaplan does not end a run."""
+    """The run, or why it could not be read, and when to look again. Errors of Anaplan do not end a run."""
     try:
         return target.look(run_id), delay
     except TryLater as error:
@@ -328,7 +328,7 @@ def _interrupted(cli: Cli, target: Target, run_id: str) -> None:
         if error.status not in (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT):
             raise
         raise CommandFailed(
-            "The run could not be cancelled: it waits to begin, or has just ended. If it has not ended, it goes on.",
+            "The run could not be cancelled: it has not begun, or has just ended. If it has not ended, it continues.",
             answered=str(error),
             remedy=f"Follow it: {_follow(target)}",
         ) from error
@@ -344,7 +344,7 @@ def _second_interrupt(cli: Cli, target: Target, run_id: str) -> Iterator[None]:
 
 def _left_running(cli: Cli, target: Target, run_id: str) -> NoReturn:
     why = "" if target.can_be_cancelled else " (CloudWorks cancels neither flows nor processes)"
-    cli.out.warning(f"Run {run_id} goes on at Anaplan{why}. Follow it: {_follow(target)}")
+    cli.out.warning(f"Run {run_id} continues at Anaplan{why}. Follow it: {_follow(target)}")
     raise typer.Exit(INTERRUPTED)
 
 

@@ -1,6 +1,6 @@
-"""What an Anaplan tenant holds for CloudWorks: connections, integrations and flows, read and changed.
+"""Reads and changes CloudWorks' connections, integrations and flows.
 
-Built on the function's own client, and on its decoder of CloudWorks' answers. Definitions are what CloudWorks takes.
+Uses the function's own client and decoder. Definitions have the form that CloudWorks accepts.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Named(Protocol):
-    """Whatever has an id and a name that is unique among its kind."""
+    """A thing with an id and a name that is unique among its kind."""
 
     @property
     def id(self) -> str: ...  # noqa: D102
@@ -48,7 +48,7 @@ class ConnectionKeys(Struct, frozen=True):
 
 
 class ConnectionDefinition(Struct, frozen=True):
-    """What makes an S3 connection. CloudWorks takes it whole only, keys included, when it is changed too."""
+    """The definition of an S3 connection. CloudWorks accepts it only complete, with keys, even for a change."""
 
     name: str
     bucket: str
@@ -71,7 +71,7 @@ class ConnectionDefinition(Struct, frozen=True):
 
 
 class Definition(Struct, frozen=True):
-    """What makes an integration."""
+    """The definition of an integration."""
 
     name: str
     workspace_id: str
@@ -96,7 +96,7 @@ class Workspace:
     """Everything that the user of this client sees, and may change."""
 
     def __init__(self, cloudworks: CloudWorks) -> None:
-        """Every method may raise what the client does."""
+        """Every method may raise the client's errors."""
         self._cloudworks = cloudworks
 
     # Connections.
@@ -167,17 +167,15 @@ class Workspace:
 
 
 def pick(found: Iterable[N], wanted: str, what: str, also: Iterable[str] = ()) -> N:
-    """The one of that id, else of that name; raises `CommandFailed` that says what there is instead.
+    """The one with that id, or else that name; raises `CommandFailed`, which lists what exists.
 
-    `also` are other names that would have been taken, for whoever mistyped one.
+    `also` are other names that would be accepted, to suggest them for a typing error.
     """
     everything = list(found)
     for match in (lambda item: item.id == wanted, lambda item: item.name == wanted):
         if chosen := next(filter(match, everything), None):
             return chosen
-    raise CommandFailed(
-        f"There is no {what} {wanted!r} that you can see.", remedy=_instead(everything, wanted, what, also)
-    )
+    raise CommandFailed(f"No {what} {wanted!r} is visible to you.", remedy=_instead(everything, wanted, what, also))
 
 
 def import_job(connection_id: str, file: str, action_id: str, file_id: str) -> Job:
@@ -203,7 +201,7 @@ def _instead(everything: list[N], wanted: str, what: str, also: Iterable[str]) -
 
 
 def _read(decode: Callable[[object], T], answer: object) -> T:
-    """What an answer means; raises `CommandFailed` where it has a form that is not known."""
+    """A decoded answer; raises `CommandFailed` if its form is not known."""
     try:
         return decode(answer)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""`backfill`: load what lies in a bucket and was never loaded."""
+"""`backfill`: load objects in a bucket that were never loaded."""
 
 from __future__ import annotations
 
@@ -43,11 +43,11 @@ def backfill(
     context: typer.Context,
     route: RouteName,
     since: Annotated[str, typer.Option(help="Uploads not older than 12h, 7d or 2026-11-24.")],
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show what would be loaded.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the objects that would be loaded.")] = False,
     bucket: Annotated[str | None, typer.Option(help="The bucket; default: the route's, else the inbox.")] = None,
     file: RoutesFile = None,
 ) -> None:
-    """Load what lies in the bucket and the ledger does not know, as its events came before the service or never came.
+    """Load objects in the bucket that the ledger does not know: older than the service, or with a lost event.
 
     What is known, in whatever state, is left alone: failed loads are for retry. What the route excludes is left out.
     Versions are told apart by their id, and where the bucket keeps none by time and content. With load = "each" every
@@ -69,7 +69,7 @@ def backfill(
     oldest = moment(since)
     if oldest < wall_clock() - UPLOAD_DAYS * 86_400_000:
         raise CommandFailed(
-            f"The ledger remembers uploads for {UPLOAD_DAYS} days; what is older would be loaded again.",
+            f"The ledger keeps uploads for {UPLOAD_DAYS} days; older ones would be loaded again.",
             remedy="Begin later, or load older files one by one: anaplan-autoload load s3://….",
         )
     place = bucket or found.bucket or cli.settings.require("inbox")
@@ -81,7 +81,7 @@ def backfill(
         unknown = chosen(without_known(lying, known), found)
     cli.out.hint(f"Since {iso(oldest)}: {count(len(lying), 'upload')} there, {len(unknown)} to be loaded.")
     if dry_run:
-        cli.out.rows([_record(upload) for upload in unknown], _COLUMNS, nothing="Nothing is to be loaded.")
+        cli.out.rows([_record(upload) for upload in unknown], _COLUMNS, nothing="There is nothing to load.")
         return
     if len(unknown) > 1:
         cli.out.confirm(f"Load {count(len(unknown), 'file')} by route {found.name}?")
@@ -89,7 +89,7 @@ def backfill(
 
 
 def listed(s3: S3Client, bucket: str, route: Route, since: str) -> Iterator[Upload]:
-    """What lies under a route's prefix since a time (ISO): every version, but of `"latest"` routes the current ones.
+    """The objects under a route's prefix since a time (ISO): every version, or with `"latest"` the current ones.
 
     In a bucket without versions these are the same.
     """
@@ -108,7 +108,7 @@ def listed(s3: S3Client, bucket: str, route: Route, since: str) -> Iterator[Uplo
 
 
 def without_known(lying: Iterable[Upload], known: Iterable[Upload]) -> list[Upload]:
-    """What lies there and is not known, whatever event or request it would be known by.
+    """The objects that are not known under any identity that an event or a request could give them.
 
     Without a version id an upload is known by content and time: an event tells of it when it is done, so not before the
     time that S3 lists.

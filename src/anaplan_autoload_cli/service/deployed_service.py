@@ -1,4 +1,4 @@
-"""What the doctor looks at: the service as it is deployed, each part asked for once."""
+"""The deployed service, as the doctor sees it. Each part is read once."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Alias(Struct, frozen=True):
-    """The function as its alias stands for it."""
+    """The version of the function that the alias points to."""
 
     arn: str
     """The alias's."""
@@ -57,7 +57,7 @@ class DeployedService:
         self.routes = routes
 
     def need(self, name: str) -> str:
-        """A setting; raises `CommandFailed` where nobody says it."""
+        """A setting; raises `CommandFailed` if it is not set."""
         return self.cli.settings.require(name)
 
     @cached_property
@@ -100,7 +100,7 @@ class DeployedService:
 
     @cached_property
     def secret(self) -> Secret:
-        """The function's secret, whatever else this user could log in with."""
+        """The function's secret, even if this user has another way to log in."""
         return secret_source(self.cli.aws.client("secretsmanager"), self.need("secret_id"))()
 
     @cached_property
@@ -118,7 +118,7 @@ class DeployedService:
 
     @cached_property
     def workspace(self) -> Workspace:
-        """What the function's user sees of Anaplan."""
+        """What the function's user can see in Anaplan."""
         return Workspace(self.cloudworks)
 
     @cached_property

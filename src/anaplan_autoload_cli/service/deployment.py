@@ -34,7 +34,7 @@ def function(site: DeployedService) -> Iterator[Finding]:
         yield failed("function", f"{alias.function}:{alias.name} is {alias.state}", "Wait a minute, then look again.")
     if not alias.durable:
         yield failed(
-            "function", f"{alias.function}:{alias.name} is not durable", f"{REDEPLOY} It must be created anew."
+            "function", f"{alias.function}:{alias.name} is not durable", f"{REDEPLOY} It must be created again."
         )
     elsewhere = [
         f"{variable} {alias.environment.get(variable, 'unset')} (here {here})"
@@ -122,7 +122,7 @@ def _is_principal(statement: Any, service: str) -> bool:
 
 
 def _mentions(condition: Any, text: str) -> bool:
-    """Whether a condition, of whatever operator, has a value that ends so."""
+    """Whether a condition, with any operator, has a value with this ending."""
     if isinstance(condition, dict):
         return any(_mentions(value, text) for value in condition.values())
     if isinstance(condition, list):
@@ -183,11 +183,13 @@ def sweep(site: DeployedService) -> Iterator[Finding]:
     """A schedule sends the sweep."""
     schedules = [rule["ScheduleExpression"] for _, rule in _rules_of_alias(site) if rule.get("ScheduleExpression")]
     if schedules:
-        yield ok("sweep", f"every {schedules[0].removeprefix('rate(').removesuffix(')')} lanes are looked after")
+        yield ok(
+            "sweep", f"every {schedules[0].removeprefix('rate(').removesuffix(')')} the function looks after its lanes"
+        )
     else:
         yield failed(
             "sweep",
-            "no schedule that is enabled sends the sweep: what a dead execution left waiting stays so",
+            "no enabled schedule sends the sweep: uploads that a dead execution left keep waiting",
             f"Enable the stack's schedule. {REDEPLOY}",
         )
 
@@ -235,7 +237,7 @@ def topic(site: DeployedService) -> Iterator[Finding]:
         yield warning(
             "topic",
             f"{len(pending)} of {count(len(found), 'subscription')} not confirmed",
-            "Whoever they belong to must follow the link in the e-mail that SNS sent; look among the junk.",
+            "Their owners must click the link in SNS's e-mail, which may be in the junk folder.",
         )
     if not found:
         yield warning("topic", "nobody is subscribed: nobody hears of a failed load", f"Subscribe somebody to {arn}.")

@@ -43,11 +43,11 @@ OLD_SECONDS = 3600
 
 
 def doctor(context: typer.Context, file: RoutesFile = None) -> None:
-    """Check everything between an upload and Anaplan: one line each, and what to do about what is not well.
+    """Check everything between an upload and Anaplan: one line each, with the remedy if something is wrong.
 
-    Logs in with the function's secret, once; a version of it that Anaplan has refused is not sent again. What cannot be
-    looked at is skipped, with the reason, never called well. Exit code 1 if any check failed, or none of those that
-    matter most could be made.
+    Logs in with the function's secret, once; a version of it that Anaplan has refused is not sent again. A check
+    that cannot run is skipped, with the reason, and never counts as ok. Exit code 1 if any check failed, or if none of
+    the most important ones could run.
 
     Keys with --json: status (ok, warning, failed or skipped), about, what, remedy.
 
@@ -77,7 +77,7 @@ def _routes(cli: Cli, file: str | None) -> tuple[list[Finding], Routes | None]:
         return offline(path, reports_of(cli))
     try:
         found = read_routes(cli, file)
-    except Exception as error:  # what nobody foresaw is no reason to leave all else unchecked
+    except Exception as error:  # an unexpected error must not stop the other checks
         failure = error if isinstance(error, CommandFailed) else in_words(error, cli)
         return [skipped("routes file", failure.message.rstrip("."), failure.remedy)], None
     return [ok("routes file", f"deployed with the function: {', '.join(route.name for route in found)}")], found
@@ -101,7 +101,7 @@ def guarded(about: str, check: Check, site: DeployedService) -> list[Finding]:
         what = f"AWS refused {error.operation_name} ({refusal.get('Code', 'no code')}: {refusal.get('Message', '')})"
         findings.append(skipped(about, what, f"Look as a user who may {error.operation_name}, and check --stack."))
     except LoginRefused:
-        findings.append(skipped(about, "there is no log-in to look with"))
+        findings.append(skipped(about, "there is no log-in to check this with"))
     except (BotoCoreError, CloudWorksError) as error:
         findings.append(skipped(about, str(error).rstrip(".")))
     except Exception as error:  # an answer of the wrong shape may show as any
@@ -158,7 +158,7 @@ def secret(site: DeployedService) -> Iterator[Finding]:
     if site.ledger.rejected(secret_id) == site.secret.version:
         yield failed(
             "secret",
-            "Anaplan has refused this version of it; it is not sent again, lest the user is locked out",
+            "Anaplan has refused this version of it; it is not sent again, because that could lock the user out",
             "Put working credentials into it: loading resumes within minutes of the new version.",
         )
         return
@@ -219,11 +219,11 @@ def _troubles(lane: LaneStatus, now: int) -> Iterator[Finding]:
     age = (now - epoch_ms(lane.oldest_waiting)) / 1000 if lane.oldest_waiting else 0
     if lane.held:
         yield failed(
-            about, f"held, as Anaplan refused the log-in; {waiting}", "Put working credentials into the secret."
+            about, f"held, because Anaplan refused the log-in; {waiting}", "Put working credentials into the secret."
         )
     elif lane.paused:
         route = quote(lane.routes[0] if lane.routes else lane.lane)
-        yield warning(about, f"paused; {waiting}", f"When it may go on: anaplan-autoload resume {route}.")
+        yield warning(about, f"paused; {waiting}", f"To continue: anaplan-autoload resume {route}.")
     elif lane.state == "unled" and age > OLD_SECONDS:
         yield failed(
             about,
@@ -261,7 +261,7 @@ CHECKS: dict[str, Check] = {
 """Along an upload's way."""
 
 BARRIERS = ("AWS", "stack")
-"""Where one of these fails, nothing else can be looked at."""
+"""If one of these fails, no other check can run."""
 
 ESSENTIAL = ("function", "inbox", "ledger", "secret", "log-in")
-"""Where none of these could be looked at, nothing is known of the service."""
+"""If none of these could run, nothing is known about the service."""

@@ -31,7 +31,7 @@ def test_event(
 ) -> None:
     """Print the event that S3 sends when this object is uploaded, to feed to sam local invoke.
 
-    It tells of the object as it is in S3, where that can be seen; else size, etag and version are made up.
+    It describes the object as it is in S3, if you may see it; otherwise size, etag and version are made up.
 
     Example:
 
@@ -69,7 +69,7 @@ def notification(upload: Upload, region: str) -> dict[str, object]:
 
 
 def _seen(cli: Cli, place: Place) -> Upload | None:
-    """The object in S3; None where it cannot be seen, for whatever reason: the event is of use all the same."""
+    """The object in S3; None if it cannot be read, because the event is useful without it."""
     try:
         found = head(cli.aws.client("s3"), place)
     except (ClientError, BotoCoreError, CommandFailed) as error:

@@ -1,4 +1,4 @@
-"""What checks find: one line each, with the remedy for what is not as it should be."""
+"""The findings of checks: one line each, with a remedy if something is wrong."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Finding(Struct, frozen=True):
     """What a check found."""
 
     status: Status
-    """`failed`: uploads are not loaded, or not as meant. `warning`: they are, but nobody may hear of it, say.
+    """`failed`: uploads are not loaded, or not as intended. `warning`: they are, but nobody may be told, for example.
     `skipped`: the check could not run, so nothing is known."""
     about: str
     what: str
@@ -52,7 +52,7 @@ def failed(about: str, what: str, remedy: str) -> Finding:
 
 
 def skipped(about: str, why: str, remedy: str | None = None) -> Finding:
-    """It could not be looked at."""
+    """The check could not run."""
     return Finding("skipped", about, why, remedy)
 
 
@@ -61,6 +61,6 @@ def show(out: Output, findings: Sequence[Finding]) -> None:
     out.rows([msgspec.to_builtins(finding) for finding in findings], COLUMNS)
     count = {status: sum(finding.status == status for finding in findings) for status in ("failed", "skipped")}
     if count["skipped"]:
-        out.hint(f"{count['skipped']} of {len(findings)} checks could not run: nothing is known of what they look at.")
+        out.hint(f"{count['skipped']} of {len(findings)} checks could not run, so their results are unknown.")
     if count["failed"]:
         raise CommandFailed(f"{count['failed']} of {len(findings)} checks failed; each names its remedy.")

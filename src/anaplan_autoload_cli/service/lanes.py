@@ -38,9 +38,9 @@ _COLUMNS = (Column("lane", "Lane"), Column("routes", "Routes"), Column("paused",
 
 
 def pause(context: typer.Context, route: RouteName, file: RoutesFile = None) -> None:
-    """Stop loading by a route. Uploads are recorded and wait; a run that goes on is followed to its end.
+    """Stop loading by a route. Uploads are recorded and wait; a run that has begun is followed to its end.
 
-    Routes that share a lane pause together. The alarm on the oldest waiting upload tells if the pause is forgotten.
+    Routes that share a lane pause together. The alarm on the oldest waiting upload rings if the pause is forgotten.
 
     Keys with --json: lane, routes, paused.
 
@@ -60,7 +60,7 @@ def pause(context: typer.Context, route: RouteName, file: RoutesFile = None) -> 
 
 
 def resume(context: typer.Context, route: RouteName, file: RoutesFile = None) -> None:
-    """Go on loading by a route: what waits is loaded now. It ends a pause; a held lane needs a new log-in.
+    """Continue loading by a route: waiting uploads are loaded now. This ends a pause; a held lane needs a new log-in.
 
     Keys with --json: lane, routes, paused.
     """
@@ -81,7 +81,7 @@ def resume(context: typer.Context, route: RouteName, file: RoutesFile = None) ->
 
 
 def tell_held(out: Output, names: Iterable[str]) -> None:
-    """Say what to do about lanes that are held, named by their routes."""
+    """Print the remedy for held lanes, named by their routes."""
     if shown := ", ".join(names):
         out.warning(f"{shown}: {HELD}")
 
@@ -93,7 +93,7 @@ def tell_paused(out: Output, names: Iterable[str]) -> None:
 
 
 def differences(routes: Routes, ledger: Ledger, lanes: Iterable[str]) -> list[str]:
-    """In which ways the ledger looks as if the function had other routes than these; of `lanes`, which it never saw."""
+    """Signs that the function has other routes than these; of `lanes`, those that the ledger does not know."""
     pending = {found.lane for found in ledger.pending()}
     unknown = stray_lanes(routes, ledger)
     unseen = [
@@ -109,7 +109,7 @@ def differences(routes: Routes, ledger: Ledger, lanes: Iterable[str]) -> list[st
 
 
 def stray_lanes(routes: Routes, ledger: Ledger) -> list[str]:
-    """The lanes that have something to do and none of these routes, each called by what waits in it."""
+    """The lanes that have work but none of these routes, each named by what waits in it."""
     return [", ".join(found.oldest) or found.lane for found in ledger.pending() if found.lane not in routes.lanes]
 
 
@@ -126,7 +126,7 @@ def _is_untouched(ledger: Ledger, lane: str) -> bool:
 
 
 def let_go(ledger: Ledger, send: Callable[[object], None], lane: str) -> None:
-    """End a pause, and have what waits loaded at once instead of at the next sweep."""
+    """End a pause, and load waiting uploads at once instead of at the next sweep."""
     ledger.resume(lane)
     send({"drain": lane})
 

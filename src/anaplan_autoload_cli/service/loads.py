@@ -89,7 +89,7 @@ class Found(Struct, frozen=True):
 def loads(
     context: typer.Context,
     route: Annotated[str | None, typer.Option(help="Only by this route.")] = None,
-    key: Annotated[str | None, typer.Option(help="Was this file loaded? s3://bucket/key, or a key alone.")] = None,
+    key: Annotated[str | None, typer.Option(help="Was this file loaded? s3://bucket/key, or only a key.")] = None,
     since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed, was partial or was rejected.")] = False,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 25,
@@ -100,9 +100,8 @@ def loads(
 ) -> None:
     """The load history, newest first. With --key: was this file loaded, when, and by which run?
 
-    The history goes back 400 days, what is known of single uploads 90. For a key, the uploads of the lane that its
-    route leads to are read, and those of all other lanes only where that lane has none of it. --run ID --files lists
-    every upload that a run covered, as --key does.
+    The history goes back 400 days, single uploads 90. For a key, the lane of its route is searched, and the other lanes
+    only if that lane has no upload of the key. --run ID --files lists every upload that a run covered, as --key does.
 
     Keys with --json: run_id (batch-… where no run began), lane, route, outcome, started_at, ended_at, seconds,
     integration_id, flow_id, message, error_code, author, uploads, files (how many different ones), file
@@ -166,7 +165,7 @@ def find_uploads(ledger: Ledger, routes: Routes, wanted: LoadFilter, lanes: Iter
 
 
 def find_run(ledger: Ledger, lanes: Iterable[str], run_id: str) -> RunRecord:
-    """The line of the history with that id; raises `CommandFailed` where there is none."""
+    """The history item with that id; raises `CommandFailed` if there is none."""
     for lane in lanes:
         if found := next((run for run in ledger.runs(lane) if run.id == run_id), None):
             return found
@@ -183,7 +182,7 @@ def batch_without_run(cli: Cli, batch_id: str) -> RunRecord:
 
 
 def _held(ledger: Ledger, lanes: Mapping[str, Sequence[str]]) -> list[str]:
-    """The routes of those lanes that are held; a lane without routes stands for itself."""
+    """The routes of the held lanes; a lane without routes is named by its id."""
     return [name for lane, names in lanes.items() if ledger.lane(lane).held is not None for name in names or (lane,)]
 
 
@@ -214,7 +213,7 @@ def _show_run(cli: Cli, ledger: Ledger, lanes: Iterable[str], run_id: str, *, fi
     cli.out.rows(
         [_upload_record(Found(run.lane, record), run) for record in covered],
         _OF_A_RUN,
-        nothing=f"The ledger knows uploads for {UPLOAD_DAYS} days, and none of this run any more.",
+        nothing=f"The ledger knows uploads for {UPLOAD_DAYS} days, and this run is older.",
     )
 
 
@@ -249,7 +248,7 @@ def _covered(ledger: Ledger, runs: Iterable[RunRecord]) -> dict[str, list[Upload
 
 
 def _tell_stopped(out: Output, ledger: Ledger, lanes: Mapping[str, Sequence[str]]) -> None:
-    """Say which of these lanes load nothing, and what to do."""
+    """Print which of these lanes load nothing, and the remedy."""
     tell_held(out, _held(ledger, lanes))
     tell_paused(out, [name for lane, names in lanes.items() if ledger.lane(lane).paused for name in names[:1]])
 
@@ -333,7 +332,7 @@ def _run_record(run: RunRecord) -> dict[str, object]:
 
 
 def files_and_uploads(files: int | None, uploads: int) -> str:
-    """How much a batch covers, as in `1 file, 5 uploads`; where each file was uploaded once, `3 files`."""
+    """How much a batch covers, as in `1 file, 5 uploads`; `3 files` if each file was uploaded once."""
     if files is None:
         return count(uploads, "upload")
     told = count(files, "file")

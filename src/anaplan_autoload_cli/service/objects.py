@@ -1,4 +1,4 @@
-"""Objects in S3, as uploads that may be loaded again."""
+"""Objects in S3, as uploads to load again."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GONE = ("404", "NoSuchKey", "NoSuchVersion", "NotFound")
 
 
 def head(s3: S3Client, place: Place, version_id: str | None = None) -> Upload | None:
-    """The object as an upload, as it is in S3; None where this user may not look at it, though the function may.
+    """The object in S3, as an upload; None if this user may not read it, although the function may.
 
     Raises `CommandFailed` where there is no such object or version.
     """

@@ -1,4 +1,4 @@
-"""Routes against Anaplan: whether what each route runs is there, and reads what the route brings."""
+"""Checks routes against Anaplan: each integration or flow must exist, and read the keys of its route."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def check_route(route: Route, tenant: AnaplanTenant, buckets: Sequence[str]) -> 
         yield failed(
             about,
             f"{what} {route.target} is not there or not visible to this user ({error.status})",
-            f"Correct its id in the routes file, or give the user its workspace and the role of whoever made it. "
+            f"Correct its id in the routes file, or give the user access to its workspace and the role of its creator. "
             f"See: anaplan-autoload {what}s list",
         )
         return
@@ -136,7 +136,7 @@ def _check_connections(about: str, integration: Integration, tenant: AnaplanTena
 def _check_sources(route: Route, about: str, sources: Sequence[Source], buckets: Sequence[str]) -> Iterator[Finding]:
     """With `load = "each"` the file that is read is `stage_to`; else one under the route."""
     if not sources:
-        yield failed(about, "what it runs reads no file from S3", "Name an integration from S3 to Anaplan.")
+        yield failed(about, "its integration reads no file from S3", "Name an integration from S3 to Anaplan.")
         return
     fitting = [source for source in sources if _reads(route, source)]
     if not fitting and is_for_markers(route, tuple(FileRead(source.file) for source in sources)):

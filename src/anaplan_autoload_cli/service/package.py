@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.routes import Routes
 
 ROUTES = "routes.toml"
-"""Where the package holds them."""
+"""Their path in the package."""
 CAP = 64 * 1024**2
 """Bytes of a package, at most; Lambda takes 50 MiB."""
 REMEDY = "Look as a user who may lambda:GetFunction, go to the project's directory, or name the routes with --file."
 
 
 def deployed_routes(client: LambdaClient, alias: str) -> Routes:
-    """The routes in the package that this alias runs; raises `CommandFailed` where they cannot be had."""
+    """The routes in the package that this alias runs; raises `CommandFailed` if they cannot be read."""
     try:
         location = client.get_function(FunctionName=alias)["Code"]["Location"]
         package = _downloaded(location)
@@ -39,7 +39,7 @@ def deployed_routes(client: LambdaClient, alias: str) -> Routes:
     except HTTPError as error:
         raise _not_had(f"the package of {alias} cannot be downloaded ({type(error).__name__})") from error
     except (BadZipFile, KeyError, UnicodeDecodeError) as error:
-        raise _not_had(f"the package of {alias} is no zip file with a {ROUTES}") from error
+        raise _not_had(f"the package of {alias} is not a zip file with a {ROUTES}") from error
     return routes.parse(text, f"{ROUTES} of {alias}")
 
 

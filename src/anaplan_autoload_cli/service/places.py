@@ -1,4 +1,4 @@
-"""Where the service is: its routes, its ledger and its function, as the commands of this package reach them."""
+"""Finds the service's routes, ledger and function for the commands of this package."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from anaplan_autoload_cli.context import Cli
 
 USUAL_ROUTES = (Path("src/routes.toml"), Path("routes.toml"))
-"""Where the routes file is looked for: in the project, then here."""
+"""Where to look for the routes file: in the project, then here."""
 
 RoutesFile = Annotated[
     str | None, typer.Option("--file", help="The routes; default: src/routes.toml, else routes.toml.")
@@ -79,7 +79,7 @@ def did_you_mean(wanted: str, names: Iterable[str], otherwise: str) -> str:
 
 
 def no_such_route(wanted: str, routes: Routes) -> CommandFailed:
-    """What to say about a route that is not in the routes file."""
+    """The error for a route that is not in the routes file."""
     names = [route.name for route in routes]
     return CommandFailed(
         f"There is no route {wanted!r}.",
@@ -118,13 +118,13 @@ def read_routes(cli: Cli, given: str | None) -> Routes:
 
 
 def routes_name(cli: Cli, given: str | None) -> str:
-    """What messages call the routes that `read_routes` gives."""
+    """How messages name the routes of `read_routes`."""
     path = find_routes_path(cli, given)
     return str(path) if path else "the deployed routes.toml"
 
 
 def known_routes(cli: Cli) -> list[Route]:
-    """The routes of the usual file, for a command that can do without: none where there is no sound one."""
+    """The routes of the usual file; none if there is no valid one. For commands that can work without."""
     try:
         return list(routes.load(routes_path(cli, None)))
     except (CommandFailed, routes.RoutesInvalid):
@@ -152,7 +152,7 @@ class FunctionAlias:
         self._alias = alias
 
     def send(self, event: object) -> None:
-        """Send an event to be handled in an execution of its own; see `send_text`."""
+        """Send an event, to be handled in a new execution; see `send_text`."""
         self.send_text(json.dumps(event, ensure_ascii=False))
 
     def send_text(self, event: str) -> None:

@@ -51,7 +51,7 @@ class DeadLetter(Struct, frozen=True):
     died_at: str
     """When it came to the queue."""
     reason: str
-    """What it died of, in Lambda's or EventBridge's words; empty where they say nothing."""
+    """Why it failed, in Lambda's or EventBridge's words; empty if they do not say."""
 
 
 def redrive(
@@ -63,7 +63,7 @@ def redrive(
 ) -> None:
     """Send dead letters to the function again, each deleted once the function has it; shows them and asks first.
 
-    SQS's own redrive does not apply to this queue. What the function would not understand stays in the queue: sent
+    SQS's own redrive does not apply to this queue. Events that the function cannot read stay in the queue: sent
     again, it would come back; --discard deletes it. An event that was handled after all changes nothing. AWS does not
     give a reason for every dead letter; the function's log has the rest.
 
@@ -116,7 +116,7 @@ def redrive(
 
 
 def _discard(out: Output, client: SQSClient, queue: str, *, dry_run: bool) -> None:
-    """Show everything in the queue, and delete it if that is what somebody wants."""
+    """Show everything in the queue, and delete it if the user agrees."""
     with _received(client, queue, out) as hidden:
         letters = list(hidden.values())
         states: dict[str, LetterState] = dict.fromkeys(hidden, "to discard")
@@ -125,7 +125,7 @@ def _discard(out: Output, client: SQSClient, queue: str, *, dry_run: bool) -> No
             return
         if not out.as_json:
             out.rows(_records(letters, states), _COLUMNS)
-        out.confirm(f"Delete {count(len(letters), 'dead letter')} for good, without sending?")
+        out.confirm(f"Delete {count(len(letters), 'dead letter')} without sending them? This cannot be undone.")
         for each in letters:
             deleted = _delete(out, client, queue, each)
             states[each.id] = "discarded" if deleted else "not deleted"
@@ -140,7 +140,7 @@ def _discard(out: Output, client: SQSClient, queue: str, *, dry_run: bool) -> No
 
 @contextmanager
 def _received(client: SQSClient, queue: str, out: Output) -> Iterator[dict[str, DeadLetter]]:
-    """Everything in the queue, by id, hidden from others meanwhile; what is left of it at the end shows again."""
+    """Everything in the queue, by id. It is hidden from others during the command; the rest shows again afterwards."""
     letters: dict[str, DeadLetter] = {}
     try:
         with out.progress("Receiving") as progress:
@@ -189,7 +189,7 @@ def _is_taken(out: Output, function: FunctionAlias, letter: DeadLetter) -> bool:
 
 
 def _delete(out: Output, client: SQSClient, queue: str, letter: DeadLetter) -> bool:
-    """Delete a message; where that fails it comes back, and what was sent, sent once more, changes nothing."""
+    """Delete a message. If that fails, it comes back; sending its event again changes nothing."""
     try:
         client.delete_message(QueueUrl=queue, ReceiptHandle=letter.receipt)
     except (ClientError, BotoCoreError) as error:

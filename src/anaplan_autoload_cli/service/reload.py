@@ -36,13 +36,13 @@ def retry(
     context: typer.Context,
     what: Annotated[str, typer.Argument(metavar="RUN_ID|s3://…|KEY", help="A run, or a file.", show_default=False)],
     again: Annotated[
-        bool, typer.Option("--again", help="Also what was retried already and waits, or was loaded by that.")
+        bool, typer.Option("--again", help="Also loads that were retried already, whether they wait or were loaded.")
     ] = False,
     file: RoutesFile = None,
 ) -> None:
     """Load again what a run was to load that failed or was partial, what was rejected, or a file whose last load was.
 
-    With load = "latest" the newest upload of every key is asked for, as one run covers them; with "each" exactly the
+    With load = "latest" the newest upload of every key is loaded, because one run covers them; with "each" exactly the
     version that failed, unless newer data of its key was loaded since: older data never replaces newer.
 
     The same retry twice, even at once, loads nothing twice: what an earlier retry waits to load, or has loaded, is not
@@ -82,7 +82,7 @@ def load(
     version: Annotated[str | None, typer.Option(help="A version of it; default: the newest.")] = None,
     file: RoutesFile = None,
 ) -> None:
-    """Load an object now, as if it had been uploaded, whether or not it was loaded before.
+    """Load an object now, as if it had just been uploaded, even if it was loaded before.
 
     Keys with --json: bucket, key, version_id, route, lane, request_id, upload_id.
 
@@ -96,7 +96,7 @@ def load(
     route = _route(cli, routes, file, place)
     if version and route.load == "latest":
         raise CommandFailed(
-            f'Route {route.name!r} has load = "latest": its run reads what the key holds now, not a version.',
+            f'Route {route.name!r} has load = "latest": its run reads the current object, not a version.',
             remedy="Leave out --version, or copy the version to the key, which uploads it again.",
         )
     found = head(cli.aws.client("s3"), place, version)
@@ -124,16 +124,16 @@ def refuse_older(ledger: Ledger, route: Route, upload: Upload) -> None:
 
 
 class Retries(Struct, frozen=True):
-    """The retries of an upload so far, as the ledger knows them."""
+    """The retries of an upload so far, from the ledger."""
 
     request_id: str
-    """What the next one is asked for by: whoever asks at the same time asks for the same."""
+    """The request id of the next retry. Two people who ask at the same time get the same id."""
     asked: UploadRecord | None
     """The last one, where it waits or was loaded."""
 
 
 def _retries_of(ledger: Ledger, route: Route, upload: Upload) -> Retries:
-    """Follow an upload to its last retry: each is asked for by a request that is named after what failed before it."""
+    """Follow an upload to its last retry. Each retry's request id is derived from the upload that failed before it."""
     while True:
         again = reload(upload, route, f"retry-{sha256(upload.id.encode()).hexdigest()[:32]}")
         record = ledger.upload(route.lane_id, again.upload_id)

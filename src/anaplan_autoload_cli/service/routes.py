@@ -105,7 +105,7 @@ def match(
 
 
 def offline(path: Path, reports: tuple[str, str] | None) -> tuple[list[Finding], Routes | None]:
-    """What the function would say to the file; the routes where it would take them."""
+    """The function's verdict on the file, and the routes if it is valid."""
     try:
         found = function_routes.load(path, reports)
     except RoutesInvalid as error:
@@ -115,7 +115,7 @@ def offline(path: Path, reports: tuple[str, str] | None) -> tuple[list[Finding],
 
 
 def reports_of(cli: Cli) -> tuple[str, str] | None:
-    """Where the function saves rejected rows; None where that cannot be told, as without a stack or without AWS."""
+    """Where the function saves rejected rows; None if it is not known, for example without a stack or without AWS."""
     with suppress(ClientError, BotoCoreError, NoSuchStack):
         if bucket := cli.settings.get("reports"):
             return bucket, REPORTS_PREFIX
@@ -123,7 +123,7 @@ def reports_of(cli: Cli) -> tuple[str, str] | None:
 
 
 def upload_buckets(cli: Cli) -> list[str]:
-    """The buckets that uploads come from, as far as that can be told."""
+    """The known buckets of uploads."""
     with suppress(ClientError, BotoCoreError, NoSuchStack):
         arns = (cli.settings.get("existing_buckets") or "").split(",")
         buckets = [cli.settings.get("inbox"), *(arn.strip().rpartition(":")[2] for arn in arns)]

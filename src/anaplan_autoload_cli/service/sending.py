@@ -48,7 +48,7 @@ class Reload(Struct, frozen=True):
 
 
 def reload(upload: Upload, route: Route, request_id: str | None = None) -> Reload:
-    """A load of an upload again: with `load = "each"` of exactly that version, else of what the key holds now."""
+    """A repeated load of an upload: with `load = "each"` of exactly that version, else of the key's current object."""
     version_id = upload.version_id if route.load == "each" else None
     return Reload(
         Load(bucket=upload.bucket, key=upload.key, version_id=version_id, request_id=request_id or uuid4().hex), route
@@ -56,7 +56,7 @@ def reload(upload: Upload, route: Route, request_id: str | None = None) -> Reloa
 
 
 def chosen(uploads: Sequence[Upload], route: Route) -> list[Upload]:
-    """Which of a route's uploads are to be asked for, oldest first.
+    """Which of a route's uploads to request again, oldest first.
 
     With `load = "each"` every one, as each is a load of its own. With `"latest"` the newest of every key: one run
     covers them all, and only so does each key show as loaded.
