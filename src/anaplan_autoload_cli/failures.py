@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, 
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
-from anaplan_autoload.anaplan.credentials import LoginRefused, SecretInvalid
+from anaplan_autoload.anaplan.credentials import RESUMES, LoginRefused
 from anaplan_autoload.anaplan.errors import AddressInvalid, CloudWorksError
 from anaplan_autoload.anaplan.http import quoted
 from anaplan_autoload.domain.routes import RoutesInvalid
@@ -19,27 +18,6 @@ from anaplan_autoload_cli.output import CommandFailed
 
 if TYPE_CHECKING:
     from anaplan_autoload_cli.context import Cli
-
-REMEDIES = {
-    "Duplicate resource name": "The name is taken; choose another, or change the one that exists.",
-    "Credentials are invalid": "Check the AWS keys: are they active, and those of the user that is meant?",
-    "Bucket name is invalid": "Check the bucket's name, and that it exists.",
-    "Bucket access denied": "Give the keys' user the policy that `anaplan-autoload connections policy` prints.",
-    "Role arn is invalid": "Check the role's ARN: arn:aws:iam::<account>:role/<name>.",
-    "Invalid value for workspace_id": "Name the integrations' workspace with --workspace; it must be one of yours.",
-    "Invalid value for model_id": "Check --model: 32 digits and capital letters, as in the model's address.",
-    "Invalid value for connection_id": "Check the connection: `anaplan-autoload connections list`.",
-    "The resource is being referenced": "Something uses it still: see `integrations list` and `flows list`.",
-    "Tenant integration count": "A tenant can have at most 500 integrations and flows; delete unused ones.",
-}
-"""Remedies for CloudWorks' messages, where the command line can say more than the client."""
-
-_THREE_PARTS = re.compile(
-    r'(?:Anaplan answered )?(?P<answered>(?:A web page|\d)(?:[^".]|\.(?!\s)|"[^"]*")+)\. ?'
-    r"(?P<remedy>.*?) ?\((?P<asked>[A-Z]+ https?://[^\s()]+)\)(?P<more>.*)",
-    re.S,
-)
-
 
 TRACEBACK = "AUTOLOAD_TRACEBACK"
 """The environment variable that asks for the traceback of an error that nobody foresaw."""
@@ -53,12 +31,15 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
     words too, and says how to get its traceback.
     """
     match error:
-        case SecretInvalid():
-            return CommandFailed(refusal(error, cli.login_method))
+        case LoginRefused() if error.facts.answered:
+            remedy = f"{error.facts.remedy} {RESUMES}" if cli.login_method.secret_id else error.facts.remedy
+            return _refused_by_anaplan(error, "Anaplan refused the log-in.", remedy)
         case LoginRefused():
-            return _split(refusal(error, cli.login_method), "Anaplan refused the log-in.")
+            return CommandFailed(refusal(error, cli.login_method))
+        case CloudWorksError() if error.facts.answered:
+            return _refused_by_anaplan(error, "Anaplan did not do it.", error.facts.remedy)
         case CloudWorksError():
-            return _split(str(error), "Anaplan did not do it.")
+            return CommandFailed(str(error))
         case AddressInvalid():
             return CommandFailed(str(error), remedy="Check --auth-url and --cloudworks-url, and where they come from.")
         case RoutesInvalid():
@@ -92,15 +73,10 @@ def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {said}" if said else type(error).__name__
 
 
-def _split(text: str, summary: str) -> CommandFailed:
-    """Split the client's text into sentences."""
-    parts = _THREE_PARTS.fullmatch(text)
-    if parts is None:
-        return CommandFailed(text)
-    answered = parts["answered"].strip()
-    known = (remedy for words, remedy in REMEDIES.items() if words in answered)
-    remedy = next(known, (parts["remedy"] + parts["more"]).strip() or None)
-    return CommandFailed(summary, asked=parts["asked"], answered=answered, remedy=remedy)
+def _refused_by_anaplan(error: CloudWorksError, summary: str, remedy: str) -> CommandFailed:
+    """What was asked, what Anaplan answered, and what to do, each by itself."""
+    facts = error.facts
+    return CommandFailed(summary, asked=facts.asked, answered=facts.answered, remedy=remedy or None)
 
 
 def _refused_by_aws(error: ClientError) -> CommandFailed:

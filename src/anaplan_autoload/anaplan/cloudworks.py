@@ -38,6 +38,7 @@ from anaplan_autoload.anaplan.http import (
     quoted,
     read,
     received,
+    unusable,
 )
 from anaplan_autoload.domain.runs import Flow, History, Run, RunError
 from anaplan_autoload.domain.tenant import Integration
@@ -95,16 +96,21 @@ _NOT_CLOUDWORKS = (
 )
 _KNOWN = {
     "already running": "Wait until that run has ended.",
-    "Duplicate resource name": "Choose another name.",
-    "Credentials are invalid": "Check the access key and its secret, and that the key is active.",
-    "Bucket name is invalid": "Check the bucket's name.",
-    "Bucket access denied": "Let the key or role list the bucket and read its objects.",
+    "Duplicate resource name": "The name is taken; choose another name, or change what has it.",
+    "Credentials are invalid": "Check the AWS keys: are they active, and those of the user that is meant?",
+    "Bucket name is invalid": "Check the bucket's name, and that it exists.",
+    "Bucket access denied": "Give the keys' user the policy that `anaplan-autoload connections policy` prints.",
     "Role arn is invalid": "Check the role's ARN, and that its trust policy admits Anaplan.",
+    "Invalid value for workspace_id": "Name the integrations' workspace with --workspace; it must be one of yours.",
+    "Invalid value for model_id": "Check --model: 32 digits and capital letters, as in the model's address.",
+    "Invalid value for connection_id": "Check the connection: `anaplan-autoload connections list`.",
+    "The resource is being referenced": "Something uses it still: see `integrations list` and `flows list`.",
+    "Tenant integration count": "A tenant holds at most 500 integrations and flows; delete what is not used.",
     "Invalid workspace": "See that the integration's workspace and model still exist.",
     "Invalid model": "See that the integration's workspace and model still exist.",
     "Model Not Found": "See that the integration's workspace and model still exist.",
 }
-"""Remedies for CloudWorks' messages that say more than the status."""
+"""Remedies for CloudWorks' messages that say more than the status. They go first; those for a status follow."""
 _SECRET_FIELD = re.compile(r"secret|password|token|key|credential|authorization", re.I)
 
 _T = TypeVar("_T")
@@ -243,7 +249,7 @@ class CloudWorks:
         except Refused as error:
             if error.status != HTTPStatus.CONFLICT:
                 raise
-            raise Busy(str(error)) from error
+            raise Busy(str(error), error.facts) from error
 
     def _ask(self, path: str, decode: Callable[[Answer], _T], limits: Limits | None = None) -> _T:
         """GET, in several tries, and decode the successful answer."""
@@ -274,8 +280,7 @@ class CloudWorks:
         if start.is_page or _is_json_answer(start):
             chunks.close()
             found = quoted(start.message, request.secrets) or ("a web page" if start.is_page else "something")
-            text = f"Anaplan answered {response.status} with {found} instead of rows."
-            raise Unknown(request.told(text), response.status)
+            raise unusable(request, start, f" with {found} instead of rows")
         return Dump(first, chunks, cap) if first else None
 
     def _sent(
@@ -357,8 +362,7 @@ def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -
     except (ValueError, RecursionError) as error:
         found = "a web page" if answer.is_html else quoted(str(error), request.secrets)
     # Raise outside the `except` block, so that the decoded data does not become the error's context.
-    text = f"Anaplan answered {answer.status}, but not in CloudWorks' form ({found})."
-    raise Unknown(request.told(text), answer.status)
+    raise unusable(request, answer, f", but not in CloudWorks' form ({found})")
 
 
 def _json(answer: Answer) -> object:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from anaplan_autoload.anaplan import pem
-from anaplan_autoload.anaplan.errors import CloudWorksError, Refused, TryLater, Unknown
+from anaplan_autoload.anaplan.errors import NO_FACTS, CloudWorksError, Refused, TryLater, Unknown
 from anaplan_autoload.anaplan.http import (
     LIMITS,
     Answer,
@@ -28,6 +28,7 @@ from anaplan_autoload.anaplan.http import (
     exchange,
     failure,
     said,
+    unusable,
 )
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ _REMEDY = (
     "Check user and password, or that the certificate is registered with Anaplan. With single sign-on, a password "
     "works for exception users only. Repeated failed log-ins lock a user out, so this one is not repeated."
 )
-_RESUMES = "Correct this and store the secret again. Loading resumes within minutes of the new version."
+RESUMES = "Correct this and store the secret again. Loading resumes within minutes of the new version."
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _MISSING = ("ResourceNotFoundException", "InvalidRequestException")
 _FORBIDDEN = ("AccessDeniedException", "DecryptionFailure")
@@ -69,13 +70,14 @@ _READABLE_TOKEN = re.compile(r"[\x21-\x7e]+")
 class LoginRefused(CloudWorksError):
     """This version of the secret cannot give a token; only a new version can."""
 
-    def __init__(self, version: str, reason: str, text: str = "") -> None:
-        super().__init__(f"{text or reason} {_RESUMES}")
+    def __init__(self, version: str, reason: str, answer: CloudWorksError | None = None) -> None:
+        text = str(answer) if answer else reason
+        super().__init__(f"{text} {RESUMES}", answer.facts if answer else NO_FACTS)
         self.version = version
         """The secret's version, as Secrets Manager names it, or `NO_VERSION`."""
         self.reason = reason
         """Why, for readers who do not need the request; the error's text also has the request and the remedy."""
-        self.text = text or reason
+        self.text = text
         """Why, with the remedy and the request, but without the advice to store the secret again."""
 
 
@@ -365,7 +367,7 @@ class Tokens:
             self._reject(secret.version)
             words = said(request, answer)
             reason = f"Anaplan refused the log-in{_of(login)}{f': {words}' if words else ''} ({answer.status})."
-            raise LoginRefused(secret.version, reason, str(failure(request, answer, _REMEDY)))
+            raise LoginRefused(secret.version, reason, failure(request, answer, _REMEDY))
         return self._issued(request, answer, now)
 
     def _login(self, secret: Secret, now: int) -> Login:
@@ -388,18 +390,21 @@ class Tokens:
         try:
             return exchange(self._http, request, self._limits)
         except Unknown as error:
-            raise TryLater(str(error)) from error  # a log-in whose answer was lost did no harm: no run was requested
+            raise TryLater(
+                str(error), facts=error.facts
+            ) from error  # a log-in whose answer was lost did no harm: no run was requested
 
     def _issued(self, request: Request, answer: Answer, now: int) -> _Token:
         if not answer.ok:
             error = failure(request, answer, "Check that ANAPLAN_AUTH_URL is Anaplan's authentication service.")
-            raise error if isinstance(error, Refused | TryLater) else TryLater(str(error))
+            raise error if isinstance(error, Refused | TryLater) else TryLater(str(error), facts=error.facts)
         info = _NO_TOKEN
         with suppress(ValueError, RecursionError):
             info = msgspec.json.decode(answer.body, type=_Issued).token_info
         # urllib3 shows invalid header values in its errors, so reject such tokens here.
         if not _READABLE_TOKEN.fullmatch(info.token_value):
-            raise TryLater(request.told(f"Anaplan answered {answer.status} without a usable token."))
+            error = unusable(request, answer, " without a usable token")
+            raise TryLater(str(error), facts=error.facts)
         return _Token(info.token_value, info.expires_at or now + DOCUMENTED_LIFE_SECONDS * 1000)
 
 

@@ -25,6 +25,7 @@ from urllib3.exceptions import ConnectTimeoutError, HTTPError, LocationValueErro
 from anaplan_autoload.anaplan.errors import (
     AddressInvalid,
     CloudWorksError,
+    Facts,
     NotFound,
     NotSent,
     Refused,
@@ -334,9 +335,23 @@ def failure(request: Request, answer: Answer, remedy: str, meaning: str = "") ->
         # Do not trust the target of a redirect.
         text = f"Anaplan's address redirects ({status}), which is not followed. Check the URL's host and path."
         return Unknown(request.told(text), status)
-    text = request.told(f"{_answered(request, answer, meaning)}. {remedy}".rstrip())
+    words = quoted(answer.message, request.secrets)
+    facts = Facts(request.asked, _answered(request, answer, meaning), words, remedy)
+    text = in_words(facts, by_anaplan=bool(words) or not answer.is_html)
     kind = proven(status, own=answer.is_anaplans)
-    return kind(text, answer.retry_after) if issubclass(kind, TryLater) else kind(text, status)
+    return kind(text, answer.retry_after, facts) if issubclass(kind, TryLater) else kind(text, status, facts)
+
+
+def unusable(request: Request, answer: Answer, found: str) -> Unknown:
+    """The error for an answer that is a success but cannot be used; `found` goes on from `Anaplan answered 200`."""
+    facts = Facts(request.asked, f"{answer.status}{found}")
+    return Unknown(in_words(facts), answer.status, facts)
+
+
+def in_words(facts: Facts, *, by_anaplan: bool = True) -> str:
+    """An error's text: the answer, Anaplan's or another's, what to do, and what was requested."""
+    answered = f"Anaplan answered {facts.answered}" if by_anaplan else facts.answered
+    return with_request(f"{answered}. {facts.remedy}".rstrip(), facts.asked)
 
 
 def proven(status: int, *, own: bool) -> type[NotFound | Refused | TryLater | Unknown]:
@@ -370,8 +385,8 @@ def _answered(request: Request, answer: Answer, meaning: str) -> str:
     if not words and answer.is_html:
         return f"A web page came back instead of Anaplan's answer ({_status(answer.status)})"
     if meaning:
-        return f"Anaplan answered {answer.status}: {meaning}" + (f" ({words})" if words else "")
-    return f"Anaplan answered {_status(answer.status)}" + (f" {words}" if words else "")
+        return f"{answer.status}: {meaning}" + (f" ({words})" if words else "")
+    return _status(answer.status) + (f" {words}" if words else "")
 
 
 def quoted(text: str, secrets: Iterable[str] = ()) -> str:

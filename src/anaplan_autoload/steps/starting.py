@@ -184,7 +184,7 @@ def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -
     except Busy:
         return Occupied(batch)
     except TryLater as error:
-        if batch.overdue and GONE_MODEL.search(str(error)):
+        if batch.overdue and GONE_MODEL.search(error.facts.said):
             return TurnedDown(str(error))
         return _not_now(services, lease, batch, error)
     except Refused as error:
