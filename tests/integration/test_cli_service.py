@@ -543,7 +543,7 @@ def test_a_rejected_file_shows_in_loads_and_status_and_its_reason_in_errors(
     assert [each["state"] for each in command.data("loads", "--key", "incoming/Other.csv")] == ["rejected"]
     [lane] = command.data("status")
     assert (lane["state"], lane["last"]["outcome"]) == ("idle", "rejected")
-    assert KEY in command("errors", load["run_id"]).stderr
+    assert KEY in command("errors", load["run_id"]).stdout
     autoload.let_read("accounts", "incoming/Other.csv")
     with handling(autoload):
         assert command("retry", load["run_id"]).exit_code == 0

@@ -80,6 +80,13 @@ OUTCOMES: dict[ReportOutcome, Report] = {
     "loaded": a_report(),
     "partial": a_partial_report(),
     "failed": a_report("failed", message="Process failed", error_code=12),
+    "rejected": a_report(
+        "rejected",
+        id="batch-7",
+        run_id=None,
+        started_at=None,
+        message='No run reads this file. The integration reads only "incoming/accounts/A.csv".',
+    ),
     "held": a_report(
         "held", id="batch-7", run_id=None, started_at=None, ended_at=None, message=REFUSED, secret_id="anaplan/autoload"
     ),
@@ -223,6 +230,7 @@ NOT_COPIED = (
         (a_partial_report(errors=(), errors_total=0), "Partly loaded: accounts: a.csv"),
         (OUTCOMES["failed"], "Failed: accounts: Process failed (a.csv)"),
         (a_report("failed", message=""), "Failed: accounts: a.csv"),
+        (OUTCOMES["rejected"], "Rejected: accounts: no run reads this file (a.csv)"),
         (a_failure_without_a_run(message=EMPTY), "Failed: accounts: the file is empty (a.csv)"),
         (
             a_failure_without_a_run(message=ABSENT, uploads=uploads_of("a.csv", "b.csv"), uploads_total=2),
@@ -423,6 +431,15 @@ def test_a_batch_that_failed_without_a_run_gives_its_reason_and_promises_no_data
     assert "Reason: The file is empty. Upload a file with rows." in text
     assert "No run of this batch has ended." in text
     assert "Time:    2026-11-24 21:08:32 UTC\n" in text
+
+
+def test_a_rejected_file_is_told_with_both_ways_out() -> None:
+    text = mail.email_text(OUTCOMES["rejected"])
+
+    assert text.startswith("a.csv was NOT loaded into Anaplan (route accounts), as no run would read it.")
+    assert 'Reason: No run reads this file. The integration reads only "incoming/accounts/A.csv".' in text
+    assert "upload it again under exactly that name" in text
+    assert "anaplan-autoload routes check --online" in text and "anaplan-autoload retry batch-7" in text
 
 
 def test_a_partial_load_without_saved_rows_points_to_cloudworks() -> None:
@@ -657,7 +674,14 @@ def test_a_run_is_one_structured_line_with_stable_keys() -> None:
 
 @pytest.mark.parametrize(
     ("outcome", "level"),
-    [("loaded", "INFO"), ("partial", "WARNING"), ("failed", "ERROR"), ("held", "ERROR"), ("overdue", "WARNING")],
+    [
+        ("loaded", "INFO"),
+        ("partial", "WARNING"),
+        ("failed", "ERROR"),
+        ("rejected", "ERROR"),
+        ("held", "ERROR"),
+        ("overdue", "WARNING"),
+    ],
 )
 def test_the_level_tells_how_bad_it_is(outcome: ReportOutcome, level: str) -> None:
     assert [line["level"] for line in log_lines(OUTCOMES[outcome])] == [level]
@@ -729,6 +753,7 @@ def test_a_loaded_run_is_counted_and_timed_by_stack_and_route(capsys: pytest.Cap
         (OUTCOMES["failed"], False, {"RunsFailed", "RunSeconds"}),
         (OUTCOMES["failed"], True, {"RunsRetried", "RunSeconds"}),
         (a_failure_without_a_run(), False, {"RunsFailed"}),
+        (OUTCOMES["rejected"], False, {"UploadsRejected"}),
     ],
 )
 def test_only_what_stays_failed_counts_as_failed(
