@@ -370,3 +370,22 @@ def test_uploads_behind_a_long_foreign_run_are_not_failed_because_sns_is_down(au
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
     assert outcomes(autoload) == ["loaded"]
+
+
+def test_a_leader_that_was_not_invoked_for_longer_than_its_lease_leaves(autoload: Autoload) -> None:
+    """As after PauseDurableExecution: the sweep's leader has ended the load when the old one goes on."""
+    latest(autoload)
+    autoload.simulator.settings.pace = Pace(run_seconds=100)
+    others: list[list[str]] = []
+
+    def paused() -> None:
+        autoload.pass_time(1000)
+        others.append(sweep(autoload))
+
+    autoload.when("GET", STATUS, paused, skip=1)
+
+    left = autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert others == [["led"]] and left["state"] == "left"
+    assert autoload.runs_asked_for() == 1
+    assert outcomes(autoload) == ["loaded"]

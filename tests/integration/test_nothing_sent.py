@@ -190,3 +190,24 @@ def test_deaths_over_a_request_are_counted_and_given_up(autoload: Autoload) -> N
     [message] = autoload.messages()
     assert message["outcome"] == "failed" and message["message"].startswith("gave up after 4 attempts: the function")
     assert autoload.runs_asked_for() == 0
+
+
+@pytest.mark.parametrize("name", ["POLL_MIN_SECONDS", "POLL_MAX_SECONDS", "LEASE_SECONDS"])
+@pytest.mark.parametrize("value", ["soon", "-1", "0", "1.5", "²", "٣", "86401", "9" * 5000])
+def test_a_number_of_seconds_that_cannot_be_used_is_refused(name: str, value: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"{name} is .*whole seconds, 1 to 86400") as refused:
+        from_environment({**ENVIRONMENT, name: value})
+
+    assert len(str(refused.value)) < 300
+
+
+@pytest.mark.parametrize("name", sorted({*ENVIRONMENT, "REPORTS_BUCKET", "FUNCTION_ALIAS", "LOG_LEVEL"}))
+@pytest.mark.parametrize(
+    "value",
+    ["https://ada:canary@example.com", '{"password": "canary"}', "-----BEGIN PRIVATE KEY----- canary", "é" * 5000],
+)
+def test_a_refused_setting_is_named_and_shows_no_secret(name: str, value: str) -> None:
+    with pytest.raises(SettingsInvalid, match=name) as refused:
+        Services(from_environment({**ENVIRONMENT, name: value})).check()
+
+    assert "canary" not in str(refused.value) and len(str(refused.value)) < 400

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anaplan_autoload.anaplan import wire
-from anaplan_autoload.domain import runs
+from anaplan_autoload.domain import runs, wording
 from anaplan_autoload.domain.runs import Run, RunError
 
 ENDED = "2026-11-24T21:05:00.000Z"
@@ -751,3 +751,23 @@ def test_a_run_of_any_content_has_an_outcome_once_it_has_ended(content: object) 
     with suppress(ValueError):
         run = status(endDate=ENDED, message=str(content), success=True)
         assert run.outcome in ("loaded", "partial")
+
+
+@pytest.mark.parametrize(
+    ("message", "left_out"),
+    [
+        ("Row count: 1000, loaded: 998", True),
+        ("Row count: 1000, loaded: 1000", False),
+        ("OK: 90 KO: 10", True),
+        ("Read 100 rows, wrote 97", True),
+        ("Read 100 rows, wrote 100", False),
+        ("Loaded: 95 (95%)", True),
+        ("Loaded: 95 (100%)", False),
+        ("Rows failed: 0 (0%)", False),
+        ("Rows failed: 1 (0%)", True),
+        ("total=100 ok=100 failed=0", False),
+        ("total=100 ok=98 failed=2", True),
+    ],
+)
+def test_shares_and_short_labels_are_read(message: str, left_out: bool) -> None:
+    assert wording.read(message).left_out is left_out

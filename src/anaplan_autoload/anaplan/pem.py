@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 _BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
+_MARKER = re.compile(r"-----(?:BEGIN|END) ([A-Z0-9 ]+)-----")
+_ESCAPED = re.compile(r"\\+[rnt]")
+"""Line breaks and tabs as the two characters of an escape, perhaps escaped once more."""
+_UNSEEN = re.compile("[\ufeff\u200b-\u200d\u2060]")
 _LEGACY_ENCRYPTION = re.compile(r"\s*Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*(\S+)\s+")
 _CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 _KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
@@ -93,12 +97,13 @@ def read_pair(certificate: str, private_key: str, password: str | None, now_ms: 
 
 def _blocks(text: str, field: str) -> list[_Block]:
     """The PEM blocks of a field, in their order."""
-    text = text.replace("\\r", "").replace("\\n", "\n").replace("\ufeff", "")
+    text = _UNSEEN.sub("", _ESCAPED.sub("\n", text))
     found = [block for match in _BLOCK.finditer(text) if (block := _block(match[1], match[2]))]
-    if found or "-----" in text:
+    markers = _MARKER.findall(text)
+    if found or len(markers) > 1:
         return found
-    label = "CERTIFICATE" if field == "certificate" else "PRIVATE KEY"
-    bare = _block(label, text)  # only the lines between BEGIN and END
+    label = markers[0] if markers else "CERTIFICATE" if field == "certificate" else "PRIVATE KEY"
+    bare = _block(label, _MARKER.sub("", text))  # without its BEGIN line, its END line or both
     return [bare] if bare and bare.der else []
 
 
@@ -150,7 +155,7 @@ def _private_key(block: _Block, password: str | None) -> RSAPrivateKey:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
-    given = password.encode() if password else None
+    given = password.encode(errors="surrogatepass") if password else None
     key = None
     try:
         key = load_pem_private_key(block.pem, given) if block.cipher else load_der_private_key(block.der, given)

@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 PACKAGED_ROUTES = Path(__file__).parents[2] / "routes.toml"
 
 
+LONGEST = 86_400
+"""Seconds, a day: no poll or lease may be set longer."""
+SHOWN_CHARACTERS = 100
+"""A refused value is shown up to here: a whole file may have been pasted."""
+_SECRET = re.compile(r"://[^/]*@|[{}]|-----|passw", re.IGNORECASE)
+"""What a value looks like that may hold a secret: a URL with a user, the secret's JSON, a key."""
+
+
 class SettingsInvalid(ValueError):
     """An environment variable is missing or cannot be used; the text names it."""
 
@@ -78,9 +86,9 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
 
     def seconds(name: str, default: int) -> int:
         text = environment.get(name, "").strip() or str(default)
-        if text.isdecimal() and int(text) > 0:
+        if re.fullmatch(r"[0-9]{1,6}", text) and 0 < int(text) <= LONGEST:
             return int(text)
-        raise SettingsInvalid(f"environment variable {name} is {text!r}; it takes whole seconds above 0")
+        raise SettingsInvalid(f"environment variable {name} is {_shown(text)}; it takes whole seconds, 1 to {LONGEST}")
 
     poll_min, poll_max = seconds("POLL_MIN_SECONDS", 2), seconds("POLL_MAX_SECONDS", 60)
     if poll_min > poll_max:
@@ -140,15 +148,26 @@ def check_settings(settings: Settings, region: str | None) -> None:
         try:
             checked_url(url)
         except AddressInvalid as error:
-            raise SettingsInvalid(f"environment variable {name}: {error}") from error
+            if len(url) <= SHOWN_CHARACTERS and not _SECRET.search(url):
+                raise SettingsInvalid(f"environment variable {name}: {error}") from error
+            raise SettingsInvalid(f"environment variable {name} is {_shown(url)}; it takes https://host/path") from None
     for field, (name, form, takes) in _FORMS.items():
         value = getattr(settings, field)
         if value is not None and not re.fullmatch(form, value):
-            raise SettingsInvalid(f"environment variable {name} is {value!r}; it takes {takes}")
+            raise SettingsInvalid(f"environment variable {name} is {_shown(value)}; it takes {takes}")
     if settings.log_level.upper() not in logging.getLevelNamesMapping():
         levels = "DEBUG, INFO, WARNING, ERROR or CRITICAL"
-        raise SettingsInvalid(f"environment variable LOG_LEVEL is {settings.log_level!r}; it takes {levels}")
+        raise SettingsInvalid(f"environment variable LOG_LEVEL is {_shown(settings.log_level)}; it takes {levels}")
     if region is None:
         raise SettingsInvalid("environment variable AWS_DEFAULT_REGION is not set; Lambda sets it to the function's")
     if not re.fullmatch(_REGION, region):
-        raise SettingsInvalid(f"environment variable AWS_DEFAULT_REGION is {region!r}; it takes one such as eu-west-1")
+        raise SettingsInvalid(
+            f"environment variable AWS_DEFAULT_REGION is {_shown(region)}; it takes one such as eu-west-1"
+        )
+
+
+def _shown(value: str) -> str:
+    """A refused value as messages show it, unless it may hold a secret."""
+    if _SECRET.search(value):
+        return "not shown, as it looks like a secret"
+    return repr(value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}…")

@@ -17,6 +17,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from itertools import islice
+from math import inf
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
@@ -36,20 +37,34 @@ _STEMS: dict[Kind, tuple[str, ...]] = {
         *("error", "err", "errs", "errored", "erron", "warn", "duplicat", "issue", "problem", "exception", "lost"),
         *("mismatch", "conflict", "malform", "fault", "denied", "truncat", "unaccept", "unknown", "disregard"),
         *("timeout", "trouble", "blocked", "violat", "corrupt", "unreadable", "fewer", "bypass", "suppress", "bad"),
-        "withheld",
+        *("withheld", "ko"),
     ),
     "headline": ("complet", "finish", "done", "end", "ended", "ok", "okay"),
     "total": ("total", "read", "process", "receiv", "expect", "scann", "submit", "attempt", "sent", "contain"),
     "in": (
-        *("load", "import", "succe", "updat", "creat", "insert", "add", "added", "accept", "appl", "written", "saved"),
+        *(
+            "load",
+            "import",
+            "succe",
+            "updat",
+            "creat",
+            "insert",
+            "add",
+            "added",
+            "accept",
+            "appl",
+            "written",
+            "wrote",
+            "saved",
+        ),
         *("upload", "transfer", "copied", "export", "merg", "mapped", "ingest", "found", "match", "unchanged"),
         *("resolv", "recogni", "valid", "stor", "posted", "included"),
     ),
 }
 """What begins like one of these is a verdict of that kind. A headline or a total tells less than `in`: see `_facts`."""
-_EXACT = {"end", "ok", "done", "err", "errs", "bad", "read", "add", "sent", "lost", "valid", "total"}
+_EXACT = {"end", "ok", "ko", "done", "err", "errs", "bad", "read", "add", "sent", "lost", "valid", "total"}
 """Stems that count as whole words alone: "address" and "badge" are no verdicts."""
-_LOADS = ("load", "import", "succe", "accept", "upload", "ingest", "written", "saved")
+_LOADS = ("load", "import", "succe", "accept", "upload", "ingest", "written", "wrote", "saved")
 """The `in` verdicts that mean all rows when they are counted beside a total; "3 updated" may be all that changed."""
 
 NEGATION_REACH = 10
@@ -93,6 +108,7 @@ _PHRASES = {
     r"\bleft out\b": "omitted",
     r"\btimed out\b": "timeout",
     r"\bin (?:the )?(?:file|source)\b": "total",
+    r"(?<![^\W\d_] )\b(?:row|record|line)s? count(?=\s*[:=])": "total",
     r"\bout of\b": "of",
     r"\bof (?:the|all|a total of)\b": "of",
     r"\bn/a\b": "none",
@@ -245,10 +261,14 @@ def _add_count(items: _Items, count: _Count, before: str) -> None:
 
 
 def _link(items: _Items, text: str) -> None:
-    """Let what stands before a link lead to what follows; "%" makes the count before it one of 100."""
+    """Let what stands before a link lead to what follows; "%" makes the count before it one of 100, or a share."""
     match items[-1] if items else None, text:
-        case _Count() as count, "%":
-            items[-1] = replace(count, of=100.0)
+        case _Count() as share, "%":
+            match items[-2:-1]:
+                case [_Count(of=None, worded=False) as count]:  # "3 (5%)" is one count
+                    items[-2:] = [replace(count, of=count.number * 100 / share.number if share.number else inf)]
+                case _:
+                    items[-1] = replace(share, of=100.0)
         case _Count() as count, ":":
             items[-1] = replace(count, heads=True)
         case _Verdict() as verdict, ":" | "=" | "(" | ">" | "→" | "-" | "–" | "—":
@@ -301,12 +321,14 @@ def _ahead(items: _Items, at: int) -> _Count | None:
 def _claims(items: _Items, at: int, ahead: _Count) -> bool:
     """Whether the count ahead belongs to this verdict alone."""
     verdict = items[at]
-    if items[at + 1] is not ahead or not isinstance(verdict, _Verdict) or verdict.kind == "headline":
+    if items[at + 1] is not ahead or not isinstance(verdict, _Verdict):
         return False
     if verdict.kind in ("telltale", "cancelled"):
         return ahead.last  # "Cancelled: 0 rows loaded" was cancelled
     following = items[at + 2] if at + 2 < len(items) else None
     leads_on = isinstance(following, _Verdict) and following.linked
+    if verdict.kind == "headline":
+        return verdict.word in ("ok", "okay") and leads_on  # "ok=100 failed=0"
     return leads_on or isinstance(items[-1], _Count) or not _has_verdict_after(items, at + 1)
 
 
