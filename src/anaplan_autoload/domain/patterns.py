@@ -73,7 +73,9 @@ class Reading(Struct, frozen=True):
 def doubts(routes: Iterable[Route], buckets: Iterable[str] = ()) -> tuple[Doubt, ...]:
     """What is doubtful in these routes, in their order; `buckets` are the names of those that uploads come from."""
     known = frozenset(buckets)
-    return tuple(doubt for route in routes for doubt in _doubts_of(route, known | ({route.bucket} if route.bucket else set())))
+    return tuple(
+        doubt for route in routes for doubt in _doubts_of(route, known | ({route.bucket} if route.bucket else set()))
+    )
 
 
 def readings(route: Route, bucket: str) -> tuple[Reading, ...]:

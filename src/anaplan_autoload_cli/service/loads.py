@@ -12,6 +12,7 @@ from msgspec import Struct
 from anaplan_autoload.aws.ledger import UPLOAD_DAYS
 from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload_cli.cloudworks.history import moment
+from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.lanes import known_lanes, tell_held, tell_paused
@@ -89,7 +90,7 @@ class Found(Struct, frozen=True):
 
 def loads(
     context: typer.Context,
-    route: Annotated[str | None, typer.Option(help="Only by this route.")] = None,
+    route: Annotated[str | None, typer.Option(help="Only by this route.", autocompletion=offered_routes)] = None,
     key: Annotated[str | None, typer.Option(help="Was this file loaded? s3://bucket/key, or a key alone.")] = None,
     since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed or was partial.")] = False,
