@@ -105,8 +105,8 @@ if [ -z "$(PYTHON)" ]; then \
 	echo "No Python 3.11 or newer was found. Install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
 if ! command -v "$(PYTHON)" >/dev/null; then \
 	echo "There is no program $(PYTHON). Name a Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
-if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
-	echo "$(PYTHON) is no Python 3.11 or newer. Name one: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
+if [ "$$("$(PYTHON)" -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null)" != True ]; then \
+	echo "$(PYTHON) is not Python 3.11 or newer. Name one: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
 echo "Making $(1) from $(2) ($$("$(PYTHON)" --version)). This takes a minute, once."; \
 "$(PYTHON)" -m venv $(1) || { rm -rf $(1); \
 	echo "$(PYTHON) cannot make environments. On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }; \
