@@ -105,7 +105,7 @@ if [ -z "$(PYTHON)" ]; then \
 	echo "Cannot find Python 3.11 or newer. Install it, or name it: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
 if ! command -v "$(PYTHON)" >/dev/null; then \
 	echo "Cannot find the program $(PYTHON). Name a Python 3.11 or newer: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
-if ! "$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+if [ "$$("$(PYTHON)" -c 'import sys; print(sys.version_info >= (3, 11))' 2>/dev/null)" != True ]; then \
 	echo "$(PYTHON) is not Python 3.11 or newer. Name one that is: make PYTHON=/path/to/python3" >&2; exit 1; fi; \
 echo "Creating $(1) from $(2) ($$("$(PYTHON)" --version)). This takes a minute, once."; \
 "$(PYTHON)" -m venv $(1) || { rm -rf $(1); \

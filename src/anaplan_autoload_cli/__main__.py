@@ -7,8 +7,6 @@ import sys
 
 INTERRUPTED = 130
 """As `output.INTERRUPTED`, which is not imported yet when it is needed."""
-READER_GONE = 141
-"""The exit code of a program that wrote into a closed pipe, as in `loads | head -1`."""
 
 
 def main() -> None:
@@ -35,12 +33,12 @@ def _run() -> None:
 
 
 def _end_quietly() -> None:
-    """End the process as a closed pipe does. The remaining output is dropped."""
+    """End without an error, as in `loads | head -1`: the reader has enough, and the rest goes nowhere."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is not None:
             os.dup2(nowhere, stream.fileno())
-    sys.exit(READER_GONE)
+    sys.exit(0)
 
 
 if __name__ == "__main__":

@@ -457,6 +457,35 @@ def test_a_mistyped_name_is_answered_with_those_that_come_close(
     assert result.exit_code == 1 and "Did you mean 'accounts'" in result.stderr
 
 
+def test_a_mistyped_lane_is_answered_with_those_that_come_close(autoload: Autoload, command: Command) -> None:
+    latest(autoload, 'lane = "ledgers"')
+
+    result = command("loads", "--lane", "ledger")
+
+    assert result.exit_code == 0 and "Did you mean 'ledgers'" in result.stderr
+
+
+def test_a_key_is_explained_by_its_routes_where_its_bucket_is_not_known(
+    autoload: Autoload, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest(autoload)
+    monkeypatch.delenv("INBOX_BUCKET")
+
+    result = command("loads", "--key", "Incoming/x.csv")
+
+    assert "no route matches" in result.stderr and "accounts is close" in result.stderr
+
+
+def test_whoever_loads_again_is_warned_of_numbered_lists(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    [run] = autoload.simulator.runs
+
+    by_name, by_run = command("retry", URL), command("retry", run.id)
+
+    assert "numbered list without a key" in by_name.stderr and "numbered list without a key" in by_run.stderr
+
+
 def test_a_history_goes_by_integration_or_by_route(autoload: Autoload, command: Command) -> None:
     autoload.routes(LATEST.replace('"accounts"', '"ledgers"'), accounts=KEY)
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))

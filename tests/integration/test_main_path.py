@@ -221,6 +221,19 @@ def test_an_excluded_upload_is_ignored_logged_and_counted(
     assert "Ignored an upload for its name" in caplog.messages
 
 
+def test_the_log_of_an_unrouted_upload_names_the_routes_that_nearly_match(
+    autoload: Autoload, caplog: pytest.LogCaptureFixture
+) -> None:
+    latest(autoload)
+
+    autoload.invoke(autoload.upload("Incoming\\Accounts.csv", "x"))
+
+    [line] = [record for record in caplog.records if record.message.startswith("No route matches")]
+    assert line.__dict__["near_misses"] == [
+        'route accounts: its prefix "incoming/" differs in upper and lower case and slashes'
+    ]
+
+
 def test_our_own_copy_is_ignored_and_not_counted(autoload: Autoload, capsys: pytest.CaptureFixture[str]) -> None:
     each(autoload)
 

@@ -60,6 +60,23 @@ def test_the_samples_integration_is_no_mistake_but_is_told_of(tenant: CliTenant)
     assert "the sample's id" in said.json[1]["what"] and "integrations list" in said.json[1]["remedy"]
 
 
+def test_a_prefix_that_hardly_matches_anything_is_a_warning_and_no_failure(tenant: CliTenant) -> None:
+    pattern = ACCOUNTS.format(id="a" * 32).replace("incoming/accounts/", f"{BUCKET}/incoming/*")
+    Path("routes.toml").write_text(pattern.replace('".csv"', '"csv"'))
+
+    said, shown = tenant.run("routes", "check", "--json"), tenant.run("routes", "check")
+
+    assert said.code == shown.code == 0
+    assert [(each["status"], each["about"]) for each in said.json] == [
+        ("ok", "routes file"),
+        ("warning", "route accounts"),
+        ("warning", "route accounts"),
+    ]
+    assert said.json[1]["what"].startswith(f'routes.toml: prefix "{BUCKET}/incoming/*" begins with the bucket')
+    assert said.json[1]["remedy"] == 'Probably meant: prefix = "incoming/" with suffix = ".csv".'
+    assert "Probably meant" in shown.out
+
+
 def test_every_mistake_is_listed_with_its_remedy(tenant: CliTenant) -> None:
     Path("routes.toml").write_text('[[route]]\nname = "a b"\nprefx = "x"\nintegration = "y"\n')
 

@@ -333,7 +333,7 @@ class Ledger:
         return True
 
     def close_batch(self, lease: Lease, batch: Batch, now: int) -> Lane | None:
-        """Clear the open batch and delete its ids; None if the lease is lost. Closing twice is harmless."""
+        """Clear the open batch and delete its ids; None if the lease is lost. Closing twice has no effect."""
         lane = self._update_lane(
             lease.lane,
             "SET lease_until = :until REMOVE #open, waiting, not_before",

@@ -215,14 +215,11 @@ def _why_ignored(pattern: str) -> str:
 
 def _why_not(other: Route, chosen: Route | None, bucket: str, key: str) -> str:
     """Why a route does not load the object; empty if it does not nearly match."""
+    from anaplan_autoload.domain.near import why_not  # only an explanation needs it: no part of a cold start
+
     if chosen is not None and other.matches(bucket, key):
         return f"it matches too, but route {_quote(chosen.name)} is closer"
-    if not key.startswith(other.prefix):
-        same_letters = key.casefold().startswith(other.prefix.casefold())
-        return f"its prefix {_quote(other.prefix)} differs in upper and lower case" if same_letters else ""
-    if not other.covers(key):
-        return f"its suffix is {_quote(other.suffix)}"
-    return f"it loads from bucket {_quote(other.bucket or '')} only"
+    return why_not(other, bucket, key)
 
 
 # Reading the file. A finding is everything after the file's name: `route "accounts": reason. Remedy.`

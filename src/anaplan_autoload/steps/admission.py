@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 SHOWN_UPLOADS = 50
 """How many of the event's uploads an execution's result lists."""
+SHOWN_NEAR_MISSES = 5
+"""How many routes the log line of an unrouted upload names."""
 
 
 class Shown(Struct, frozen=True):
@@ -92,7 +94,8 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
         else:
             unrouted += 1
             step.logger.warning(
-                "No route matches this upload; it is not loaded", extra={"bucket": upload.bucket, "key": upload.key}
+                "No route matches this upload; it is not loaded",
+                extra={"bucket": upload.bucket, "key": upload.key, "near_misses": _near_misses(services, upload)},
             )
     if unrouted:
         from anaplan_autoload.report.metrics import count_unrouted
@@ -109,6 +112,12 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
         services.send({"drain": lane})
     admitted = Admission("left", tuple(shown), tuple(recorded[:SHOWN_UPLOADS]), first, now)
     return _lead(step, services, admitted, me)
+
+
+def _near_misses(services: Services, upload: Upload) -> list[str]:
+    """The routes that nearly match an upload, and what is different."""
+    near = services.routes.explain(upload.bucket, upload.key).near_misses[:SHOWN_NEAR_MISSES]
+    return [f"route {miss.route.name}: {miss.why}" for miss in near]
 
 
 def _lead(step: StepContext, services: Services, admitted: Admission, me: str) -> Admission:

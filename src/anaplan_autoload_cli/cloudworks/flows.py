@@ -11,6 +11,7 @@ from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
 from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload_cli.cloudworks.running import FlowTarget, Join, Wait, outcome_of, run
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
+from anaplan_autoload_cli.completion import offered_flows
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column
@@ -37,7 +38,9 @@ _STEPS = (
     Column("integration_id", "Integration"),
 )
 
-FlowArgument = Annotated[str, typer.Argument(metavar="NAME|ID", help="The flow.", show_default=False)]
+FlowArgument = Annotated[
+    str, typer.Argument(metavar="NAME|ID", help="The flow.", show_default=False, autocompletion=offered_flows)
+]
 
 
 @app.command("list")

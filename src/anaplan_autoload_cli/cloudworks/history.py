@@ -14,6 +14,7 @@ from anaplan_autoload.domain.runs import Run, RunError
 from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload_cli.cloudworks.running import ERRORS, error_record, run_record
 from anaplan_autoload_cli.cloudworks.workspace import Workspace, pick
+from anaplan_autoload_cli.completion import offered_integrations_and_routes
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.times import moment
@@ -43,7 +44,12 @@ def history(
     context: typer.Context,
     integration: Annotated[
         str,
-        typer.Argument(metavar="NAME|ID|ROUTE", help="The integration, or a route that runs it.", show_default=False),
+        typer.Argument(
+            metavar="NAME|ID|ROUTE",
+            help="The integration, or a route that runs it.",
+            show_default=False,
+            autocompletion=offered_integrations_and_routes,
+        ),
     ],
     limit: Annotated[int, typer.Option(min=1, help="How many runs at most.")] = 20,
     since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,

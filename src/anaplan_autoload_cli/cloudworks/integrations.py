@@ -15,6 +15,7 @@ from anaplan_autoload_cli.cloudworks import definitions
 from anaplan_autoload_cli.cloudworks.definitions import Change, DefinedIntegration, Export, Import
 from anaplan_autoload_cli.cloudworks.running import outcome_of, run_integration
 from anaplan_autoload_cli.cloudworks.workspace import Workspace, pick
+from anaplan_autoload_cli.completion import offered_integrations
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column, CommandFailed
@@ -57,7 +58,10 @@ _FILES = (
 )
 _APPLIED = (Column("name", "Name"), Column("state", "State"), Column("id", "Id"))
 
-WantedName = Annotated[str, typer.Argument(metavar="NAME|ID", help="The integration.", show_default=False)]
+WantedName = Annotated[
+    str,
+    typer.Argument(metavar="NAME|ID", help="The integration.", show_default=False, autocompletion=offered_integrations),
+]
 
 
 @app.command("list")

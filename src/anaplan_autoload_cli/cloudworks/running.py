@@ -16,6 +16,7 @@ from anaplan_autoload.anaplan.errors import Busy, CloudWorksError, NotFound, Ref
 from anaplan_autoload.domain.protocol import next_delay
 from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
+from anaplan_autoload_cli.completion import offered_integrations
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import FAILED, INTERRUPTED, LOADED, PARTIAL, Column, CommandFailed
 
@@ -161,7 +162,12 @@ class FlowTarget:
 
 def run_integration(
     context: typer.Context,
-    integration: Annotated[str, typer.Argument(metavar="NAME|ID", help="The integration.", show_default=False)],
+    integration: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME|ID", help="The integration.", show_default=False, autocompletion=offered_integrations
+        ),
+    ],
     wait: Wait = True,
     join: Join = False,
 ) -> None:

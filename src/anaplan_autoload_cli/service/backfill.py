@@ -21,7 +21,7 @@ from anaplan_autoload_cli.service.places import (
     the_function,
     the_ledger,
 )
-from anaplan_autoload_cli.service.sending import chosen, reload, send
+from anaplan_autoload_cli.service.sending import ROWS_AGAIN, chosen, reload, send
 from anaplan_autoload_cli.times import count, moment
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def backfill(
     if oldest < wall_clock() - UPLOAD_DAYS * 86_400_000:
         raise CommandFailed(
             f"The ledger keeps uploads for {UPLOAD_DAYS} days; older ones would be loaded again.",
-            remedy="Begin later, or load older files one by one: anaplan-autoload load s3://….",
+            remedy=f"Begin later, or load older files one by one: anaplan-autoload load s3://…. {ROWS_AGAIN}",
         )
     place = bucket or found.bucket or cli.settings.require("inbox")
     with cli.out.progress(f"Listing s3://{place}/{found.prefix}"):

@@ -23,7 +23,7 @@ from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, ski
 from anaplan_autoload_cli.service.lanes import known_lanes
 from anaplan_autoload_cli.service.online import check_exports, check_route
 from anaplan_autoload_cli.service.places import RoutesFile, find_routes_path, read_routes
-from anaplan_autoload_cli.service.routes import offline, reports_of
+from anaplan_autoload_cli.service.routes import doubtful, offline, reports_of, upload_buckets
 from anaplan_autoload_cli.service.status import lane_status
 from anaplan_autoload_cli.settings import NoSuchStack
 from anaplan_autoload_cli.times import count, length
@@ -74,13 +74,14 @@ def _routes(cli: Cli, file: str | None) -> tuple[list[Finding], Routes | None]:
     """What the routes file comes to; without one here, the routes that are deployed."""
     path = find_routes_path(cli, file)
     if path is not None:
-        return offline(path, reports_of(cli))
+        return offline(path, reports_of(cli), upload_buckets(cli))
     try:
         found = read_routes(cli, file)
     except Exception as error:  # an unexpected error must not stop the other checks
         failure = error if isinstance(error, CommandFailed) else in_words(error, cli)
         return [skipped("routes file", failure.message.rstrip("."), failure.remedy)], None
-    return [ok("routes file", f"deployed with the function: {', '.join(route.name for route in found)}")], found
+    sound = ok("routes file", f"deployed with the function: {', '.join(route.name for route in found)}")
+    return [sound, *doubtful("the deployed routes.toml", found, upload_buckets(cli))], found
 
 
 def _because_of(findings: list[Finding], about: str) -> list[Finding]:

@@ -11,11 +11,14 @@ from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import UPLOAD_DAYS
 from anaplan_autoload.domain.times import epoch_ms, iso
+from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.lanes import known_lanes, tell_held, tell_paused
 from anaplan_autoload_cli.service.places import (
+    Place,
     RoutesFile,
+    did_you_mean,
     named,
     object_named,
     place_of,
@@ -31,7 +34,6 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.routes import Routes
     from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.output import Output, Record
-    from anaplan_autoload_cli.service.places import Place
 
 CLOCKS_DIFFER_MS = 10 * 60_000
 """Runs are filed under Anaplan's clock, uploads under ours."""
@@ -88,7 +90,7 @@ class Found(Struct, frozen=True):
 
 def loads(
     context: typer.Context,
-    route: Annotated[str | None, typer.Option(help="Only by this route.")] = None,
+    route: Annotated[str | None, typer.Option(help="Only by this route.", autocompletion=offered_routes)] = None,
     key: Annotated[str | None, typer.Option(help="Was this file loaded? s3://bucket/key, or only a key.")] = None,
     since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed, was partial or was rejected.")] = False,
@@ -140,7 +142,8 @@ def loads(
     lanes = {lane: known.get(lane, [])} if lane else known
     runs = (each for each in history(ledger, lanes, iso(oldest), limit) if route in (None, each.route))
     found = list(islice((each for each in runs if not failed or each.outcome != "loaded"), limit))
-    _show_runs(cli.out, found, _covered(ledger, found), nothing="No such load is in the ledger.")
+    mistyped = did_you_mean(lane, known, "") if lane and lane not in known else ""
+    _show_runs(cli.out, found, _covered(ledger, found), nothing=f"No such load is in the ledger. {mistyped}".rstrip())
     tell_held(cli.out, _held(ledger, lanes))
 
 
@@ -253,12 +256,12 @@ def _tell_stopped(out: Output, ledger: Ledger, lanes: Mapping[str, Sequence[str]
     tell_paused(out, [name for lane, names in lanes.items() if ledger.lane(lane).paused for name in names[:1]])
 
 
-def _placed(cli: Cli, routes: Routes, key: str) -> Place | None:
-    """The object's place; None where its bucket is not known."""
+def _placed(cli: Cli, routes: Routes, key: str) -> Place:
+    """The object's place, in a bucket without a name where its bucket is not known."""
     try:
         return object_named(cli, routes, key)
     except CommandFailed:
-        return None
+        return Place("", key)
 
 
 def _of_a_key(
@@ -339,11 +342,9 @@ def files_and_uploads(files: int | None, uploads: int) -> str:
     return told if files == uploads else f"{told}, {count(uploads, 'upload')}"
 
 
-def _unknown(routes: Routes, place: Place | None) -> str:
+def _unknown(routes: Routes, place: Place) -> str:
     """Why the ledger may know nothing of a key."""
     told = f"Nothing of that name was uploaded or loaded in the last {UPLOAD_DAYS} days, as far as the ledger knows."
-    if place is None:
-        return told
     explained = routes.explain(place.bucket, place.key)
     near = "".join(f" Route {miss.route.name} is close: {miss.why}." for miss in explained.near_misses)
     return f"{told} By the routes file, {explained.why}.{near if explained.route is None else ''}"

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.domain import routes
+from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.login import LEASE_MS
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.package import deployed_routes
@@ -31,7 +32,10 @@ USUAL_ROUTES = (Path("src/routes.toml"), Path("routes.toml"))
 RoutesFile = Annotated[
     str | None, typer.Option("--file", help="The routes; default: src/routes.toml, else routes.toml.")
 ]
-RouteName = Annotated[str, typer.Argument(metavar="ROUTE", help="The route's name.", show_default=False)]
+RouteName = Annotated[
+    str,
+    typer.Argument(metavar="ROUTE", help="The route's name.", show_default=False, autocompletion=offered_routes),
+]
 
 
 class Place(Struct, frozen=True):
@@ -123,10 +127,10 @@ def routes_name(cli: Cli, given: str | None) -> str:
     return str(path) if path else "the deployed routes.toml"
 
 
-def known_routes(cli: Cli) -> list[Route]:
-    """The routes of the usual file; none if there is no valid one. For commands that can work without."""
+def known_routes(cli: Cli, given: str | None = None) -> list[Route]:
+    """The routes of that file, or of the usual one; none if it is not valid. For commands that can work without."""
     try:
-        return list(routes.load(routes_path(cli, None)))
+        return list(routes.load(routes_path(cli, given)))
     except (CommandFailed, routes.RoutesInvalid):
         return []
 

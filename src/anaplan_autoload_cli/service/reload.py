@@ -23,7 +23,7 @@ from anaplan_autoload_cli.service.places import (
     the_function,
     the_ledger,
 )
-from anaplan_autoload_cli.service.sending import chosen, reload, send
+from anaplan_autoload_cli.service.sending import ROWS_AGAIN, chosen, reload, send
 
 if TYPE_CHECKING:
     from anaplan_autoload.aws.ledger import Ledger, UploadRecord
@@ -47,6 +47,9 @@ def retry(
 
     The same retry twice, even at once, loads nothing twice: what an earlier retry waits to load, or has loaded, is not
     asked for again without --again. A retry that failed may be retried.
+
+    A run that failed or was partial may have loaded some rows. In a numbered list without a key, rows that are loaded
+    again are added again: delete them there first, or upload only those that are missing.
 
     Keys with --json: bucket, key, version_id, route, lane, request_id, upload_id.
 
@@ -83,6 +86,8 @@ def load(
     file: RoutesFile = None,
 ) -> None:
     """Load an object now, as if it had just been uploaded, even if it was loaded before.
+
+    In a numbered list without a key, rows that are loaded again are added again.
 
     Keys with --json: bucket, key, version_id, route, lane, request_id, upload_id.
 
@@ -146,7 +151,7 @@ def _tell_retried(cli: Cli, asked: list[UploadRecord]) -> None:
     for record in asked:
         url = f"s3://{record.upload.bucket}/{record.upload.key}"
         became = "waits to be loaded" if record.state == "waiting" else f"was loaded by run {record.run_id}"
-        cli.out.warning(f"{url} was retried already and {became}. To load it once more, add --again.")
+        cli.out.warning(f"{url} was retried already and {became}. To load it once more, add --again. {ROWS_AGAIN}")
 
 
 def _is_run(text: str) -> bool:
@@ -160,7 +165,7 @@ def _of_run(ledger: Ledger, routes: Routes, run_id: str) -> list[UploadRecord]:
     if run.outcome == "loaded":
         raise CommandFailed(
             f"Run {run.id} loaded everything at {run.ended_at}.",
-            remedy="To load a file once more, use anaplan-autoload load s3://….",
+            remedy=f"To load a file once more, use anaplan-autoload load s3://…. {ROWS_AGAIN}",
         )
     uploads = [record for record in ledger.uploads_in(run.lane) if record.batch_id == run.batch_id]
     if not uploads:
@@ -191,7 +196,7 @@ def _of_file(ledger: Ledger, routes: Routes, place: Place) -> list[UploadRecord]
     if newest.state == "loaded":
         raise CommandFailed(
             f"{place.url} was loaded by run {newest.run_id}.",
-            remedy=f"To load it once more: anaplan-autoload load {quote(place.url)}",
+            remedy=f"{ROWS_AGAIN} To load it once more: anaplan-autoload load {quote(place.url)}",
         )
     return [newest]
 

@@ -9,6 +9,7 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from anaplan_autoload.domain import routes as function_routes
+from anaplan_autoload.domain.patterns import doubts
 from anaplan_autoload.domain.routes import Routes, RoutesInvalid
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
 from anaplan_autoload_cli.context import cli_of
@@ -53,6 +54,8 @@ def check(
 ) -> None:
     """Check the routes file for every mistake that the function would refuse it for, and with --online against Anaplan.
 
+    A prefix or suffix that will hardly match anything, such as incoming/* or %20, is a warning.
+
     Online, for each route: that its integration or flow exists and can be seen, reads the uploaded key or stage_to, and
     from the right bucket; and that no export lands under a route. Exit code 1 if any check failed.
 
@@ -64,7 +67,7 @@ def check(
     """
     cli = cli_of(context)
     path = routes_path(cli, file)
-    findings, found = offline(path, reports_of(cli))
+    findings, found = offline(path, reports_of(cli), upload_buckets(cli))
     if online and found is not None:
         with cli.out.progress("Asking Anaplan"):
             tenant = AnaplanTenant(cli.cloudworks, Workspace(cli.cloudworks))
@@ -104,14 +107,26 @@ def match(
         cli.out.record(record | {"near_misses": [f"{miss['route']}: {miss['why']}" for miss in misses]}, _COLUMNS)
 
 
-def offline(path: Path, reports: tuple[str, str] | None) -> tuple[list[Finding], Routes | None]:
-    """The function's verdict on the file, and the routes if it is valid."""
+def offline(path: Path, reports: tuple[str, str] | None, buckets: list[str]) -> tuple[list[Finding], Routes | None]:
+    """The function's verdict on the file, with warnings, and the routes if it is valid.
+
+    `buckets`: those that uploads come from, as far as they are known.
+    """
     try:
         found = function_routes.load(path, reports)
     except RoutesInvalid as error:
         return [_refused(path, finding) for finding in error.findings], None
     names = ", ".join(route.name for route in found)
-    return [ok("routes file", f"{path} is sound: {names}"), *_samples(path, found)], found
+    return [
+        ok("routes file", f"{path} is sound: {names}"),
+        *_samples(path, found),
+        *doubtful(path, found, buckets),
+    ], found
+
+
+def doubtful(name: Path | str, found: Routes, buckets: list[str]) -> list[Finding]:
+    """A warning for each prefix, suffix and `stage_to` that can hardly be meant as it stands; `name` is the file's."""
+    return [warning(f"route {doubt.route}", f"{name}: {doubt.what}", doubt.remedy) for doubt in doubts(found, buckets)]
 
 
 def reports_of(cli: Cli) -> tuple[str, str] | None:

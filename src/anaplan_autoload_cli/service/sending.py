@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from anaplan_autoload_cli.output import Output, Progress, Record
     from anaplan_autoload_cli.service.places import FunctionAlias
 
+ROWS_AGAIN = "In a numbered list without a key, rows that are loaded again are added again."
+"""What a repeated load does in Anaplan; said wherever one is offered that may repeat rows."""
 LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 120
 """How long requests may take to be recorded, since the last one that was: Lambda may be throttled."""

@@ -15,6 +15,7 @@ from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import select, settling_for
 from anaplan_autoload.domain.times import epoch_ms, iso
+from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.lanes import (
@@ -128,7 +129,9 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
 
 def status(
     context: typer.Context,
-    route: Annotated[str | None, typer.Argument(metavar="[ROUTE]", help="Everything about its lane.")] = None,
+    route: Annotated[
+        str | None, typer.Argument(metavar="[ROUTE]", help="Everything about its lane.", autocompletion=offered_routes)
+    ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")] = False,
     file: RoutesFile = None,
 ) -> None:
