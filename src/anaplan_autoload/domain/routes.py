@@ -1,7 +1,7 @@
 """Upload to route: which integration or flow loads an object, and how.
 
-`routes.toml` is the user's own file. It is read once, at cold start, and refused as a whole when anything in it is
-wrong: a mistake found at deployment is cheaper than one found at 3 a.m.
+A routes file is the user's own. It is refused as a whole when anything in it is wrong: a mistake found when the routes
+are pushed is cheaper than one found at 3 a.m.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Literal
@@ -106,7 +107,7 @@ class Explanation(Struct, frozen=True):
     """In the file's order."""
 
 
-class Routes(Struct, frozen=True):
+class Routes(Struct, frozen=True, dict=True):
     """The routes of one file, in its order, all of them sound; made by `load` and `parse`."""
 
     routes: tuple[Route, ...]
@@ -116,7 +117,7 @@ class Routes(Struct, frozen=True):
         return iter(self.routes)
 
     def __len__(self) -> int:
-        """How many there are, at least one."""
+        """How many there are: none where nobody has pushed any yet."""
         return len(self.routes)
 
     @property
@@ -130,7 +131,11 @@ class Routes(Struct, frozen=True):
         The longest prefix wins; at equal prefix a named bucket beats none, then the longer suffix wins. There is never
         a tie: two routes with the same prefix, suffix and bucket are refused.
         """
-        return max((route for route in self.routes if route.matches(bucket, key)), key=_closeness, default=None)
+        for length in self._prefix_lengths:
+            for route in self._by_prefix.get(key[:length], ()):
+                if route.matches(bucket, key):
+                    return route
+        return None
 
     def is_staged(self, bucket: str, key: str) -> bool:
         """Whether this object is some route's `stage_to`: a copy that we made ourselves, which no route matches."""
@@ -147,7 +152,31 @@ class Routes(Struct, frozen=True):
         )
 
     def _stager(self, bucket: str, key: str) -> Route | None:
-        return next((route for route in self.routes if route.stage_to == key and route.admits(bucket)), None)
+        return next((route for route in self._by_stage.get(key, ()) if route.admits(bucket)), None)
+
+    # Looked up by prefix and by copy: with hundreds of routes, looking at each would take longer than a match may.
+
+    @cached_property
+    def _by_prefix(self) -> dict[str, list[Route]]:
+        """The routes of each prefix, the closest first."""
+        found: defaultdict[str, list[Route]] = defaultdict(list)
+        for route in sorted(self.routes, key=_closeness, reverse=True):
+            found[route.prefix].append(route)
+        return dict(found)
+
+    @cached_property
+    def _prefix_lengths(self) -> list[int]:
+        """The lengths of all prefixes, the longest first."""
+        return sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
+
+    @cached_property
+    def _by_stage(self) -> dict[str, list[Route]]:
+        """The routes that stage to each key."""
+        found: defaultdict[str, list[Route]] = defaultdict(list)
+        for route in self.routes:
+            if route.stage_to is not None:
+                found[route.stage_to].append(route)
+        return dict(found)
 
 
 def load(path: Path, reports: tuple[str, str] | None = None) -> Routes:
