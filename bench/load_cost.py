@@ -308,7 +308,7 @@ class Bench:
 
     def covered(self, uploads: int) -> Usage:
         """The run that covers so many uploads, and whatever waits besides."""
-        now, route = self.autoload.now(), self.autoload._services().routes.match(BUCKET, KEY)
+        now, route = self.autoload.now(), self.autoload.known_routes().match(BUCKET, KEY)
         assert route is not None  # noqa: S101  (for the type checker)
         for number in range(uploads):
             self.autoload.ledger.record(_upload(number, now), route, now)

@@ -23,6 +23,7 @@ from moto import mock_aws
 from msgspec.structs import replace
 
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.services import Services
 from anaplan_autoload.aws.settings import Settings
 from anaplan_autoload.domain.events import Uploads, parse
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python_testing import DurableFunctionTestResult
 
     from anaplan_autoload.anaplan.cloudworks import CloudWorks
+    from anaplan_autoload.aws.routes_store import Version
+    from anaplan_autoload.domain.routes import Routes
     from local.cloudworks import Reply, Request
 
 BUCKET = "inbox"
@@ -112,7 +115,7 @@ class Autoload:
         self._stack.close()
 
     def routes(self, text: str, **files: str) -> dict[str, str]:
-        """Write `routes.toml`, in which `{name}` stands for the id of an integration of that source file."""
+        """Push routes, in which `{name}` stands for the id of an integration of that source file."""
         ids = self.seed(**files)
         self.write_routes(text.format(**ids))
         return ids
@@ -125,9 +128,33 @@ class Autoload:
         return self.ids
 
     def write_routes(self, text: str) -> None:
-        """Give the function these routes, as a deployment would."""
-        self._routes.write_text(text)
+        """Give the function these routes, at once: in the ledger, or in its file if it has one."""
+        if self.settings().routes_file is None:
+            self.push_routes(text)
+        else:
+            self._routes.write_text(text)
         self.change()
+
+    def push_routes(self, text: str) -> Version:
+        """Push routes; the function sees them when what it knows is 30 seconds old."""
+        pushed = self.store.push(
+            text, replaces=self.store.current(), author="arn:aws:iam::1:user/ada", comment="", now=self.now()
+        )
+        assert pushed is not None
+        return pushed
+
+    def use_routes_file(self) -> Path:
+        """Let the function take its routes from a file in place of the ledger; returns the file, yet to be written."""
+        self.change(routes_file=self._routes)
+        return self._routes
+
+    def known_routes(self) -> Routes:
+        """The routes that are in force."""
+        services = self._services()
+        services.routes_in_force.refresh(self.now())
+        found = services.routes_of_file or services.routes_in_force.routes
+        assert found is not None
+        return found
 
     def services_now(self) -> Services:
         """What the function works with."""
@@ -208,7 +235,7 @@ class Autoload:
         parsed = parse(event)
         assert isinstance(parsed, Uploads)
         [upload] = parsed.uploads
-        route = next(iter(self._services().routes))
+        route = next(iter(self.known_routes()))
         for number in range(count):
             version = replace(upload, version_id=f"v{number}", sequencer=f"{number:016X}")
             self.ledger.record(version, route, self.now())
@@ -253,7 +280,7 @@ class Autoload:
 
     def lane(self) -> str:
         """The lane of the first route."""
-        return next(iter(self._services().routes)).lane_id
+        return next(iter(self.known_routes())).lane_id
 
     @staticmethod
     def metrics(printed: str, name: str) -> list[dict[str, Any]]:
@@ -304,7 +331,6 @@ class Autoload:
             "cloudworks_url": self.address.cloudworks_url,
             "function_name": "autoload",
             "reports_bucket": REPORTS,
-            "routes_file": self._routes,
         }
         return Settings(**{**base, **self._changes})
 
@@ -357,6 +383,7 @@ class Autoload:
             ],
         )
         self.ledger = Ledger(dynamodb, "ledger", 180_000)
+        self.store = RoutesStore(dynamodb, "ledger")
 
 
 class ExecutionFailed(Exception):

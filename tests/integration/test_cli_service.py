@@ -668,7 +668,7 @@ def test_a_lane_that_settles_tells_until_when(autoload: Autoload, command: Comma
     assert isinstance(parsed, Uploads)
     [upload] = parsed.uploads
     now = wall_clock()
-    autoload.ledger.record(upload, next(iter(autoload.services_now().routes)), now)
+    autoload.ledger.record(upload, next(iter(autoload.known_routes())), now)
     autoload.ledger.acquire(autoload.lane(), "arn:leader", now)
 
     [lane] = command.data("status")

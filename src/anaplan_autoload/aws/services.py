@@ -16,6 +16,8 @@ from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.credentials import Tokens, secret_source
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.routes_in_force import RoutesInForce
+from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.settings import check_settings
 from anaplan_autoload.domain import routes
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_durable_execution_sdk_python.types import LambdaContext
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
@@ -65,17 +68,31 @@ class Services:
         check_settings(self.settings, self._aws.region_name)
 
     @cached_property
-    def routes(self) -> Routes:
-        """`routes.toml`, refused as a whole when anything in it is wrong."""
+    def routes_of_file(self) -> Routes | None:
+        """Those of `ROUTES_FILE`; None where it is not set. Raises `RoutesInvalid` when anything in it is wrong."""
+        file = self.settings.routes_file
+        return routes.load(file, self._reports) if file else None
+
+    @cached_property
+    def routes_in_force(self) -> RoutesInForce:
+        """Those in the ledger, as this function instance knows them."""
+        store = RoutesStore(self._dynamodb, self.settings.ledger_table)
+        return RoutesInForce(store, self._reports)
+
+    @property
+    def _reports(self) -> tuple[str, str] | None:
+        """The bucket and the prefix of our own reports."""
         bucket = self.settings.reports_bucket
-        return routes.load(self.settings.routes_file, (bucket, "reports/") if bucket else None)
+        return (bucket, "reports/") if bucket else None
+
+    @cached_property
+    def _dynamodb(self) -> DynamoDBClient:
+        return self._aws.client("dynamodb", config=BRISK)
 
     @cached_property
     def ledger(self) -> Ledger:
         """The table."""
-        return Ledger(
-            self._aws.client("dynamodb", config=BRISK), self.settings.ledger_table, self.settings.lease * 1000
-        )
+        return Ledger(self._dynamodb, self.settings.ledger_table, self.settings.lease * 1000)
 
     @cached_property
     def s3(self) -> S3Client:

@@ -47,6 +47,13 @@ def count_unrouted(uploads: int, *, stack: str) -> None:
     metrics.flush_metrics()
 
 
+def count_unreadable_routes(*, stack: str) -> None:
+    """Write `RoutesUnreadable`, with the dimension `stack` alone: the newest routes could not be understood."""
+    metrics = _metrics(stack)
+    metrics.add_metric("RoutesUnreadable", MetricUnit.Count, 1)
+    metrics.flush_metrics()
+
+
 def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None:
     """Write `OldestWaitingSeconds` for every route given: the age of its oldest waiting upload, 0 where none waits."""
     for route, seconds in seconds_by_route.items():

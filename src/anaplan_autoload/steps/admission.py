@@ -15,8 +15,10 @@ from anaplan_autoload.aws.staging import GONE
 from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.events import Drain, Load, UnknownEvent, Upload
 from anaplan_autoload.domain.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take
+from anaplan_autoload.domain.routes import RoutesInvalid
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps.leading import LOST, OLD
+from anaplan_autoload.steps.routing import routes_in_force
 
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
@@ -25,6 +27,15 @@ if TYPE_CHECKING:
     from anaplan_autoload.aws.services import Services
     from anaplan_autoload.domain.events import Uploads
 
+UNROUTED = "No route matches this upload; it is not loaded"
+NO_ROUTES = (
+    "No route matches this upload; it is not loaded. There are no routes yet. Push them: "
+    "anaplan-autoload routes push routes.toml --stack {stack}"
+)
+NO_ROUTES_UNDERSTOOD = (
+    "the ledger: none of its newest versions of the routes can be understood. Push sound ones: "
+    "anaplan-autoload routes push FILE"
+)
 SHOWN_UPLOADS = 50
 """How many of the event's uploads an execution's result lists."""
 
@@ -60,15 +71,18 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     now = services.clock()
     if isinstance(event, Drain):
         return _lead(services, Admission("left", lane=event.lane, since=now), me)
+    routes = routes_in_force(step, services)
+    if routes is None:
+        raise RoutesInvalid([NO_ROUTES_UNDERSTOOD])
     uploads = (_requested(services, event),) if isinstance(event, Load) else event.uploads
     lanes: dict[str, None] = {}
     recorded: list[tuple[str, str]] = []
     shown: list[Shown] = []
     unrouted = 0
     for upload in uploads:
-        if services.routes.is_staged(upload.bucket, upload.key):
+        if routes.is_staged(upload.bucket, upload.key):
             step.logger.info("Ignored our own copy", extra={"bucket": upload.bucket, "key": upload.key})
-        elif route := services.routes.match(upload.bucket, upload.key):
+        elif route := routes.match(upload.bucket, upload.key):
             new = services.ledger.record(upload, route, now)
             lanes[route.lane_id] = None
             recorded.append((route.lane_id, upload.id))
@@ -81,9 +95,8 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
             )
         else:
             unrouted += 1
-            step.logger.warning(
-                "No route matches this upload; it is not loaded", extra={"bucket": upload.bucket, "key": upload.key}
-            )
+            why = UNROUTED if routes else NO_ROUTES.format(stack=services.settings.stack)
+            step.logger.warning(why, extra={"bucket": upload.bucket, "key": upload.key})
     if unrouted:
         from anaplan_autoload.report.metrics import count_unrouted
 
