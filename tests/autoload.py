@@ -49,6 +49,8 @@ class Sent:
     """A Lambda endpoint that accepts asynchronous invocations and keeps their events."""
 
     def __init__(self) -> None:
+        self.environment: dict[str, str] = {}
+        """The function's, for whoever asks about it."""
         self.events: list[dict[str, Any]] = []
         self._lock = Lock()
 
@@ -71,6 +73,14 @@ class Sent:
                 self.send_response(202)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+
+            def do_GET(self) -> None:
+                """What GetFunctionConfiguration answers, as far as anybody here asks."""
+                body = json.dumps({"FunctionName": "autoload", "Environment": {"Variables": sent.environment}}).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 """Stay quiet."""

@@ -91,7 +91,8 @@ class Execution:
     def handle(self, event: object) -> dict[str, Any]:
         """Handle one event. Raises `UnknownEvent` or `RoutesInvalid`, and the event goes to the dead-letter queue.
 
-        So does an upload while no version of the routes can be understood (a step's error), and one whose `Services` are refused with `SettingsInvalid`.
+        So does an upload while no version of the routes can be understood (a step's error), and an event of a function
+        whose `Services` are refused with `SettingsInvalid`.
         """
         _ = self.services.routes_of_file  # refuse a broken file before anything is recorded
         parsed = events.parse(event, self.services.account)

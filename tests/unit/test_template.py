@@ -147,7 +147,9 @@ def test_the_function_understands_its_environment() -> None:
 def test_routes_in_the_package_take_the_place_of_the_ledgers() -> None:
     variables = template()["Resources"]["Autoload"]["Properties"]["Environment"]["Variables"]
     assert variables["ROUTES_FILE"] == "", "sam local sets only variables that the template declares"
-    environment = {name: value if isinstance(value, str) else "https://example.com" for name, value in variables.items()}
+    environment = {
+        name: value if isinstance(value, str) else "https://example.com" for name, value in variables.items()
+    }
     environment |= {"AWS_LAMBDA_FUNCTION_NAME": "autoload", "POLL_MAX_SECONDS": "60", "LEASE_SECONDS": "180"}
 
     assert from_environment({**environment, "ROUTES_FILE": "routes.toml"}).routes_file == Path("routes.toml")

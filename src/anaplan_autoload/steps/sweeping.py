@@ -9,7 +9,6 @@ from msgspec import Struct
 from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import TryLater
 from anaplan_autoload.domain.times import epoch_ms
-
 from anaplan_autoload.steps.routing import routes_in_force
 
 if TYPE_CHECKING:

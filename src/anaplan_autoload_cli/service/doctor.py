@@ -21,8 +21,16 @@ from anaplan_autoload_cli.service import deployment
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, skipped, warning
 from anaplan_autoload_cli.service.lanes import known_lanes
 from anaplan_autoload_cli.service.online import check_exports, check_route
-from anaplan_autoload_cli.service.places import RoutesFile, find_routes_path, read_routes
+from anaplan_autoload_cli.service.places import RoutesFile, Source, file_source, find_routes_path, named_routes_path
 from anaplan_autoload_cli.service.routes import offline, reports_of
+from anaplan_autoload_cli.service.routes_in_force import (
+    NONE_YET,
+    PUSH,
+    described,
+    file_of_function,
+    routes_in_force,
+    routes_store,
+)
 from anaplan_autoload_cli.service.site import Site
 from anaplan_autoload_cli.service.status import lane_status
 from anaplan_autoload_cli.service.times import count, length
@@ -70,16 +78,38 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
 
 
 def _routes(cli: Cli, file: str | None) -> tuple[list[Finding], Routes | None]:
-    """What the routes file comes to; without one here, the routes that are deployed."""
-    path = find_routes_path(cli, file)
-    if path is not None:
-        return offline(path, reports_of(cli))
+    """Which routes are in force and what they come to; where a file is named, what that comes to as well."""
+    findings: list[Finding] = []
+    found: Routes | None = None
     try:
-        found = read_routes(cli, file)
+        findings, found = _in_force(cli) if cli.settings.get("table") else ([], None)
+        path = find_routes_path(cli, file)
     except Exception as error:  # what nobody foresaw is no reason to leave all else unchecked
         failure = error if isinstance(error, CommandFailed) else in_words(error, cli)
-        return [skipped("routes file", failure.message.rstrip("."), failure.remedy)], None
-    return [ok("routes file", f"deployed with the function: {', '.join(route.name for route in found)}")], found
+        findings = [skipped("routes", failure.message.rstrip("."), failure.remedy)]
+        path = named_routes_path(cli, file)
+    if path is not None:
+        of_file, found = offline(file_source(path), reports_of(cli))
+        findings += of_file
+    return findings or [skipped("routes", "no stack is known, and there is no routes file here")], found
+
+
+def _in_force(cli: Cli) -> tuple[list[Finding], Routes | None]:
+    """The routes that the function uses."""
+    if file_of_function(cli):
+        used = routes_in_force(cli)
+        return [ok("routes", f"in force is {used.described}: {_names(used.routes)}")], used.routes
+    version = routes_store(cli).current()
+    if version is None:
+        return [failed("routes", NONE_YET.rstrip("."), PUSH)], None
+    findings, found = offline(Source(version.name, "routes", version.routes), reports_of(cli))
+    if found is None:
+        return findings, None
+    return [ok("routes", f"in force is {described(version)} ({_names(found)})"), *findings[1:]], found
+
+
+def _names(found: Routes) -> str:
+    return ", ".join(route.name for route in found)
 
 
 def _because_of(findings: list[Finding], about: str) -> list[Finding]:
@@ -186,7 +216,7 @@ def log_in(site: Site) -> Iterator[Finding]:
 def routes_online(site: Site) -> Iterator[Finding]:
     """What every route runs is there, and reads what the route brings."""
     if site.routes is None:
-        yield skipped("routes online", "the routes file is not sound")
+        yield skipped("routes online", "no sound routes are known")
     for route in site.routes or ():
         yield from check_route(route, site.tenant, site.buckets)
 
@@ -194,7 +224,7 @@ def routes_online(site: Site) -> Iterator[Finding]:
 def exports(site: Site) -> Iterator[Finding]:
     """No export lands under a route."""
     if site.routes is None:
-        yield skipped("exports", "the routes file is not sound")
+        yield skipped("exports", "no sound routes are known")
     else:
         yield from check_exports(site.routes, site.tenant)
 

@@ -1,4 +1,4 @@
-"""`routes`: check the routes file, and see which route an upload takes."""
+"""`routes check` and `routes match`: check routes, and see which route an upload takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from anaplan_autoload.domain import routes as function_routes
 from anaplan_autoload.domain.routes import Routes, RoutesInvalid
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
 from anaplan_autoload_cli.context import NoSuchStack, cli_of
@@ -16,15 +15,13 @@ from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, warning
 from anaplan_autoload_cli.service.online import Tenant, check_routes
-from anaplan_autoload_cli.service.places import RoutesFile, object_named, read_routes, routes_path
+from anaplan_autoload_cli.service.places import RoutesFile, Source, object_named, read_routes, routes_source
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anaplan_autoload.domain.routes import Route
     from anaplan_autoload_cli.context import Cli
 
-app = group("Check routes.toml, and which route an upload takes.")
+app = group("Push, check and compare routes, and see which route an upload takes.")
 
 REPORTS_PREFIX = "reports/"
 SAMPLE_INTEGRATION = "a2fb43a93bc84bcb9f37dd59a75eb940"
@@ -49,7 +46,10 @@ def check(
     online: Annotated[bool, typer.Option("--online", help="Compare it with Anaplan too.")] = False,
     file: RoutesFile = None,
 ) -> None:
-    """Check the routes file for every mistake that the function would refuse it for, and with --online against Anaplan.
+    """Check routes for every mistake that the function would refuse them for, and with --online against Anaplan.
+
+    Without --file, and with a stack, these are the routes in the ledger. To check a file before it is pushed, use
+    routes push FILE --check-only.
 
     Online, for each route: that its integration or flow exists and can be seen, reads the uploaded key or stage_to, and
     from the right bucket; and that no export lands under a route. Exit code 1 if any check failed.
@@ -61,8 +61,7 @@ def check(
         anaplan-autoload routes check --online
     """
     cli = cli_of(context)
-    path = routes_path(cli, file)
-    findings, found = offline(path, reports_of(cli))
+    findings, found = offline(routes_source(cli, file), reports_of(cli))
     if online and found is not None:
         with cli.out.progress("Asking Anaplan"):
             tenant = Tenant(cli.cloudworks, Workspace(cli.cloudworks))
@@ -96,14 +95,14 @@ def match(
         cli.out.record(record | {"near_misses": [f"{miss['route']}: {miss['why']}" for miss in misses]}, _COLUMNS)
 
 
-def offline(path: Path, reports: tuple[str, str] | None) -> tuple[list[Finding], Routes | None]:
-    """What the function would say to the file; the routes where it would take them."""
+def offline(source: Source, reports: tuple[str, str] | None) -> tuple[list[Finding], Routes | None]:
+    """What the function would say to the routes; these where it would take them."""
     try:
-        found = function_routes.load(path, reports)
+        found = source.parse(reports)
     except RoutesInvalid as error:
-        return [_refused(path, finding) for finding in error.findings], None
+        return [_refused(source, finding) for finding in error.findings], None
     names = ", ".join(route.name for route in found)
-    return [ok("routes file", f"{path} is sound: {names}"), *_samples(path, found)], found
+    return [ok(source.about, f"{source} is sound: {names}"), *_samples(source, found)], found
 
 
 def reports_of(cli: Cli) -> tuple[str, str] | None:
@@ -123,23 +122,23 @@ def upload_buckets(cli: Cli) -> list[str]:
     return []
 
 
-def _samples(path: Path, found: Routes) -> list[Finding]:
+def _samples(source: Source, found: Routes) -> list[Finding]:
     """The routes whose integration was never put in; to the function it is an id like any other."""
     return [
         warning(
             f"route {route.name}",
             f"{SAMPLE_INTEGRATION} is the sample's id: its runs would fail",
-            f"Put your integration's id into {path}: anaplan-autoload integrations list shows it.",
+            f"Put your integration's id into {source}: anaplan-autoload integrations list shows it.",
         )
         for route in found
         if route.integration == SAMPLE_INTEGRATION
     ]
 
 
-def _refused(path: Path, finding: str) -> Finding:
+def _refused(source: Source, finding: str) -> Finding:
     """A finding of the function's in two parts: `file: where: reason. Remedy.`"""
-    what, _, remedy = finding.removeprefix(f"{path}: ").rpartition(". ")
-    return failed("routes file", what, remedy)
+    what, _, remedy = finding.removeprefix(f"{source}: ").rpartition(". ")
+    return failed(source.about, what, remedy)
 
 
 def _what_it_does(route: Route | None) -> dict[str, object]:
