@@ -45,6 +45,7 @@ Check = Callable[[Site], Iterator[Finding]]
 STACK_NAME_MAX = 64
 """Characters: the template names the function after its stack, and Lambda takes no longer name of a function."""
 
+NOWHERE = "it is not known where the routes are: no stack is named, and there is no routes file here"
 OLD_SECONDS = 3600
 """An upload that waits this long is worth a line; the alarm of the template rings then too."""
 
@@ -69,6 +70,8 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
         for about, check in CHECKS.items():
             progress.update(f"Checking: {about}")
             findings += _because_of(findings, about) or guarded(about, check, site)
+    if findings[0].about == "routes" and findings[0].status == "skipped":
+        findings[:1] = _because_of(findings, "routes") or findings[:1]
     show(cli.out, findings)
     if all(finding.status == "skipped" for finding in findings if finding.about in ESSENTIAL):
         raise CommandFailed(
@@ -91,7 +94,7 @@ def _routes(cli: Cli, file: str | None) -> tuple[list[Finding], Routes | None]:
     if path is not None:
         of_file, found = offline(file_source(path), reports_of(cli))
         findings += of_file
-    return findings or [skipped("routes", "no stack is known, and there is no routes file here")], found
+    return findings or [skipped("routes", NOWHERE)], found
 
 
 def _in_force(cli: Cli) -> tuple[list[Finding], Routes | None]:
@@ -216,7 +219,7 @@ def log_in(site: Site) -> Iterator[Finding]:
 def routes_online(site: Site) -> Iterator[Finding]:
     """What every route runs is there, and reads what the route brings."""
     if site.routes is None:
-        yield skipped("routes online", "no sound routes are known")
+        yield skipped("routes online", "sound routes are not known")
     for route in site.routes or ():
         yield from check_route(route, site.tenant, site.buckets)
 
@@ -224,7 +227,7 @@ def routes_online(site: Site) -> Iterator[Finding]:
 def exports(site: Site) -> Iterator[Finding]:
     """No export lands under a route."""
     if site.routes is None:
-        yield skipped("exports", "no sound routes are known")
+        yield skipped("exports", "sound routes are not known")
     else:
         yield from check_exports(site.routes, site.tenant)
 
