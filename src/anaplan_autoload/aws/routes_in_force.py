@@ -25,6 +25,8 @@ class RoutesInForce:
         self._reports = reports
         self._read_at: int | None = None
         self._text: str | None = None
+        self._trouble_with: Version | None = None
+        """The version in force that could not be understood when it was last looked at."""
         self.routes: Routes | None = None
         """Empty where nobody has pushed any; None where none of the newest versions can be understood."""
         self.version = 0
@@ -56,7 +58,8 @@ class RoutesInForce:
                 trouble = _in_one_line(error)
             else:
                 return None
-        if not self.routes:
+        if current != self._trouble_with or not self.routes:
+            self._trouble_with = current
             self._go_back()
         return trouble
 
@@ -67,9 +70,14 @@ class RoutesInForce:
         self._text, self.version = version.text, version.number
 
     def _go_back(self) -> None:
-        """Put the newest version into force that can be understood, if it is among the last ones."""
-        self.routes = None
+        """Put the newest version into force that can be understood, if it is among the last ones.
+
+        It may be newer than what was known: a good version and a bad one may have been pushed since.
+        """
+        self.routes = self.routes or None
         for version in islice(self._store.versions(), EARLIER_VERSIONS):
+            if version.number <= self.version:
+                return
             try:
                 self._take(version)
             except RoutesInvalid:
