@@ -72,7 +72,7 @@ chaos: .venv/.ready $(RIE) ## Let everything go wrong at once on this machine, a
 
 .PHONY: bench
 bench: .venv/.ready ## Print the figures that docs/benchmarks.md quotes (some minutes)
-	@for name in notice cold_start cli_start load_cost; do $(BIN)/python -m bench.$$name; done
+	@for name in notice cold_start cli_start routes load_cost; do $(BIN)/python -m bench.$$name; done
 
 .PHONY: lock
 lock: .venv-lock/.ready ## Pin the newest releases that requirements/*.in and pyproject.toml allow

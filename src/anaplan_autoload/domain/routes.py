@@ -452,7 +452,7 @@ def _conflicts(routes: tuple[Route, ...], reports: tuple[str, str] | None) -> li
     findings = [finding for route in routes for finding in _staging_loops(route, routes)]
     if reports is not None:
         findings += [finding for route in routes for finding in _report_loop(route, *reports)]
-    findings += [finding for pair in combinations(routes, 2) for finding in _rivalry(*pair)]
+    findings += [finding for pair in _rivals(routes) for finding in _rivalry(*pair)]
     return findings + _shared_targets(routes) + _borrowed_lanes(routes)
 
 
@@ -477,6 +477,17 @@ def _report_loop(route: Route, bucket: str, prefix: str) -> Iterator[str]:
             f"route {_quote(route.name)}: its prefix {_quote(route.prefix)} takes in the reports in "
             f"s3://{bucket}/{prefix}; every report would trigger a load. Lengthen it, or name the route's bucket."
         )
+
+
+def _rivals(routes: tuple[Route, ...]) -> Iterator[tuple[Route, Route]]:
+    """The pairs that share a prefix or a `stage_to`, in the file's order. Of hundreds of routes few do."""
+    groups: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for number, route in enumerate(routes):
+        groups["prefix", route.prefix].append(number)
+        if route.stage_to is not None:
+            groups["stage_to", route.stage_to].append(number)
+    for one, two in sorted({pair for numbers in groups.values() for pair in combinations(numbers, 2)}):
+        yield routes[one], routes[two]
 
 
 def _rivalry(one: Route, two: Route) -> Iterator[str]:
