@@ -10,10 +10,12 @@ import re
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote_plus, unquote
+from zipfile import ZipFile
 
 import boto3
 import pytest
@@ -51,6 +53,8 @@ class Sent:
     def __init__(self) -> None:
         self.environment: dict[str, str] = {}
         """The function's, for whoever asks about it."""
+        self.package: dict[str, str] = {}
+        """The files of the function's package."""
         self.events: list[dict[str, Any]] = []
         self._lock = Lock()
 
@@ -75,8 +79,12 @@ class Sent:
                 self.end_headers()
 
             def do_GET(self) -> None:
-                """What GetFunctionConfiguration answers, as far as anybody here asks."""
-                body = json.dumps({"FunctionName": "autoload", "Environment": {"Variables": sent.environment}}).encode()
+                """What GetFunction and GetFunctionConfiguration answer, as far as anybody asks; and the package."""
+                location = f"http://{self.headers['Host']}/package.zip"
+                told: dict[str, Any] = {"FunctionName": "autoload", "Environment": {"Variables": sent.environment}}
+                if not self.path.endswith("/configuration"):
+                    told = {"Configuration": told, "Code": {"Location": location}}
+                body = zipped(sent.package) if self.path == "/package.zip" else json.dumps(told).encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -94,6 +102,15 @@ class Sent:
             server.shutdown()
             server.server_close()
             thread.join()
+
+
+def zipped(files: dict[str, str]) -> bytes:
+    """Files as a zip archive."""
+    packed = BytesIO()
+    with ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
 
 
 class Autoload:

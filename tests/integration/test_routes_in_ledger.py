@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -340,13 +341,37 @@ def test_before_the_first_push_commands_and_the_doctor_say_so(autoload: Autoload
     assert '"The ledger has no routes yet, so no upload is loaded"' in result.stdout
 
 
-def test_a_function_with_a_routes_file_is_told_of(autoload: Autoload, command: Command) -> None:
+@pytest.mark.parametrize("path", ["routes.toml", "/var/task/config/routes.toml"])
+def test_where_the_function_has_a_routes_file_commands_use_it_and_say_so(
+    autoload: Autoload, command: Command, path: str
+) -> None:
+    latest(autoload)
+    text = regions(autoload)
+    autoload.sent.environment["ROUTES_FILE"] = path
+    autoload.sent.package[path.removeprefix("/var/task/")] = text
+
+    lanes = command("status", "--json")
+    assert [lane["routes"] for lane in json.loads(lanes.stdout)] == [["accounts"], ["regions"]]
+    assert f"Routes: {path} in the function's package" in lanes.stderr and "ROUTES_FILE" in lanes.stderr
+    assert f"in force is {path} in the function's package" in command("doctor", "--json").stdout
+    pushed = command("routes", "push", write(text), "--yes")
+    assert pushed.exit_code == 0 and f"ROUTES_FILE names {path}" in pushed.stderr
+
+
+@pytest.mark.parametrize(
+    ("package", "said"),
+    [({}, "no zip file with a routes.toml"), ({"routes.toml": "[[route]]\nname = 1\n"}, "name is a number")],
+)
+def test_a_routes_file_of_the_function_that_cannot_be_used_is_told_of(
+    autoload: Autoload, command: Command, package: dict[str, str], said: str
+) -> None:
     latest(autoload)
     autoload.sent.environment["ROUTES_FILE"] = "routes.toml"
+    autoload.sent.package |= package
 
-    result = command("routes", "push", write(regions(autoload)), "--yes")
+    result = command("status")
 
-    assert result.exit_code == 0 and "ROUTES_FILE names routes.toml" in result.stderr
+    assert result.exit_code == 1 and said in result.stderr
 
 
 def test_a_push_asks_anaplan_again_after_trouble(autoload: Autoload, command: Command) -> None:
