@@ -232,6 +232,27 @@ MUTATIONS = (
         (("domain/protocol.py", "MAX_ATTEMPTS = 5\n", "MAX_ATTEMPTS = 10**9\n"),),
         "tests/integration/test_trouble.py",
     ),
+    Mutation(
+        "the slower of two pushes overwrites the faster",
+        (
+            (
+                "aws/routes_store.py",
+                '"ConditionExpression": "version = :seen"',
+                '"ConditionExpression": "attribute_exists(pk) OR version = :seen"',
+            ),
+        ),
+        "tests/unit/test_routes_store.py",
+    ),
+    Mutation(
+        "a broken version of the routes leaves none in force",
+        (("aws/routes_in_force.py", "        self.routes = self.routes or None\n", "        self.routes = None\n"),),
+        "tests/unit/test_routes_store.py",
+    ),
+    Mutation(
+        "routes are never read again",
+        (("aws/routes_in_force.py", "FRESH_MS = 30_000\n", "FRESH_MS = 10**15\n"),),
+        "tests/unit/test_routes_store.py",
+    ),
 )
 
 

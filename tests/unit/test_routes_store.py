@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from anaplan_autoload.aws import routes_store
-from anaplan_autoload.aws.routes_in_force import EARLIER_VERSIONS, FRESH_MS, RoutesInForce
+from anaplan_autoload.aws.routes_in_force import EARLIER_VERSIONS, RoutesInForce
 from anaplan_autoload.aws.routes_store import RoutesStore, TooLarge, Version
 from anaplan_autoload.domain.routes import RoutesInvalid
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ADA, BOB = "arn:aws:iam::123456789012:user/ada", "arn:aws:iam::123456789012:user/bob"
 AT = 1_795_609_818_706
+FRESH_MS = 30_000
 BROKEN = "[[route]]\nname = "
 
 
