@@ -72,7 +72,7 @@ chaos: .venv/.ready $(RIE) ## Stress-test on this machine: kill runtimes, corrup
 
 .PHONY: bench
 bench: .venv/.ready ## Measure the figures in docs/benchmarks.md (some minutes)
-	@for name in notice cold_start cli_start load_cost; do $(BIN)/python -m bench.$$name; done
+	@for name in notice cold_start cli_start routes load_cost; do $(BIN)/python -m bench.$$name; done
 
 .PHONY: lock
 lock: .venv-lock/.ready ## Lock the newest versions that requirements/*.in and pyproject.toml allow

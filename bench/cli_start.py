@@ -17,7 +17,7 @@ from bench.markdown import table
 
 ROUNDS = 9
 """Processes per command."""
-ROUTES_FILE = Path(__file__).parent.parent / "src" / "routes.toml"
+ROUTES_FILE = Path(__file__).parent.parent / "routes.toml"
 LIGHT = "anaplan-autoload --help"
 """The command that must not import any of `HEAVY`."""
 COMMANDS: dict[str, tuple[str, ...]] = {

@@ -10,10 +10,12 @@ import re
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from pathlib import Path
 from threading import Lock, Thread
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote_plus, unquote
+from zipfile import ZipFile
 
 import boto3
 import pytest
@@ -23,6 +25,7 @@ from moto import mock_aws
 from msgspec.structs import replace
 
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.services import Services
 from anaplan_autoload.aws.settings import Settings
 from anaplan_autoload.domain.events import Uploads, parse
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python_testing.stores.base import ExecutionStore
 
     from anaplan_autoload.anaplan.cloudworks import CloudWorks
+    from anaplan_autoload.aws.routes_store import Version
+    from anaplan_autoload.domain.routes import Routes
     from local.cloudworks import Reply, Request
 
 BUCKET = "inbox"
@@ -50,6 +55,10 @@ class Sent:
     """A Lambda endpoint that accepts asynchronous invocations and keeps their events."""
 
     def __init__(self) -> None:
+        self.environment: dict[str, str] = {}
+        """The function's, for whoever asks about it."""
+        self.package: dict[str, str] = {}
+        """The files of the function's package."""
         self.events: list[dict[str, Any]] = []
         self._lock = Lock()
 
@@ -76,6 +85,18 @@ class Sent:
                 self.send_response(202)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+
+            def do_GET(self) -> None:
+                """What GetFunction and GetFunctionConfiguration answer, as far as anybody asks; and the package."""
+                location = f"http://{self.headers['Host']}/package.zip"
+                told: dict[str, Any] = {"FunctionName": "autoload", "Environment": {"Variables": sent.environment}}
+                if not self.path.endswith("/configuration"):
+                    told = {"Configuration": told, "Code": {"Location": location}}
+                body = zipped(sent.package) if self.path == "/package.zip" else json.dumps(told).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
 
             def log_message(self, *_: object) -> None:
                 """Stay quiet."""
@@ -115,6 +136,15 @@ class Runner(DurableFunctionTestRunner):
         return self._invoker
 
 
+def zipped(files: dict[str, str]) -> bytes:
+    """Files as a zip archive."""
+    packed = BytesIO()
+    with ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return packed.getvalue()
+
+
 class Autoload:
     """The function with everything around it; arrange with its parts, act with `upload` and `invoke`."""
 
@@ -144,7 +174,7 @@ class Autoload:
         self._stack.close()
 
     def routes(self, text: str, **files: str) -> dict[str, str]:
-        """Write `routes.toml`, in which `{name}` stands for the id of an integration of that source file."""
+        """Push routes, in which `{name}` stands for the id of an integration of that source file."""
         ids = self.seed(**files)
         self.write_routes(text.format(**ids))
         return ids
@@ -165,9 +195,33 @@ class Autoload:
         integrations[integration.id] = replace(integration, jobs=jobs)
 
     def write_routes(self, text: str) -> None:
-        """Give the function these routes, as a deployment would."""
-        self.routes_file.write_text(text)
+        """Give the function these routes, at once: in the ledger, or in its file if it has one."""
+        if self.settings().routes_file is None:
+            self.push_routes(text)
+        else:
+            self.routes_file.write_text(text)
         self.change()
+
+    def push_routes(self, text: str) -> Version:
+        """Push routes; the function sees them when what it knows is 30 seconds old."""
+        pushed = self.store.push(
+            text, replaces=self.store.current(), author="arn:aws:iam::1:user/ada", comment="", now=self.now()
+        )
+        assert pushed is not None
+        return pushed
+
+    def use_routes_file(self) -> Path:
+        """Let the function take its routes from a file in place of the ledger; returns the file, yet to be written."""
+        self.change(routes_file=self.routes_file)
+        return self.routes_file
+
+    def known_routes(self) -> Routes:
+        """The routes that are in force."""
+        services = self.services_now()
+        services.routes_in_force.refresh(self.now())
+        found = services.routes_of_file or services.routes_in_force.routes
+        assert found is not None
+        return found
 
     def cloudworks(self) -> CloudWorks:
         """The function's own client."""
@@ -248,7 +302,7 @@ class Autoload:
         parsed = parse(event)
         assert isinstance(parsed, Uploads)
         [upload] = parsed.uploads
-        route = next(iter(self.services_now().routes))
+        route = next(iter(self.known_routes()))
         for number in range(count):
             version = replace(upload, version_id=f"v{number}", sequencer=f"{number:016X}")
             self.ledger.record(version, route, self.now())
@@ -293,7 +347,7 @@ class Autoload:
 
     def lane(self) -> str:
         """The lane of the first route."""
-        return next(iter(self.services_now().routes)).lane_id
+        return next(iter(self.known_routes())).lane_id
 
     @staticmethod
     def metrics(printed: str, name: str) -> list[dict[str, Any]]:
@@ -343,7 +397,6 @@ class Autoload:
             "cloudworks_url": self.address.cloudworks_url,
             "function_name": "autoload",
             "reports_bucket": REPORTS,
-            "routes_file": self.routes_file,
         }
         return Settings(**{**base, **self._changes})
 
@@ -396,6 +449,7 @@ class Autoload:
             ],
         )
         self.ledger = Ledger(self.dynamodb, "ledger", 180_000)
+        self.store = RoutesStore(self.dynamodb, "ledger")
 
 
 class ExecutionFailed(Exception):

@@ -247,6 +247,21 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         (Edit("domain/protocol.py", "", "MAX_ATTEMPTS = 5", "MAX_ATTEMPTS = 10**9"),),
         "tests/integration/test_trouble.py",
     ),
+    Mutation(
+        "the slower of two pushes overwrites the faster",
+        (Edit("aws/routes_store.py", "", '"version = :seen"', '"attribute_exists(pk) OR version = :seen"'),),
+        "tests/unit/test_routes_store.py",
+    ),
+    Mutation(
+        "a broken version of the routes leaves none in force",
+        (Edit("aws/routes_in_force.py", "", "self.routes = self.routes or None", "self.routes = None"),),
+        "tests/unit/test_routes_store.py",
+    ),
+    Mutation(
+        "routes are never read again",
+        (Edit("aws/routes_in_force.py", "", "FRESH_MS = 30_000", "FRESH_MS = 10**15"),),
+        "tests/unit/test_routes_store.py",
+    ),
 )
 
 

@@ -21,7 +21,7 @@ from local.aws.stack import ROOT, STACK_NAME, Message, Options, Stack
 from local.cloudworks import Pace, SimulatorSettings
 
 LOOK_SECONDS = 0.5
-KEPT = "The routes are broken; the function goes on with those it had. Correct the file, and save it again."
+KEPT = "The routes are broken and were not pushed. Correct the file, and save it again."
 ROUTES = """\
 [[route]]
 name = "accounts"
@@ -49,11 +49,12 @@ Upload it with any S3 client:
   {python} -c \\
     "import boto3; boto3.client('s3').upload_file('accounts.csv', '{inbox}', 'incoming/accounts/accounts.csv')"
 Under incoming/sales/ every upload gets a run of its own, oldest first; a repeated code is a rejected row.
-Look after it with the command line, which that file leads here too (stack {stack}, and these routes):
+Look after it with the command line, which that file leads here too (stack {stack}):
   anaplan-autoload status --watch
   anaplan-autoload loads
-  anaplan-autoload routes check --online
-The routes are in {routes}: edit them, and save. Ctrl-C ends everything.
+  anaplan-autoload routes history
+The routes are in the ledger. Edit {routes} and save it, and it is pushed; the function
+uses it within 30 seconds. Or push any file: anaplan-autoload routes push FILE. Ctrl-C ends everything.
 """
 BOTOCORES = re.compile(r"\[INFO\]\s+\S+Z\s.*Found (credentials|endpoint) ")
 """What the SDK tells of itself in every invocation: true, and of no use here."""
@@ -83,18 +84,18 @@ def main() -> None:
 
 
 class EditedRoutes:
-    """The routes file that people edit: each sound version of it is deployed, and the last one stays in use."""
+    """The routes file that people edit: each sound version of it is pushed."""
 
     def __init__(self, stack: Stack, text: str) -> None:
-        """Write the file, and deploy it."""
+        """Write the file, and push it."""
         self.path = stack.logs / "routes.toml"
         self._stack = stack
         self.path.write_text(text)
         self._seen: str | None = text
-        stack.deploy(text)
+        stack.push(text)
 
     def look(self) -> list[str]:
-        """Deploy the file if it was changed; what there is to tell of it."""
+        """Push the file if it was changed; what there is to tell of it."""
         try:
             text = self.path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError):
@@ -106,13 +107,14 @@ class EditedRoutes:
             found = routes.load(self.path)
         except RoutesInvalid as error:
             return [*(f"         {finding}" for finding in error.findings), f"         {KEPT}"]
-        self._stack.deploy(self.path.read_text(encoding="utf-8-sig"))
-        return [f"         routes reloaded from {self.path}: {', '.join(route.name for route in found)}"]
+        number = self._stack.push(text or "")
+        names = ", ".join(route.name for route in found)
+        return [f"         routes pushed as version {number}, in use within 30 seconds: {names}"]
 
 
-def environment_script(stack: Stack, edited: Path) -> str:
+def environment_script(stack: Stack) -> str:
     """Shell commands that lead any SDK and the command line to this stack, and bring the command line itself."""
-    settings = stack.aws.environment | {"AUTOLOAD_STACK": STACK_NAME, "ROUTES_FILE": str(edited)}
+    settings = stack.aws.environment | {"AUTOLOAD_STACK": STACK_NAME}
     exports = "".join(f"export {name}={quote(value)}\n" for name, value in settings.items())
     command = f"PYTHONPATH={quote(str(ROOT / 'src'))} {quote(sys.executable)} -m anaplan_autoload_cli"
     return f'{exports}anaplan-autoload() {{ {command} "$@"; }}\n'
@@ -143,7 +145,7 @@ def _options() -> argparse.Namespace:
 
 def _guide(stack: Stack, edited: Path) -> str:
     script = stack.logs / "environment.sh"
-    script.write_text(environment_script(stack, edited))
+    script.write_text(environment_script(stack))
     return GUIDE.format(
         logs=stack.logs,
         environment=script,

@@ -2,7 +2,6 @@
 
 - Invocations by the durable service's emulator (they carry `X-Dex-Handler-Invoke`) run the handler once in a runtime.
 - Invocations by anybody else start a durable execution, as Lambda does for a durable function.
-- GetFunction tells of a package that holds the routes deployed last, and serves it.
 - The durable API (checkpoints, states, histories) is passed to the emulator, all else to moto.
 """
 
@@ -13,11 +12,9 @@ import re
 import sys
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from io import BytesIO
 from threading import Thread
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qs, unquote, urlsplit
-from zipfile import ZipFile
 
 import msgspec
 from msgspec import Struct
@@ -26,14 +23,10 @@ from local.aws.processes import HOST
 from local.aws.resources import ALIAS
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from local.aws.executions import Executions
     from local.aws.runtimes import Pool
 
 INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
-FUNCTION = re.compile(r"/2015-03-31/functions/([^/]+)")
-PACKAGE = "/package.zip"
 DURABLE = "/2025-12-01/"
 BY_THE_EMULATOR = "X-Dex-Handler-Invoke"
 PASS_SECONDS = 60.0
@@ -54,8 +47,6 @@ class Backends(Struct, frozen=True, kw_only=True):
     function_name: str
     pool: Pool
     executions: Executions
-    routes: Path
-    """The routes that are deployed."""
     durable_port: int
     moto_port: int
 
@@ -131,10 +122,6 @@ class _Handler(BaseHTTPRequestHandler):
             if BY_THE_EMULATOR in self.headers:
                 return _run_handler(backends.pool, body)
             return self._start(backends.executions, qualifier, body)
-        if url.path == PACKAGE:
-            return LambdaAnswer(200, _package(backends.routes), {"Content-Type": "application/zip"})
-        if (asked := FUNCTION.fullmatch(url.path)) and self.command == "GET":
-            return self._function(backends, _split_name(unquote(asked[1]), None)[0])
         port = backends.durable_port if url.path.startswith(DURABLE) else backends.moto_port
         return self._pass_on(port, body)
 
@@ -157,16 +144,6 @@ class _Handler(BaseHTTPRequestHandler):
         arn = executions.start(event, self.headers.get("X-Amz-Durable-Execution-Name"))
         return LambdaAnswer(202, headers={"X-Amz-Durable-Execution-Arn": arn})
 
-    def _function(self, backends: Backends, name: str) -> LambdaAnswer:
-        """What moto knows of the function, with the address of our package."""
-        self.path = f"/2015-03-31/functions/{name}"
-        answer = self._pass_on(backends.moto_port, b"")
-        if answer.status != 200:
-            return answer
-        described = msgspec.json.decode(answer.body, type=dict[str, object])
-        described["Code"] = {"RepositoryType": "S3", "Location": f"http://{self.headers['Host']}{PACKAGE}"}
-        return LambdaAnswer(200, msgspec.json.encode(described), answer.headers)
-
     def _pass_on(self, port: int, body: bytes) -> LambdaAnswer:
         connection = http.client.HTTPConnection(HOST, port, timeout=PASS_SECONDS)
         headers = {name: value for name, value in self.headers.items() if name.lower() != "connection"}
@@ -186,13 +163,6 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
         self.wfile.flush()
-
-
-def _package(routes: Path) -> bytes:
-    packed = BytesIO()
-    with ZipFile(packed, "w") as files:
-        files.write(routes, "routes.toml")
-    return packed.getvalue()
 
 
 def _run_handler(pool: Pool, event: bytes) -> LambdaAnswer:

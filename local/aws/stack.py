@@ -28,6 +28,8 @@ from typing import Any, Self
 import msgspec
 from msgspec import Struct
 
+from anaplan_autoload.aws.routes_store import RoutesStore
+from anaplan_autoload.aws.services import wall_clock
 from local.aws.clients import CREDENTIALS, REGION, Aws
 from local.aws.dispatcher import Backends, Dispatcher
 from local.aws.executions import Execution, Executions, Rate
@@ -91,8 +93,6 @@ class Stack:
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
         self.logs = self.options.logs or Path(tempfile.mkdtemp(prefix="autoload-"))
-        self.routes = self.logs / "deployed-routes.toml"
-        """The function's routes, absent until the first `deploy`: events before that fail."""
         self._parts = ExitStack()
         self._messages: list[Message] = []
 
@@ -116,6 +116,11 @@ class Stack:
     # Arrange.
 
     @property
+    def store(self) -> RoutesStore:
+        """The versions of the routes in the ledger."""
+        return RoutesStore(self.aws.dynamodb, self.resources.outputs["LedgerTableName"])
+
+    @property
     def inbox(self) -> str:
         """The name of the bucket that uploads go to."""
         return self.resources.outputs["InboxBucketName"]
@@ -124,9 +129,18 @@ class Stack:
         """Make an Anaplan import of every (name, source file in the inbox); returns their ids by name."""
         return seed(self.simulator, self.inbox, integrations).integration_ids
 
+    def push(self, routes: str) -> int:
+        """Push routes, unchecked, and return their version; the function uses them within 30 seconds."""
+        current = self.store.current()
+        author = self.aws.sts.get_caller_identity()["Arn"]
+        pushed = self.store.push(routes, replaces=current, author=author, comment="", now=wall_clock())
+        if pushed is None:
+            raise RuntimeError("somebody else pushed routes at the same moment")
+        return pushed.number
+
     def deploy(self, routes: str) -> None:
-        """Give the function this `routes.toml`; invocations from now on run with it."""
-        self.routes.write_text(routes)
+        """Push routes, and start the function anew: invocations from now on run with them."""
+        self.push(routes)
         self.pool.deploy()
 
     # Act.
@@ -220,7 +234,6 @@ class Stack:
                 function_name=self.resources.function.name,
                 pool=self.pool,
                 executions=self.executions,
-                routes=self.routes,
                 durable_port=durable.port,
                 moto_port=moto.port,
             )
@@ -254,11 +267,7 @@ class Stack:
             handler=options.handler or function.handler,
             timeout_seconds=options.timeout_seconds or function.timeout_seconds,
             environment=bare_environment(
-                self.aws.environment
-                | _lambdas_own(function)
-                | function.environment
-                | {"ROUTES_FILE": str(self.routes)}
-                | options.environment
+                self.aws.environment | _lambdas_own(function) | function.environment | options.environment
             ),
             directory=ROOT / "src",
         )

@@ -79,12 +79,13 @@ class Story:
     """Tells itself to `tell`, happening by happening; `show` is given what goes on between them."""
 
     def __init__(self, stack: Stack, tell: Callable[[Happening], None], show: Callable[[str], None]) -> None:
-        """Make the integration in Anaplan and deploy its route."""
+        """Make the integration in Anaplan and push its route."""
         self._stack = stack
         self._tell = tell
         self._show = show
         ids = stack.seed([(INTEGRATION, KEY)])
-        stack.deploy(ROUTES.format(**ids))
+        version = stack.push(ROUTES.format(**ids))
+        tell(Happening(time.time(), "ledger", f"routes are pushed as version {version}: accounts"))
         self._lane = ids[INTEGRATION]
         self.ledger = Ledger(stack.aws.dynamodb, stack.resources.outputs["LedgerTableName"], LEASE_SECONDS * 1000)
         self._timeline = Timeline(stack, self.ledger, self._lane)

@@ -107,9 +107,10 @@ class Execution:
     def handle(self, event: object) -> dict[str, Any]:
         """Handle one event. Raises `UnknownEvent`, `RoutesInvalid` or `SettingsInvalid`.
 
-        After any of these errors, the event goes to the dead-letter queue.
+        After any of these errors, the event goes to the dead-letter queue. The same happens to an upload if no version
+        of the routes can be read (a step's error).
         """
-        _ = self.services.routes  # reject a broken routes.toml before anything is recorded
+        _ = self.services.routes_of_file  # reject a broken file before anything is recorded
         parsed = events.parse(event, self.services.account)
         if isinstance(parsed, Sweep):
             self.step(sweeping.sweep)

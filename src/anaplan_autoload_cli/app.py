@@ -27,7 +27,7 @@ COMMANDS = (
     Entry("history", f"{_CLOUDWORKS}.history:history", "The runs of an integration, newest first.", WORKFLOW),
     Entry("errors", f"{_CLOUDWORKS}.history:errors", "What went wrong in a run.", WORKFLOW),
     Entry("dump", f"{_CLOUDWORKS}.history:dump", "The rows that a run rejected, as CSV.", WORKFLOW),
-    Entry("routes", f"{_HERE}.service.routes:app", "Check routes.toml, and which route an upload takes.", SERVICE),
+    Entry("routes", f"{_HERE}.service.routes_versions:app", "Push, check and compare routes.", SERVICE),
     Entry("doctor", f"{_HERE}.service.doctor:doctor", "Check everything between an upload and Anaplan.", SERVICE),
     Entry("status", f"{_HERE}.service.status:status", "Show what every lane is doing.", SERVICE),
     Entry(

@@ -8,8 +8,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import boto3
 from aws_durable_execution_sdk_python import DurableContext, StepContext, durable_execution, durable_step
 from aws_durable_execution_sdk_python.config import Duration
+
+from anaplan_autoload.aws.routes_store import RoutesStore
 
 
 @durable_step
@@ -26,8 +29,9 @@ def look(_: StepContext, event: dict[str, Any], what: str) -> str:
 
 @cache
 def routes() -> str:
-    """The routes as they were when this runtime first needed them."""
-    return Path(os.environ["ROUTES_FILE"]).read_text()
+    """The routes as they were when this runtime first needed them; empty where there were none."""
+    current = RoutesStore(boto3.client("dynamodb"), os.environ["LEDGER_TABLE"]).current()
+    return current.text if current else ""
 
 
 @durable_execution

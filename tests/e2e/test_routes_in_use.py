@@ -14,29 +14,35 @@ from local.aws.stack import STACK_NAME, Stack
 
 
 @pytest.mark.parametrize("broken", ["[[route]", '[[route]]\nname = "x"\n', ""])
-def test_an_edited_routes_file_is_deployed_when_it_is_sound_and_else_told_about(stack: Stack, broken: str) -> None:
-    before = stack.routes.read_text()
+def test_an_edited_routes_file_is_pushed_when_it_is_sound_and_else_told_about(stack: Stack, broken: str) -> None:
+    before = in_force(stack)
     edited = EditedRoutes(stack, before)
     assert edited.look() == []
 
     edited.path.write_text(broken)
     told = edited.look()
     assert told[-1].strip() == KEPT and str(edited.path) in told[0]
-    assert stack.routes.read_text() == before and edited.look() == []
+    assert in_force(stack) == before and edited.look() == []
 
     changed = before.replace('name = "sales"', 'name = "revenue"')
     edited.path.write_text(changed)
-    assert edited.look() == [f"         routes reloaded from {edited.path}: accounts, revenue"]
-    assert stack.routes.read_text() == changed
+    assert edited.look()[0].endswith("in use within 30 seconds: accounts, revenue")
+    assert in_force(stack) == changed
 
     edited.path.unlink()
     assert edited.look()[-1].strip() == KEPT
     edited.path.write_text(before)
     edited.look()
-    assert stack.routes.read_text() == before
+    assert in_force(stack) == before
 
 
-def test_commands_work_outside_the_project_with_the_routes_that_are_deployed(
+def in_force(stack: Stack) -> str:
+    current = stack.store.current()
+    assert current is not None
+    return current.text
+
+
+def test_commands_work_outside_the_project_with_the_routes_in_force(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -49,7 +55,7 @@ def test_commands_work_outside_the_project_with_the_routes_that_are_deployed(
     code, out, err = run("status", "--json")
     assert code == 0, err
     assert [lane["routes"] for lane in json.loads(out)] == [["accounts"], ["sales"]]
-    assert "These are the routes deployed with arn:" in err
+    assert "Routes: version " in err and " in the ledger, pushed " in err
     code, out, err = run("routes", "match", "incoming/sales/a.csv", "--json")
     assert (code, json.loads(out)["route"]) == (0, "sales")
-    assert "deployed with the function: accounts, sales" in run("doctor")[1]
+    assert "(accounts, sales)" in run("doctor")[1]

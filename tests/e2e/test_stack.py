@@ -30,7 +30,6 @@ def sample(logs: Path) -> Iterator[Stack]:
         handler="tests.e2e.sample.handler", runtimes=2, timeout_seconds=TIMEOUT_SECONDS, logs=logs / "sample"
     )
     with Stack(options) as stack:
-        stack.deploy("first routes")
         yield stack
 
 
@@ -69,9 +68,13 @@ def test_more_invocations_than_runtimes_take_turns(sample: Stack) -> None:
 
 
 def test_a_deployment_reaches_every_later_invocation(sample: Stack) -> None:
+    arns = [sample.invoke({"name": f"before {number}"}) for number in range(4)]
+    sample.wait_idle()
+    before = {result(sample, arn)["routes"] for arn in arns}
     sample.deploy("second routes")
     arns = [sample.invoke({"name": f"deployed {number}"}) for number in range(4)]
     sample.wait_idle()
+    assert before == {""}
     assert {result(sample, arn)["routes"] for arn in arns} == {"second routes"}
 
 

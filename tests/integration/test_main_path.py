@@ -389,7 +389,8 @@ def test_an_unrecognisable_event_fails_the_execution(autoload: Autoload) -> None
         autoload.invoke({"what": "is this"})
 
 
-def test_broken_routes_fail_the_execution_before_anything_is_recorded(autoload: Autoload) -> None:
+def test_a_broken_routes_file_fails_the_execution_before_anything_is_recorded(autoload: Autoload) -> None:
+    autoload.use_routes_file()
     latest(autoload, "unknown = 1")
 
     with pytest.raises(ExecutionFailed, match=r"routes\.toml"):

@@ -35,6 +35,7 @@ def resume(autoload: Autoload, lane: str) -> None:
 
 
 def test_a_load_whose_leader_broke_is_ended_by_the_next_version(autoload: Autoload) -> None:
+    autoload.use_routes_file()
     latest(autoload)
     autoload.simulator.settings.pace = Pace(run_seconds=100)
     autoload.when("GET", "/integrations/run/", lambda: autoload.write_routes("# none"), skip=2)

@@ -20,6 +20,8 @@ from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.credentials import secret_source
 from anaplan_autoload.anaplan.http import note_departure
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.routes_in_force import RoutesInForce
+from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.services import Services
 from anaplan_autoload.aws.settings import Settings
 from anaplan_autoload.domain import routes
@@ -123,9 +125,8 @@ class Function:
         self.simulator = Simulator(self.bucket, clock=lambda: self.world.seconds)
         self.world.next_change, self.world.change = self.simulator.next_change, self.simulator.tick
         self.ids = seed(self.simulator, BUCKET, list(SOURCES.items())).integration_ids
-        file = directory / "routes.toml"
-        file.write_text(ROUTES.format(**self.ids))
-        self.routes: Routes = routes.load(file)
+        text = ROUTES.format(**self.ids)
+        self.routes: Routes = routes.parse(text, "routes.toml")
         self.settings = Settings(
             secret_id="anaplan",
             ledger_table=TABLE,
@@ -133,7 +134,6 @@ class Function:
             auth_url="https://auth.anaplan.test",
             cloudworks_url="https://cloudworks.anaplan.test/2/0",
             function_name="autoload",
-            routes_file=file,
             log_level="CRITICAL",
         )
         self.posts: list[Post] = []
@@ -147,6 +147,8 @@ class Function:
         self.world.watch, self.world.error = self._watch, aws_error
         self.service = DurableService(self.world, make_handler(self._services), lambda: Sandbox(self))
         self.ledger: Ledger = Ledger(cast("DynamoDBClient", self.table), TABLE, self.settings.lease * 1000)
+        self.store = RoutesStore(cast("DynamoDBClient", self.table), TABLE)
+        self.store.push(text, replaces=None, author="ada", comment="", now=self.world.now)
         self.secrets.put(_secret(PASSWORD))
         if sweeping:
             self._sweep_later()
@@ -351,10 +353,10 @@ class Sandbox(Services):
     def check(self) -> None:
         """Nothing: these settings are sound, and no client of AWS is made."""
 
-    @property
-    def routes(self) -> Routes:
-        """Decoded once for all sandboxes."""
-        return self._function.routes
+    @cached_property
+    def routes_in_force(self) -> RoutesInForce:
+        """Read from the table of moto."""
+        return RoutesInForce(self._function.store, None)
 
     @cached_property
     def ledger(self) -> Ledger:

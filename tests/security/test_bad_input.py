@@ -301,8 +301,8 @@ def test_a_binary_secret_that_is_no_text_holds_the_lane(autoload: Autoload) -> N
     ],
 )
 def test_a_routes_file_that_is_none_fails_the_execution_and_records_nothing(autoload: Autoload, content: bytes) -> None:
+    autoload.use_routes_file().write_bytes(content)
     event = autoload.upload(KEY, ACCOUNTS)
-    autoload.routes_file.write_bytes(content)
 
     with pytest.raises(ExecutionFailed, match=r"RoutesInvalid.*routes\.toml"):
         autoload.invoke(event)

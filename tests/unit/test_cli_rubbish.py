@@ -88,7 +88,7 @@ def surroundings(url: str) -> dict[str, str]:
         "CLOUDWORKS_URL": url,
         "ANAPLAN_USERNAME": "ada@example.com",
         "ANAPLAN_PASSWORD": "hunter2-of-ada",
-        "ROUTES_FILE": str(ROOT / "src/routes.toml"),
+        "ROUTES_FILE": str(ROOT / "routes.toml"),
     }
 
 

@@ -17,6 +17,7 @@ from moto import mock_aws
 from msgspec.structs import replace
 
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.routes_store import RoutesStore
 from local.cloudworks import PASSWORD, USERNAME
 from tests.cli_tenant import BUCKET, CliTenant, empty_tenant
 
@@ -90,7 +91,8 @@ class Deployed:
         }
 
     def write_routes(self, text: str) -> None:
-        Path("routes.toml").write_text(text)
+        store = RoutesStore(self.tables, "ledger")
+        assert store.push(text, replaces=store.current(), author="arn:aws:iam::1:user/ada", comment="", now=0)
 
     def ledger(self) -> Ledger:
         return Ledger(self.tables, "ledger", 180_000)
@@ -206,7 +208,7 @@ def test_a_service_that_is_well_has_a_line_for_every_part_and_none_to_mend(deplo
 
     assert {finding["status"] for finding in findings} == {"ok"}, findings
     assert [finding["about"] for finding in findings] == [
-        "routes file",
+        "routes",
         "AWS",
         "function",
         "inbox",
@@ -244,7 +246,7 @@ def _no_sweep(deployed: Deployed) -> None:
 
 
 def _deaf_route(deployed: Deployed) -> None:
-    text = Path("routes.toml").read_text()
+    text = ROUTES.format(**deployed.integrations)
     deployed.write_routes(text.replace('name = "accounts"', 'name = "accounts"\nbucket = "elsewhere"'))
 
 
@@ -332,7 +334,7 @@ def _broken_routes(deployed: Deployed) -> None:
         (_wrong_file, "route actuals", "failed", 'reads "source/Actuals.csv", not stage_to "source/Other.csv"'),
         (_wrong_id, "route accounts", "failed", "is not there"),
         (_looping_export, "exports", "failed", "under route accounts"),
-        (_broken_routes, "routes file", "failed", "name is a number"),
+        (_broken_routes, "routes", "failed", "name is a number"),
     ],
 )
 def test_what_is_not_well_is_found_with_its_remedy(

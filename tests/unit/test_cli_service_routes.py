@@ -52,7 +52,7 @@ def test_a_sound_file_is_called_so_without_asking_anybody(tenant: CliTenant) -> 
 
 
 def test_the_samples_integration_is_no_mistake_but_is_told_of(tenant: CliTenant) -> None:
-    Path("routes.toml").write_text((ROOT / "src/routes.toml").read_text(encoding="utf-8"))
+    Path("routes.toml").write_text((ROOT / "routes.toml").read_text(encoding="utf-8"))
 
     said = tenant.run("routes", "check", "--json")
 

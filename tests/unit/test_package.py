@@ -93,7 +93,6 @@ def test_the_package_holds_the_function_and_its_runtime_dependencies_only(packag
         "jmespath",
         "msgspec",
         "pycparser",
-        "routes",  # routes.toml
         "s3transfer",
         "six",
         "typing_extensions",
@@ -101,7 +100,7 @@ def test_the_package_holds_the_function_and_its_runtime_dependencies_only(packag
     }
 
 
-def test_the_function_is_packed_whole_with_its_routes_beside_it(package: Path) -> None:
+def test_the_function_is_packed_whole(package: Path) -> None:
     def files(folder: Path) -> set[Path]:
         return {
             path.relative_to(folder)
@@ -110,7 +109,20 @@ def test_the_function_is_packed_whole_with_its_routes_beside_it(package: Path) -
         }
 
     assert files(package / "anaplan_autoload") == files(SOURCE)
-    assert (package / "routes.toml").read_text() == (ROOT / "src/routes.toml").read_text()
+
+
+def test_a_routes_file_beside_the_function_is_packed_with_it(tmp_path: Path) -> None:
+    """For the variable `ROUTES_FILE`. The recipe is only read here: it would pack the dependencies as well."""
+    for name in ("Makefile", "requirements.txt"):
+        shutil.copy(ROOT / "src" / name, tmp_path / name)
+    make = ["make", "--dry-run", "build-Autoload", "ARTIFACTS_DIR=/artifacts"]
+
+    def recipe() -> str:
+        return subprocess.run(make, cwd=tmp_path, capture_output=True, text=True, check=True).stdout  # noqa: S603
+
+    assert "routes.toml" not in recipe()
+    (tmp_path / "routes.toml").touch()
+    assert 'cp -R anaplan_autoload routes.toml "/artifacts"' in recipe()
 
 
 def test_everything_that_the_function_imports_is_packed(package: Path) -> None:

@@ -17,7 +17,7 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse  # reads `!Ref` and its like
 
 from anaplan_autoload.aws.settings import from_environment
-from anaplan_autoload.report.metrics import count_unrouted, oldest_waiting, write_metrics
+from anaplan_autoload.report.metrics import count_unreadable_routes, count_unrouted, oldest_waiting, write_metrics
 from anaplan_autoload.report.report import Report
 from anaplan_autoload_cli.service.doctor import STACK_NAME_MAX
 from local.aws.journal import metrics
@@ -141,6 +141,18 @@ def test_the_function_understands_its_environment() -> None:
     assert (settings.poll_min, settings.poll_max, settings.lease) == (2, 60, 180)
     assert settings.function == "autoload:live"
     assert settings.contact is None
+    assert settings.routes_file is None
+
+
+def test_routes_in_the_package_take_the_place_of_the_ledgers() -> None:
+    variables = template()["Resources"]["Autoload"]["Properties"]["Environment"]["Variables"]
+    assert variables["ROUTES_FILE"] == "", "sam local sets only variables that the template declares"
+    environment = {
+        name: value if isinstance(value, str) else "https://example.com" for name, value in variables.items()
+    }
+    environment |= {"AWS_LAMBDA_FUNCTION_NAME": "autoload", "POLL_MAX_SECONDS": "60", "LEASE_SECONDS": "180"}
+
+    assert from_environment({**environment, "ROUTES_FILE": "routes.toml"}).routes_file == Path("routes.toml")
 
 
 @pytest.mark.parametrize(("value", "contact"), [("#anaplan in Teams", "#anaplan in Teams"), ("", None), (" ", None)])
@@ -312,6 +324,7 @@ def test_every_alarm_tells_the_topic_what_happened_and_stays_quiet_without_data(
         "ExecutionsAlarm",
         "FailedLoadsAlarm",
         "OldestWaitingAlarm",
+        "RoutesUnreadableAlarm",
         "UnroutedUploadsAlarm",
     }
     for alarm in alarms().values():
@@ -323,6 +336,7 @@ def test_every_alarm_tells_the_topic_what_happened_and_stays_quiet_without_data(
 METRICS = {
     "FailedLoadsAlarm": ("RunsFailed", {"route", "stack"}),
     "OldestWaitingAlarm": ("OldestWaitingSeconds", {"route", "stack"}),
+    "RoutesUnreadableAlarm": ("RoutesUnreadable", {"stack"}),
     "UnroutedUploadsAlarm": ("UploadsUnrouted", {"stack"}),
 }
 """The alarms on the function's own metrics: the metric, and the dimensions that the function writes with it."""
@@ -343,6 +357,7 @@ def test_every_alarm_looks_at_its_own_stack_alone() -> None:
 def test_the_alarms_know_the_dimensions_that_the_function_writes(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     oldest_waiting({"accounts": 1.0}, stack="autoload")
     count_unrouted(1, stack="autoload")
+    count_unreadable_routes(stack="autoload")
     write_metrics(a_failure(), stack="autoload", oldest="2026-11-24T02:00:00Z")
     written = {metric.name: metric for metric in metrics(capsys.readouterr().out.splitlines())}
     [watches] = watched(alarms()[name]["Properties"])

@@ -16,6 +16,8 @@ from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.credentials import Tokens, secret_source
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.routes_in_force import RoutesInForce
+from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.settings import check_settings
 from anaplan_autoload.domain import routes
 
@@ -74,10 +76,22 @@ class Services:
         check_settings(self.settings, self.session.region_name)
 
     @cached_property
-    def routes(self) -> Routes:
-        """`routes.toml`; rejected as a whole if anything in it is wrong."""
+    def routes_of_file(self) -> Routes | None:
+        """The routes in `ROUTES_FILE`; None if it is not set. Raises `RoutesInvalid` if anything in it is wrong."""
+        file = self.settings.routes_file
+        return routes.load(file, self._reports) if file else None
+
+    @cached_property
+    def routes_in_force(self) -> RoutesInForce:
+        """The routes in the ledger, as this function instance knows them."""
+        store = RoutesStore(self.dynamodb, self.settings.ledger_table)
+        return RoutesInForce(store, self._reports)
+
+    @property
+    def _reports(self) -> tuple[str, str] | None:
+        """The bucket and the prefix of our own reports."""
         bucket = self.settings.reports_bucket
-        return routes.load(self.settings.routes_file, (bucket, "reports/") if bucket else None)
+        return (bucket, "reports/") if bucket else None
 
     @cached_property
     def ledger(self) -> Ledger:

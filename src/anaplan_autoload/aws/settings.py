@@ -18,8 +18,6 @@ from anaplan_autoload.anaplan.http import checked_url
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PACKAGED_ROUTES = Path(__file__).parents[2] / "routes.toml"
-
 
 LONGEST = 86_400
 """Seconds, a day: no poll or lease may be set longer."""
@@ -46,7 +44,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """None: rejected rows are not kept."""
     contact: str | None = None
     """Whom readers of a message can ask: one line of text. None: messages name nobody."""
-    routes_file: Path = PACKAGED_ROUTES
+    routes_file: Path | None = None
+    """A routes file in the package, or on this machine. None: the routes are in the ledger."""
     function_alias: str = "live"
     poll_min: int = 2
     """Seconds; the shortest wait between two looks at a run."""
@@ -103,7 +102,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         function_alias=environment.get("FUNCTION_ALIAS") or "live",
         reports_bucket=environment.get("REPORTS_BUCKET") or None,
         contact=environment.get("CONTACT", "").strip() or None,
-        routes_file=Path(environment.get("ROUTES_FILE") or PACKAGED_ROUTES),
+        routes_file=Path(file) if (file := environment.get("ROUTES_FILE", "").strip()) else None,
         poll_min=poll_min,
         poll_max=poll_max,
         lease=seconds("LEASE_SECONDS", 180),

@@ -1,7 +1,7 @@
 """Finds the route of an upload: which integration or flow loads it, and how.
 
-Users write `routes.toml`. It is read once, at cold start, and rejected as a whole if anything in it is wrong, so that
-mistakes show when it is deployed and not when a file arrives.
+Users write routes as a TOML text. It is rejected as a whole if anything in it is wrong, so that mistakes show when the
+routes are pushed and not when a file arrives.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import re
 import tomllib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Literal
@@ -116,7 +117,7 @@ class Explanation(Struct, frozen=True):
     """The pattern for which the route ignores it."""
 
 
-class Routes(Struct, frozen=True):
+class Routes(Struct, frozen=True, dict=True):
     """The valid routes of one file, in its order; made by `load` and `parse`."""
 
     routes: tuple[Route, ...]
@@ -126,7 +127,7 @@ class Routes(Struct, frozen=True):
         return iter(self.routes)
 
     def __len__(self) -> int:
-        """How many there are, at least one."""
+        """How many there are: none where nobody has pushed any yet."""
         return len(self.routes)
 
     @property
@@ -140,7 +141,11 @@ class Routes(Struct, frozen=True):
         The longest prefix wins. At equal prefixes, a route that names the bucket wins, then the longer suffix. There is
         never a tie, because two routes with the same prefix, suffix and bucket are rejected.
         """
-        return max((route for route in self.routes if route.matches(bucket, key)), key=_closeness, default=None)
+        for length in self._prefix_lengths:
+            for route in self._by_prefix.get(key[:length], ()):
+                if route.matches(bucket, key):
+                    return route
+        return None
 
     def is_staged(self, bucket: str, key: str) -> bool:
         """Whether this object is a route's `stage_to`: a copy that Autoload made, which no route matches."""
@@ -159,7 +164,31 @@ class Routes(Struct, frozen=True):
         )
 
     def _stager(self, bucket: str, key: str) -> Route | None:
-        return next((route for route in self.routes if route.stage_to == key and route.admits(bucket)), None)
+        return next((route for route in self._by_stage.get(key, ()) if route.admits(bucket)), None)
+
+    # Looked up by prefix and by copy: with hundreds of routes, looking at each would take longer than a match may.
+
+    @cached_property
+    def _by_prefix(self) -> dict[str, list[Route]]:
+        """The routes of each prefix, the closest first."""
+        found: defaultdict[str, list[Route]] = defaultdict(list)
+        for route in sorted(self.routes, key=_closeness, reverse=True):
+            found[route.prefix].append(route)
+        return dict(found)
+
+    @cached_property
+    def _prefix_lengths(self) -> list[int]:
+        """The lengths of all prefixes, the longest first."""
+        return sorted({len(prefix) for prefix in self._by_prefix}, reverse=True)
+
+    @cached_property
+    def _by_stage(self) -> dict[str, list[Route]]:
+        """The routes that stage to each key."""
+        found: defaultdict[str, list[Route]] = defaultdict(list)
+        for route in self.routes:
+            if route.stage_to is not None:
+                found[route.stage_to].append(route)
+        return dict(found)
 
 
 def load(path: Path, reports: tuple[str, str] | None = None) -> Routes:
@@ -477,7 +506,7 @@ def _conflicts(routes: tuple[Route, ...], reports: tuple[str, str] | None) -> li
     findings = [finding for route in routes for finding in _staging_loops(route, routes)]
     if reports is not None:
         findings += [finding for route in routes for finding in _report_loop(route, *reports)]
-    findings += [finding for pair in combinations(routes, 2) for finding in _rivalry(*pair)]
+    findings += [finding for pair in _rivals(routes) for finding in _rivalry(*pair)]
     return findings + _shared_targets(routes) + _borrowed_lanes(routes)
 
 
@@ -502,6 +531,17 @@ def _report_loop(route: Route, bucket: str, prefix: str) -> Iterator[str]:
             f"route {_quote(route.name)}: its prefix {_quote(route.prefix)} includes the reports in "
             f"s3://{bucket}/{prefix}; every report would trigger a load. Lengthen it, or name the route's bucket."
         )
+
+
+def _rivals(routes: tuple[Route, ...]) -> Iterator[tuple[Route, Route]]:
+    """The pairs that share a prefix or a `stage_to`, in the file's order. Of hundreds of routes few do."""
+    groups: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+    for number, route in enumerate(routes):
+        groups["prefix", route.prefix].append(number)
+        if route.stage_to is not None:
+            groups["stage_to", route.stage_to].append(number)
+    for one, two in sorted({pair for numbers in groups.values() for pair in combinations(numbers, 2)}):
+        yield routes[one], routes[two]
 
 
 def _rivalry(one: Route, two: Route) -> Iterator[str]:

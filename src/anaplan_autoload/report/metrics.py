@@ -60,6 +60,13 @@ def count_excluded(uploads_by_route: Mapping[str, int], *, stack: str) -> None:
         metrics.flush_metrics()
 
 
+def count_unreadable_routes(*, stack: str) -> None:
+    """Write `RoutesUnreadable`, with the dimension `stack` alone: the newest routes could not be understood."""
+    metrics = _metrics(stack)
+    metrics.add_metric("RoutesUnreadable", MetricUnit.Count, 1)
+    metrics.flush_metrics()
+
+
 def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None:
     """Write `OldestWaitingSeconds` for every given route: the age of its oldest waiting upload, 0 if none waits."""
     for route, seconds in seconds_by_route.items():

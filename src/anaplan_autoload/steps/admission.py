@@ -16,9 +16,11 @@ from anaplan_autoload.aws.staging import GONE
 from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.events import Drain, Load, UnknownEvent, Upload
 from anaplan_autoload.domain.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take
+from anaplan_autoload.domain.routes import RoutesInvalid
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps import reading
 from anaplan_autoload.steps.leading import OLD, LeaseLost, renewed, stops_if_lost
+from anaplan_autoload.steps.routing import routes_in_force
 
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
@@ -27,7 +29,17 @@ if TYPE_CHECKING:
     from anaplan_autoload.aws.services import Services
     from anaplan_autoload.domain.events import Uploads
     from anaplan_autoload.domain.protocol import Selection
+    from anaplan_autoload.domain.routes import Routes
 
+UNROUTED = "No route matches this upload; it is not loaded"
+NO_ROUTES = (
+    "No route matches this upload; it is not loaded. There are no routes yet. Push them: "
+    "anaplan-autoload routes push routes.toml --stack {stack}"
+)
+NO_ROUTES_UNDERSTOOD = (
+    "the ledger: none of its newest versions of the routes can be understood. Push sound ones: "
+    "anaplan-autoload routes push FILE"
+)
 SHOWN_UPLOADS = 50
 """How many of the event's uploads an execution's result lists."""
 SHOWN_NEAR_MISSES = 5
@@ -65,6 +77,9 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     now = services.clock()
     if isinstance(event, Drain):
         return _lead(step, services, Admission("left", lane=event.lane, since=now), me)
+    routes = routes_in_force(step, services)
+    if routes is None:
+        raise RoutesInvalid([NO_ROUTES_UNDERSTOOD])
     uploads = (_requested(services, event),) if isinstance(event, Load) else event.uploads
     lanes: dict[str, None] = {}
     recorded: list[tuple[str, str]] = []
@@ -72,9 +87,9 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     unrouted = 0
     excluded: Counter[str] = Counter()
     for upload in uploads:
-        if services.routes.is_staged(upload.bucket, upload.key):
+        if routes.is_staged(upload.bucket, upload.key):
             step.logger.info("Ignored our own copy", extra={"bucket": upload.bucket, "key": upload.key})
-        elif (route := services.routes.match(upload.bucket, upload.key)) and (pattern := route.excluded_by(upload.key)):
+        elif (route := routes.match(upload.bucket, upload.key)) and (pattern := route.excluded_by(upload.key)):
             excluded[route.name] += 1
             step.logger.info(
                 "Ignored an upload for its name",
@@ -93,10 +108,9 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
             )
         else:
             unrouted += 1
-            step.logger.warning(
-                "No route matches this upload; it is not loaded",
-                extra={"bucket": upload.bucket, "key": upload.key, "near_misses": _near_misses(services, upload)},
-            )
+            why = UNROUTED if routes else NO_ROUTES.format(stack=services.settings.stack)
+            near = _near_misses(routes, upload)
+            step.logger.warning(why, extra={"bucket": upload.bucket, "key": upload.key, "near_misses": near})
     if unrouted:
         from anaplan_autoload.report.metrics import count_unrouted
 
@@ -114,9 +128,9 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     return _lead(step, services, admitted, me)
 
 
-def _near_misses(services: Services, upload: Upload) -> list[str]:
+def _near_misses(routes: Routes, upload: Upload) -> list[str]:
     """The routes that nearly match an upload, and what is different."""
-    near = services.routes.explain(upload.bucket, upload.key).near_misses[:SHOWN_NEAR_MISSES]
+    near = routes.explain(upload.bucket, upload.key).near_misses[:SHOWN_NEAR_MISSES]
     return [f"route {miss.route.name}: {miss.why}" for miss in near]
 
 

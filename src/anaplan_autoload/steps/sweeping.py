@@ -9,6 +9,7 @@ from msgspec import Struct
 from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import TryLater
 from anaplan_autoload.domain.times import epoch_ms
+from anaplan_autoload.steps.routing import routes_in_force
 
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
@@ -29,7 +30,7 @@ def sweep(step: StepContext, services: Services) -> Swept:
 
     now = services.clock()
     pending = services.ledger.pending()
-    oldest = dict.fromkeys((route.name for route in services.routes), 0.0)
+    oldest = dict.fromkeys((route.name for route in routes_in_force(step, services) or ()), 0.0)
     for found in pending:
         for route, event_time in found.oldest.items():
             oldest[route] = max(oldest.get(route, 0.0), (now - epoch_ms(event_time)) / 1000)

@@ -22,8 +22,16 @@ from anaplan_autoload_cli.service.deployed_service import DeployedService
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, skipped, warning
 from anaplan_autoload_cli.service.lanes import known_lanes
 from anaplan_autoload_cli.service.online import check_exports, check_route
-from anaplan_autoload_cli.service.places import RoutesFile, find_routes_path, read_routes
+from anaplan_autoload_cli.service.places import RoutesFile, Source, file_source, find_routes_path, named_routes_path
 from anaplan_autoload_cli.service.routes import doubtful, offline, reports_of, upload_buckets
+from anaplan_autoload_cli.service.routes_in_force import (
+    NONE_YET,
+    PUSH,
+    described,
+    file_of_function,
+    routes_in_force,
+    routes_store,
+)
 from anaplan_autoload_cli.service.status import lane_status
 from anaplan_autoload_cli.settings import NoSuchStack
 from anaplan_autoload_cli.times import count, length
@@ -38,6 +46,7 @@ Check = Callable[[DeployedService], Iterator[Finding]]
 STACK_NAME_MAX = 64
 """Characters: the template names the function after its stack, and Lambda takes no longer name of a function."""
 
+NOWHERE = "it is not known where the routes are: no stack is named, and there is no routes file here"
 OLD_SECONDS = 3600
 """An upload that waits this long is worth a line; the alarm of the template rings then too."""
 
@@ -62,6 +71,8 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
         for about, check in CHECKS.items():
             progress.update(f"Checking: {about}")
             findings += _because_of(findings, about) or guarded(about, check, site)
+    if findings[0].about == "routes" and findings[0].status == "skipped":
+        findings[:1] = _because_of(findings, "routes") or findings[:1]
     show(cli.out, findings)
     if all(finding.status == "skipped" for finding in findings if finding.about in ESSENTIAL):
         raise CommandFailed(
@@ -71,17 +82,39 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
 
 
 def _routes(cli: Cli, file: str | None) -> tuple[list[Finding], Routes | None]:
-    """What the routes file comes to; without one here, the routes that are deployed."""
-    path = find_routes_path(cli, file)
-    if path is not None:
-        return offline(path, reports_of(cli), upload_buckets(cli))
+    """Which routes are in force and what they come to; where a file is named, what that comes to as well."""
+    findings: list[Finding] = []
+    found: Routes | None = None
     try:
-        found = read_routes(cli, file)
+        findings, found = _in_force(cli) if cli.settings.get("table") else ([], None)
+        path = find_routes_path(cli, file)
     except Exception as error:  # an unexpected error must not stop the other checks
         failure = error if isinstance(error, CommandFailed) else in_words(error, cli)
-        return [skipped("routes file", failure.message.rstrip("."), failure.remedy)], None
-    sound = ok("routes file", f"deployed with the function: {', '.join(route.name for route in found)}")
-    return [sound, *doubtful("the deployed routes.toml", found, upload_buckets(cli))], found
+        findings = [skipped("routes", failure.message.rstrip("."), failure.remedy)]
+        path = named_routes_path(cli, file)
+    if path is not None:
+        of_file, found = offline(file_source(path), reports_of(cli), upload_buckets(cli))
+        findings += of_file
+    return findings or [skipped("routes", NOWHERE)], found
+
+
+def _in_force(cli: Cli) -> tuple[list[Finding], Routes | None]:
+    """The routes that the function uses."""
+    if file_of_function(cli):
+        used = routes_in_force(cli)
+        sound = ok("routes", f"in force is {used.described}: {_names(used.routes)}")
+        return [sound, *doubtful(used.described, used.routes, upload_buckets(cli))], used.routes
+    version = routes_store(cli).current()
+    if version is None:
+        return [failed("routes", NONE_YET.rstrip("."), PUSH)], None
+    findings, found = offline(Source(version.name, "routes", version.routes), reports_of(cli), upload_buckets(cli))
+    if found is None:
+        return findings, None
+    return [ok("routes", f"in force is {described(version)} ({_names(found)})"), *findings[1:]], found
+
+
+def _names(found: Routes) -> str:
+    return ", ".join(route.name for route in found)
 
 
 def _because_of(findings: list[Finding], about: str) -> list[Finding]:
@@ -188,7 +221,7 @@ def log_in(site: DeployedService) -> Iterator[Finding]:
 def routes_online(site: DeployedService) -> Iterator[Finding]:
     """What every route runs is there, and reads what the route brings."""
     if site.routes is None:
-        yield skipped("routes online", "the routes file is not sound")
+        yield skipped("routes online", "sound routes are not known")
     for route in site.routes or ():
         yield from check_route(route, site.tenant, site.buckets)
 
@@ -196,7 +229,7 @@ def routes_online(site: DeployedService) -> Iterator[Finding]:
 def exports(site: DeployedService) -> Iterator[Finding]:
     """No export lands under a route."""
     if site.routes is None:
-        yield skipped("exports", "the routes file is not sound")
+        yield skipped("exports", "sound routes are not known")
     else:
         yield from check_exports(site.routes, site.tenant)
 

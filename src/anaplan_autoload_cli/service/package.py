@@ -1,4 +1,4 @@
-"""The routes that are deployed, read from the function's own package."""
+"""The routes that are deployed where the function's `ROUTES_FILE` is set, read from the function's own package."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ if TYPE_CHECKING:
 
     from anaplan_autoload.domain.routes import Routes
 
-ROUTES = "routes.toml"
-"""Their path in the package."""
+TASK_ROOT = "/var/task/"
+"""Where Lambda unpacks the package."""
 CAP = 64 * 1024**2
 """Bytes of a package, at most; Lambda takes 50 MiB."""
-REMEDY = "Look as a user who may lambda:GetFunction, go to the project's directory, or name the routes with --file."
+REMEDY = "Look as a user who may lambda:GetFunction, or name the routes with --file."
 
 
-def deployed_routes(client: LambdaClient, alias: str) -> Routes:
-    """The routes in the package that this alias runs; raises `CommandFailed` if they cannot be read."""
+def deployed_routes(client: LambdaClient, alias: str, file: str) -> Routes:
+    """The routes in this file of the package that this alias runs; raises `CommandFailed` if they cannot be read."""
     try:
         location = client.get_function(FunctionName=alias)["Code"]["Location"]
         package = _downloaded(location)
         with ZipFile(BytesIO(package)) as files:
-            text = files.read(ROUTES).decode("utf-8-sig")
+            text = files.read(file.removeprefix(TASK_ROOT)).decode("utf-8-sig")
     except ClientError as error:
         refusal = error.response.get("Error", {})
         raise _not_had(f"AWS refused GetFunction ({refusal.get('Code')}: {refusal.get('Message')})") from error
     except HTTPError as error:
         raise _not_had(f"the package of {alias} cannot be downloaded ({type(error).__name__})") from error
     except (BadZipFile, KeyError, UnicodeDecodeError) as error:
-        raise _not_had(f"the package of {alias} is not a zip file with a {ROUTES}") from error
-    return routes.parse(text, f"{ROUTES} of {alias}")
+        raise _not_had(f"the package of {alias} is not a zip file with a {file}") from error
+    return routes.parse(text, f"{file} of {alias}")
 
 
 def _downloaded(location: str) -> bytes:
@@ -54,4 +54,4 @@ def _downloaded(location: str) -> bytes:
 
 
 def _not_had(why: str) -> CommandFailed:
-    return CommandFailed(f"There is no routes file here, and {why}.", remedy=REMEDY)
+    return CommandFailed(f"The function uses the routes of its package, and {why}.", remedy=REMEDY)

@@ -3,39 +3,58 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import suppress
 from difflib import get_close_matches
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.domain import routes
+from anaplan_autoload.domain.routes import Routes
 from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.login import LEASE_MS
 from anaplan_autoload_cli.output import CommandFailed
-from anaplan_autoload_cli.service.package import deployed_routes
+from anaplan_autoload_cli.service.routes_in_force import NONE_YET, PUSH, routes_in_force, routes_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from mypy_boto3_lambda import LambdaClient
 
-    from anaplan_autoload.domain.routes import Route, Routes
+    from anaplan_autoload.domain.routes import Route
     from anaplan_autoload_cli.context import Cli
 
 USUAL_ROUTES = (Path("src/routes.toml"), Path("routes.toml"))
-"""Where to look for the routes file: in the project, then here."""
+"""Where to look for the routes file if no stack is named: in the project, then here."""
 
 RoutesFile = Annotated[
-    str | None, typer.Option("--file", help="The routes; default: src/routes.toml, else routes.toml.")
+    str | None, typer.Option("--file", help="The routes; default: those in force, without a stack routes.toml.")
 ]
 RouteName = Annotated[
     str,
     typer.Argument(metavar="ROUTE", help="The route's name.", show_default=False, autocompletion=offered_routes),
 ]
+
+
+class Source(Struct, frozen=True):
+    """Where routes come from."""
+
+    name: str
+    """What messages call it: a file's path, or a version."""
+    about: str
+    """What a finding is about."""
+    parse: Callable[[tuple[str, str] | None], Routes]
+    """The routes; its argument is as for `domain.routes.parse`. Raises `RoutesInvalid`."""
+
+    def __str__(self) -> str:
+        """Its name."""
+        return self.name
 
 
 class Place(Struct, frozen=True):
@@ -83,56 +102,91 @@ def did_you_mean(wanted: str, names: Iterable[str], otherwise: str) -> str:
 
 
 def no_such_route(wanted: str, routes: Routes) -> CommandFailed:
-    """The error for a route that is not in the routes file."""
+    """The error for a route that does not exist."""
     names = [route.name for route in routes]
     return CommandFailed(
         f"There is no route {wanted!r}.",
-        remedy=did_you_mean(wanted, [*names, *routes.lanes], f"The routes file has: {', '.join(names)}."),
+        remedy=did_you_mean(wanted, [*names, *routes.lanes], f"The routes are: {', '.join(names)}."),
     )
 
 
 def find_routes_path(cli: Cli, given: str | None) -> Path | None:
-    """The routes file that is named, else the first of the usual ones; None where there is none."""
-    if named := cli.settings.get("routes", given):
-        return Path(named)
+    """The routes file that is named, else, where no stack is known, the first of the usual ones.
+
+    None where the routes are those in force, or where there are none.
+    """
+    if path := named_routes_path(cli, given):
+        return path
+    if _stack_is_known(cli):
+        return None
     return next((path for path in USUAL_ROUTES if path.exists()), None)
 
 
-def routes_path(cli: Cli, given: str | None) -> Path:
-    """As `find_routes_path`; raises `CommandFailed` where there is none."""
-    if path := find_routes_path(cli, given):
-        return path
-    raise CommandFailed(
+def named_routes_path(cli: Cli, given: str | None) -> Path | None:
+    """The routes file that is named: by an option, the environment or `.autoload.toml`."""
+    named = cli.settings.get("routes", given)
+    return Path(named) if named else None
+
+
+def file_source(path: Path) -> Source:
+    """A routes file."""
+    return Source(str(path), "routes file", lambda reports: routes.load(path, reports))
+
+
+def _stack_is_known(cli: Cli) -> bool:
+    return cli.settings.get("table") is not None
+
+
+def _no_routes_file() -> CommandFailed:
+    return CommandFailed(
         f"There is no routes file: neither {USUAL_ROUTES[0]} nor {USUAL_ROUTES[1]}.",
-        remedy="Go to the project's directory, name the file with --file, or name the stack with --stack.",
+        remedy="Name the stack with --stack, name the file with --file, or go to the project's directory.",
     )
 
 
+def routes_source(cli: Cli, given: str | None) -> Source:
+    """The routes that are to be checked: a file's, else the ledger's; raises `CommandFailed` where there are none."""
+    if path := find_routes_path(cli, given):
+        return file_source(path)
+    if not _stack_is_known(cli):
+        raise _no_routes_file()
+    version = routes_store(cli).current()
+    if version is None:
+        raise CommandFailed(NONE_YET, remedy=PUSH)
+    return Source(version.name, "routes", version.routes)
+
+
 def read_routes(cli: Cli, given: str | None) -> Routes:
-    """The routes of that file, else those that are deployed with the function, and then a hint says so.
+    """The routes of the file that is named, else those in force; raises as `routes_and_origin`."""
+    return routes_and_origin(cli, given)[0]
+
+
+def routes_and_origin(cli: Cli, given: str | None) -> tuple[Routes, str]:
+    """The routes of the file that is named, else those in force, and which these are, for people.
 
     Raises `RoutesInvalid` where the file holds a mistake, `CommandFailed` where there are no routes to be had.
     """
-    path = find_routes_path(cli, given)
-    if path is None and (alias := cli.settings.get("function")):
-        found = deployed_routes(cli.aws.client("lambda"), alias)
-        cli.out.hint(f"There is no routes file here. These are the routes deployed with {alias}.")
-        return found
-    return routes.load(path or routes_path(cli, given))
+    if path := find_routes_path(cli, given):
+        return routes.load(path), str(path)
+    if not _stack_is_known(cli):
+        raise _no_routes_file()
+    found = routes_in_force(cli)
+    if found.trouble is not None:
+        cli.out.warning(f"The newest routes cannot be understood; in force is {found.described}. {found.trouble}")
+    return found.routes, found.described
 
 
 def routes_name(cli: Cli, given: str | None) -> str:
-    """How messages name the routes of `read_routes`."""
+    """Where `read_routes` finds the routes, for messages such as `no route in routes.toml matches`."""
     path = find_routes_path(cli, given)
-    return str(path) if path else "the deployed routes.toml"
+    return str(path) if path else "force"
 
 
 def known_routes(cli: Cli, given: str | None = None) -> list[Route]:
-    """The routes of that file, or of the usual one; none if it is not valid. For commands that can work without."""
-    try:
-        return list(routes.load(routes_path(cli, given)))
-    except (CommandFailed, routes.RoutesInvalid):
-        return []
+    """The routes that `read_routes` gives; none if there are none. For commands that can work without."""
+    with suppress(CommandFailed, routes.RoutesInvalid, ClientError, BotoCoreError):
+        return list(read_routes(cli, given))
+    return []
 
 
 def named(found: Routes, name: str) -> Route:

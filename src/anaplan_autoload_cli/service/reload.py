@@ -202,7 +202,9 @@ def _of_file(ledger: Ledger, routes: Routes, place: Place) -> list[UploadRecord]
 
 
 def _route(cli: Cli, routes: Routes, file: str | None, place: Place | Upload) -> Route:
-    """The route by which the function will load the object, as the routes file has it."""
+    """The route by which the function will load the object, as the routes have it."""
+    if route := routes.match(place.bucket, place.key):
+        return route
     explained = routes.explain(place.bucket, place.key)
     url, path = f"s3://{place.bucket}/{place.key}", routes_name(cli, file)
     if explained.excluded_by is not None:
@@ -219,9 +221,9 @@ def _route(cli: Cli, routes: Routes, file: str | None, place: Place | Upload) ->
     near = "; ".join(f"route {miss.route.name} is close: {miss.why}" for miss in explained.near_misses)
     raise CommandFailed(
         f"Nothing was loaded: no route in {path} matches {url}.",
-        remedy=f"{near[:1].upper()}{near[1:]}. Correct {path} or the key."
+        remedy=f"{near[:1].upper()}{near[1:]}. Correct the route or the key."
         if near
-        else f"Add a route to {path}, and deploy it.",
+        else "Add a route, and push the routes: anaplan-autoload routes push FILE.",
     )
 
 

@@ -1,4 +1,4 @@
-"""`routes`: check the routes file, and see which route an upload takes."""
+"""`routes check` and `routes match`: check routes, and see which route an upload takes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
-from anaplan_autoload.domain import routes as function_routes
 from anaplan_autoload.domain.patterns import doubts
 from anaplan_autoload.domain.routes import Routes, RoutesInvalid
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
@@ -17,16 +16,14 @@ from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, warning
 from anaplan_autoload_cli.service.online import AnaplanTenant, check_routes
-from anaplan_autoload_cli.service.places import RoutesFile, object_named, read_routes, routes_path
+from anaplan_autoload_cli.service.places import RoutesFile, Source, object_named, read_routes, routes_source
 from anaplan_autoload_cli.settings import NoSuchStack
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from anaplan_autoload.domain.routes import Route
     from anaplan_autoload_cli.context import Cli
 
-app = group("Check routes.toml, and which route an upload takes.")
+app = group("Push, check and compare routes, and see which route an upload takes.")
 
 REPORTS_PREFIX = "reports/"
 SAMPLE_INTEGRATION = "a2fb43a93bc84bcb9f37dd59a75eb940"
@@ -52,7 +49,10 @@ def check(
     online: Annotated[bool, typer.Option("--online", help="Compare it with Anaplan too.")] = False,
     file: RoutesFile = None,
 ) -> None:
-    """Check the routes file for every mistake that the function would refuse it for, and with --online against Anaplan.
+    """Check routes for every mistake that the function would refuse them for, and with --online against Anaplan.
+
+    Without --file, and with a stack, these are the routes in the ledger. To check a file before it is pushed, use
+    routes push FILE --check-only.
 
     A prefix or suffix that will hardly match anything, such as incoming/* or %20, is a warning.
 
@@ -66,8 +66,7 @@ def check(
         anaplan-autoload routes check --online
     """
     cli = cli_of(context)
-    path = routes_path(cli, file)
-    findings, found = offline(path, reports_of(cli), upload_buckets(cli))
+    findings, found = offline(routes_source(cli, file), reports_of(cli), upload_buckets(cli))
     if online and found is not None:
         with cli.out.progress("Asking Anaplan"):
             tenant = AnaplanTenant(cli.cloudworks, Workspace(cli.cloudworks))
@@ -107,25 +106,25 @@ def match(
         cli.out.record(record | {"near_misses": [f"{miss['route']}: {miss['why']}" for miss in misses]}, _COLUMNS)
 
 
-def offline(path: Path, reports: tuple[str, str] | None, buckets: list[str]) -> tuple[list[Finding], Routes | None]:
-    """The function's verdict on the file, with warnings, and the routes if it is valid.
+def offline(source: Source, reports: tuple[str, str] | None, buckets: list[str]) -> tuple[list[Finding], Routes | None]:
+    """The function's verdict on the routes, with warnings, and the routes if they are valid.
 
     `buckets`: those that uploads come from, as far as they are known.
     """
     try:
-        found = function_routes.load(path, reports)
+        found = source.parse(reports)
     except RoutesInvalid as error:
-        return [_refused(path, finding) for finding in error.findings], None
+        return [_refused(source, finding) for finding in error.findings], None
     names = ", ".join(route.name for route in found)
     return [
-        ok("routes file", f"{path} is sound: {names}"),
-        *_samples(path, found),
-        *doubtful(path, found, buckets),
+        ok(source.about, f"{source} is sound: {names}"),
+        *_samples(source, found),
+        *doubtful(str(source), found, buckets),
     ], found
 
 
-def doubtful(name: Path | str, found: Routes, buckets: list[str]) -> list[Finding]:
-    """A warning for each prefix, suffix and `stage_to` that can hardly be meant as it stands; `name` is the file's."""
+def doubtful(name: str, found: Routes, buckets: list[str]) -> list[Finding]:
+    """A warning for each prefix, suffix and `stage_to` that is hardly meant as it is; `name` is the file's."""
     return [warning(f"route {doubt.route}", f"{name}: {doubt.what}", doubt.remedy) for doubt in doubts(found, buckets)]
 
 
@@ -146,23 +145,23 @@ def upload_buckets(cli: Cli) -> list[str]:
     return []
 
 
-def _samples(path: Path, found: Routes) -> list[Finding]:
+def _samples(source: Source, found: Routes) -> list[Finding]:
     """The routes whose integration was never put in; to the function it is an id like any other."""
     return [
         warning(
             f"route {route.name}",
             f"{SAMPLE_INTEGRATION} is the sample's id: its runs would fail",
-            f"Put your integration's id into {path}: anaplan-autoload integrations list shows it.",
+            f"Put your integration's id into {source}: anaplan-autoload integrations list shows it.",
         )
         for route in found
         if route.integration == SAMPLE_INTEGRATION
     ]
 
 
-def _refused(path: Path, finding: str) -> Finding:
+def _refused(source: Source, finding: str) -> Finding:
     """A finding of the function's in two parts: `file: where: reason. Remedy.`"""
-    what, _, remedy = finding.removeprefix(f"{path}: ").rpartition(". ")
-    return failed("routes file", what, remedy)
+    what, _, remedy = finding.removeprefix(f"{source}: ").rpartition(". ")
+    return failed(source.about, what, remedy)
 
 
 def _what_it_does(route: Route | None) -> dict[str, object]:

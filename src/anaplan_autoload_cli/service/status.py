@@ -27,7 +27,7 @@ from anaplan_autoload_cli.service.lanes import (
     tell_strangers,
 )
 from anaplan_autoload_cli.service.loads import files_and_uploads
-from anaplan_autoload_cli.service.places import RoutesFile, read_routes, the_ledger
+from anaplan_autoload_cli.service.places import RoutesFile, routes_and_origin, the_ledger
 from anaplan_autoload_cli.times import length
 
 if TYPE_CHECKING:
@@ -152,7 +152,7 @@ def status(
         anaplan-autoload status accounts
     """
     cli = cli_of(context)
-    routes, ledger = read_routes(cli, file), the_ledger(cli)
+    (routes, origin), ledger = routes_and_origin(cli, file), the_ledger(cli)
     only = find_lane(routes, ledger, route) if route else None
     strangers = differences(routes, ledger, [only] if only else routes.lanes)
     if only is None and not stray_lanes(routes, ledger):
@@ -165,6 +165,7 @@ def status(
 
     def show(lanes: Sequence[LaneStatus]) -> None:
         _show(cli.out, lanes, detailed=only is not None)
+        cli.out.hint(f"Routes: {origin}.")
         tell_strangers(cli, file, strangers)
 
     if watch:
