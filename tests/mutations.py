@@ -144,6 +144,11 @@ MUTATIONS = (
         "a stall in the midst of staging",
     ),
     Mutation(
+        "the lease is not extended for a long wait",
+        (("steps/following.py", "renew(lease, now, batch, wait=delay)", "renew(lease, now, batch)"),),
+        "tests/integration/test_long_waits.py",
+    ),
+    Mutation(
         "the request for a run is repeated after a crash",
         (
             (
