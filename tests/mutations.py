@@ -44,24 +44,29 @@ class Mutation(Struct, frozen=True):
 _ANNOUNCE = """        if isinstance(end, Recorded):
             self.act(finishing.announce, lease, end)
 """
-_STATES = """        for start in range(0, batch.total, finishing.FINISHED_PER_STEP):
-            self.act(finishing.finish_uploads, lease, batch, state, run_id, start)
-"""
-_CLOSE = "        self.act(finishing.close, lease, batch)\n"
+_END = "        return self.act(ending.end, lease, batch, state, run_id, recorded)\n"
+_STATES = (
+    "        finishing.finish_uploads_from(step, services, lease, batch, state, run_id, finishing.last_part(batch))\n"
+)
+_CLOSE = "        closed = services.ledger.close_batch(lease, batch, now)\n"
 
 MUTATIONS = (
     Mutation(
         "uploads are final before the announcement",
         (
             ("handler.py", _ANNOUNCE, ""),
-            ("handler.py", _STATES, _STATES + _ANNOUNCE),
+            (
+                "handler.py",
+                _END,
+                _END.replace("return", "ended =") + _ANNOUNCE + "        return ended\n",
+            ),
         ),
     ),
     Mutation(
         "the batch is closed before its uploads are final",
         (
-            ("handler.py", _CLOSE, ""),
-            ("handler.py", _STATES, _CLOSE + _STATES),
+            ("steps/ending.py", _STATES, ""),
+            ("steps/ending.py", _CLOSE, _CLOSE + _STATES),
         ),
     ),
     Mutation(

@@ -102,7 +102,7 @@ def _lead(services: Services, admitted: Admission, me: str) -> Admission:
     taken = services.ledger.acquire(lane, me, now)
     if isinstance(taken, NotTaken):
         return replace(admitted, state="held" if taken.reason == "held" else "left")
-    work = _look_for_work(services, Lease(lane, me, now), taken.lane, now)
+    work = look_for_work(services, Lease(lane, me, now), taken.lane, now)
     return replace(admitted, state="led", claim=work)
 
 
@@ -136,7 +136,7 @@ def claim(_step: StepContext, services: Services, lease: Lease) -> Claim:
     lane = services.ledger.renew(lease, now)
     if lane is None:
         return Stop("left", LOST)
-    return _look_for_work(services, lease, lane, now)
+    return look_for_work(services, lease, lane, now)
 
 
 def release(_step: StepContext, services: Services, lease: Lease) -> Claim:
@@ -148,10 +148,10 @@ def release(_step: StepContext, services: Services, lease: Lease) -> Claim:
     taken = services.ledger.acquire(lease.lane, lease.holder, now)
     if isinstance(taken, NotTaken):
         return Nothing()
-    return _look_for_work(services, lease, taken.lane, now)
+    return look_for_work(services, lease, taken.lane, now)
 
 
-def _look_for_work(services: Services, lease: Lease, lane: Lane, now: int) -> Claim:
+def look_for_work(services: Services, lease: Lease, lane: Lane, now: int) -> Claim:
     """What to do in a lane that is ours. `lane` is as it was found, with the holder before us."""
     if lane.paused and not (lane.open is not None and lane.open.asked):
         services.ledger.release(lease)

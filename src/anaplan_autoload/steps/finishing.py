@@ -407,6 +407,11 @@ def tell(
     log_run(step.logger, described)
 
 
+def last_part(batch: Batch) -> int:
+    """Where the last uploads of a batch begin that fit one step."""
+    return (batch.total - 1) // FINISHED_PER_STEP * FINISHED_PER_STEP
+
+
 @leading
 def finish_uploads(
     step: StepContext,
@@ -418,6 +423,20 @@ def finish_uploads(
     start: int,
 ) -> Stop | None:
     """Give the batch's uploads from number `start` on, 500 of them, their final state."""
+    finish_uploads_from(step, services, lease, batch, state, run_id, start)
+    return None
+
+
+def finish_uploads_from(
+    step: StepContext,
+    services: Services,
+    lease: Lease,
+    batch: Batch,
+    state: UploadState,
+    run_id: str | None,
+    start: int,
+) -> None:
+    """What `finish_uploads` does, inside a step that has renewed the lease."""
     now = services.clock()
     if batch.upload is not None and state in ("loaded", "partial"):
         services.ledger.remember_loaded(batch.route.target, batch.upload, now)
@@ -425,10 +444,3 @@ def finish_uploads(
     services.ledger.finish_uploads(lease.lane, ids, state, batch, run_id, now)
     if state == "superseded":
         step.logger.info("Superseded by newer data of its key", extra={"route": batch.route.name, "upload_ids": ids})
-    return None
-
-
-def close(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Stop | None:
-    """Clear the open batch: it is done."""
-    closed = services.ledger.close_batch(lease, batch, services.clock())
-    return None if closed else Stop("left", LOST)
