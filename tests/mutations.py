@@ -112,8 +112,8 @@ MUTATIONS = (
             ),
             (
                 "steps/starting.py",
-                "replace(batch, posted_at=services.clock(),",
-                "replace(batch, posted_at=batch.opened_at,",
+                "batch, posted_at=services.clock(), lost_since",
+                "batch, posted_at=batch.opened_at, lost_since",
             ),
         ),
     ),
