@@ -40,10 +40,10 @@ from anaplan_autoload.anaplan.credentials import (
     SecretInvalid,
     Tokens,
     decode_secret,
-    secret_source,
 )
 from anaplan_autoload.anaplan.errors import AddressInvalid, NotSent, Refused, TryLater
 from anaplan_autoload.anaplan.http import Limits, http_pool
+from anaplan_autoload.aws.secret import secret_source
 from tests.unit.scripted import Reply, Script, certificate_of, scripted
 
 if TYPE_CHECKING:
@@ -340,6 +340,13 @@ def test_any_other_secret_is_refused_with_both_forms_named_and_nothing_shown(tex
         ({"user name": "a", "password": "p"}, "1 field too many"),
         ({"username": "a", "password": "p", "otp": "1"}, 'too many: "otp"'),
         ({"username": "a", "password": "p", "hunter2": "", "note": ""}, '2 fields too many: "note"'),
+        ({"user": "a", "password": "p"}, '1 field too many: "user", and lacks "username"'),
+        ({"certificate": "c", "key": "k"}, '1 field too many: "key", and lacks "private_key"'),
+        ({"username": "a", "password": "p", "private_key_password": ""}, "mixes a password and a certificate"),
+        ({"username": "a", "password": "p\0"}, '"password" has a line break or another control character'),
+        ({"username": "a\u200b", "password": "p"}, '"username" has a character that cannot be seen'),
+        ({"username": '"a"', "password": '"p"'}, '"username" has quotation marks around it'),
+        ({"username": None, "password": 7.5}, '"username" and "password" are not text'),
         ({"username": "a"}, 'lacks "password"'),
         ({"certificate": "c", "private_key_password": "p"}, 'lacks "private_key"'),
         ({"username": "a", "password": 7}, '"password" is not text'),
@@ -363,13 +370,24 @@ def test_what_is_wrong_with_a_secret_is_named(fields: dict[str, object], problem
         ("{'username': 'a', 'password': 'p'}", "quotation marks are not JSON"),
         ("{\u201cusername\u201d: \u201ca\u201d}", "quotation marks are not JSON"),
         (json.dumps(BASIC), "a JSON text, not a JSON object"),
+        (f"'{BASIC}'", "without quotation marks around it"),
+        (f"\u201c{BASIC}\u201d", "without quotation marks around it"),
+        (BASIC.replace('"', '\\"'), "have backslashes before them"),
+        (BASIC.replace('"ada@example.com"', "\u201cada@example.com\u201d"), "quotation marks are not JSON"),
         ("[1]", "not an object"),
+        ("7", "not an object"),
+        ("null", "not an object"),
         ("username=a", "not JSON"),
     ],
 )
 def test_a_secret_that_is_not_a_json_object_says_so(text: str, problem: str) -> None:
     with pytest.raises(SecretInvalid, match=problem):
         decode_secret(text)
+
+
+@pytest.mark.parametrize(("before", "after"), [("\ufeff\ufeff", ""), ("\n\ufeff", "\0"), ("\u200b", "\r\n\0\0")])
+def test_marks_and_blanks_around_the_object_do_no_harm(before: str, after: str) -> None:
+    assert decode_secret(before + BASIC + after) == BasicCredentials("ada@example.com", PASSWORD)
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -720,6 +738,40 @@ def test_a_secret_that_may_not_be_read_names_the_right_that_is_missing(world: Su
     client = boto3.client("secretsmanager", endpoint_url=world.script.url)
     world.script.answer(400, {"__type": code, "message": "no"})
     with pytest.raises(SecretInvalid, match="secretsmanager:GetSecretValue"):
+        secret_source(client, "anaplan")()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("InvalidParameterException", "Invalid name."),
+        ("UnrecognizedClientException", "The security token included in the request is invalid."),
+        ("OptInRequired", "Not signed up"),
+        ("AWordNobodyKnows", ""),
+    ],
+)
+def test_a_refusal_by_secrets_manager_for_good_holds_with_its_words(world: Surroundings, code: str, said: str) -> None:
+    client = boto3.client("secretsmanager", endpoint_url=world.script.url)
+    world.script.answer(400, {"__type": code, "message": said})
+    with pytest.raises(SecretInvalid, match=f"refused to return the secret anaplan: .*{code}") as caught:
+        secret_source(client, "anaplan")()
+    assert said.removesuffix(".") in caught.value.reason and caught.value.version == NO_VERSION
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "LimitExceededException"), (500, "InternalServiceError"), (503, "AWordNobodyKnows")]
+)
+def test_trouble_of_secrets_managers_own_is_tried_later(world: Surroundings, status: int, code: str) -> None:
+    client = boto3.client("secretsmanager", endpoint_url=world.script.url, config=Config(retries={"max_attempts": 0}))
+    world.script.answer(status, {"__type": code, "message": "slow"})
+    with pytest.raises(TryLater, match=code):
+        secret_source(client, "anaplan")()
+
+
+def test_a_proxys_answer_in_secrets_managers_place_is_tried_later(world: Surroundings) -> None:
+    client = boto3.client("secretsmanager", endpoint_url=world.script.url, config=Config(retries={"max_attempts": 0}))
+    world.script.page(200)
+    with pytest.raises(TryLater, match="answer for anaplan has no version"):
         secret_source(client, "anaplan")()
 
 

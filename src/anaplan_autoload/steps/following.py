@@ -6,12 +6,12 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import CloudWorksError, NotFound
 from anaplan_autoload.aws.ledger import is_known
+from anaplan_autoload.aws.refusals import AWS_TROUBLE
 from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.protocol import Batch, Stop
 from anaplan_autoload.domain.runs import Run
@@ -72,7 +72,7 @@ def look(
         return Following("stopped", looks=looks, stop=LOST)
     except LoginRefused as refused:
         return Following("stopped", looks=looks, stop=held(refused))
-    except (CloudWorksError, BotoCoreError, ClientError) as error:
+    except (CloudWorksError, *AWS_TROUBLE) as error:
         step.logger.warning("The run's status could not be read; trying again later", extra={"reason": str(error)})
         if batch.is_overdue(services.clock()):
             return Following("overdue", looks=looks, unknown_since=seen.unknown_since)
