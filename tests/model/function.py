@@ -17,11 +17,11 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import ProtocolError
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
-from anaplan_autoload.anaplan.credentials import secret_source
 from anaplan_autoload.anaplan.http import note_departure
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.routes_in_force import RoutesInForce
 from anaplan_autoload.aws.routes_store import RoutesStore
+from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload.aws.services import Services
 from anaplan_autoload.aws.settings import Settings
 from anaplan_autoload.domain import routes

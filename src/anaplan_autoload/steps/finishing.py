@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import CloudWorksError, Refused
 from anaplan_autoload.aws.ledger import RunRecord
-from anaplan_autoload.aws.refusals import in_words, may_heal
+from anaplan_autoload.aws.refusals import AWS_TROUBLE, in_words, may_heal
 from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Failure, Stop
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.protocol import Lease, UploadState
     from anaplan_autoload.domain.runs import Run, RunError
 
-AWS_TROUBLE = (BotoCoreError, ClientError)
 FINISHED_PER_STEP = 500
 """How many conditional writes one step makes; they take far less than the function's timeout."""
 MESSAGE_UPLOADS = 1_000

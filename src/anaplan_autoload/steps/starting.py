@@ -11,6 +11,7 @@ import msgspec
 from aws_durable_execution_sdk_python.exceptions import InvocationError
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NotConnected
+from botocore.parsers import ResponseParserError
 from msgspec import Struct
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.protocol import Lease
     from anaplan_autoload.domain.runs import Run
 
-AWS_TROUBLE = (ClientError, HTTPClientError, NotConnected)
+AWS_TROUBLE = (ClientError, HTTPClientError, NotConnected, ResponseParserError)
 """AWS answered with an error, or not at all. A client that cannot be made raises something else."""
 HISTORY_PAGE = 25
 """Runs per page, CloudWorks' own default."""
