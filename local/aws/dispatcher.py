@@ -54,8 +54,9 @@ class Backends(Struct, frozen=True, kw_only=True):
 class Dispatcher:
     """Serves from its creation on; answers 503 until `connect` tells whom to hand requests to."""
 
-    def __init__(self) -> None:
-        self._server = _Server((HOST, 0), _Handler)
+    def __init__(self, listen: str = HOST) -> None:
+        """`listen` is the address of the interface that it is reached by."""
+        self._server = _Server((listen, 0), _Handler)
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="dispatcher", daemon=True)
         self._thread.start()
 
