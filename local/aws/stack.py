@@ -235,7 +235,7 @@ class Stack:
         self._parts.callback(self.pool.close)
         dispatcher.connect(
             Backends(
-                function_name=self.resources.function.name,
+                function=self.resources.function,
                 pool=self.pool,
                 executions=self.executions,
                 durable_port=durable.port,
@@ -282,8 +282,8 @@ class Stack:
         """Bring events to the function and its messages to us."""
         self.notifications = Notifications(self.aws.s3, self.aws.sqs, self.executions.start)
         self._parts.callback(self.notifications.close)
-        for bucket in self.resources.notifying_buckets:
-            self.notifications.watch(bucket)
+        for notifying in self.resources.notifying:
+            self.notifications.watch(notifying.bucket, notifying.configurations)
         for schedule in self.resources.schedules:
             rate = Rate(self.options.sweep_seconds or schedule.every_seconds, schedule.event, self.executions)
             self._parts.callback(rate.close)
