@@ -158,7 +158,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "no sweep",
-        (Edit("steps/sweeping.py", "sweep", 'services.send({"drain": found.lane})', ""),),
+        (Edit("steps/sweeping.py", "sweep", 'services.send({"drain": found.lane}, step.logger)', ""),),
     ),
     Mutation(
         "no second look after the release, without the sweep",

@@ -123,7 +123,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
         return Admission("ignored")
     first, *others = lanes
     for lane in others:
-        services.send({"drain": lane})
+        services.send({"drain": lane}, step.logger)
     admitted = Admission("left", tuple(shown), tuple(recorded[:SHOWN_UPLOADS]), first, now)
     return _lead(step, services, admitted, me)
 

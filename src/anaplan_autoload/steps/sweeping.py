@@ -48,7 +48,7 @@ def sweep(step: StepContext, services: Services) -> Swept:
         if idle or (lane.holder is not None and lane.lease_until >= now):
             continue
         step.logger.info("Draining a lane that nobody leads", extra={"lane": found.lane, "died": lane.holder})
-        services.send({"drain": found.lane})
+        services.send({"drain": found.lane}, step.logger)
         drained += 1
     return Swept(len(pending), drained)
 
