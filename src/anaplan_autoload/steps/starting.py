@@ -19,8 +19,8 @@ from anaplan_autoload.anaplan.http import departures
 from anaplan_autoload.aws import staging
 from anaplan_autoload.aws.ledger import is_known
 from anaplan_autoload.aws.staging import PartedCopy
-from anaplan_autoload.domain import protocol
-from anaplan_autoload.domain.protocol import Batch, Stop, Verdict
+from anaplan_autoload.domain import protocol, rules
+from anaplan_autoload.domain.protocol import Batch, PutBack, Stop, Verdict
 from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload.steps.following import flow_run_since
 from anaplan_autoload.steps.leading import OLD, LeaseLost, held, leading, renewed, stops_if_lost
@@ -61,12 +61,22 @@ class NotStaged(Struct, frozen=True, tag="not_staged"):
     reason: str
 
 
-Staging = Staged | PartedCopy | Superseded | NotStaged | Stop
+class Closed(Struct, frozen=True, tag="closed"):
+    """The route's window closed before the run began, so the batch's uploads wait until it opens."""
+
+    batch: Batch
+    opens_at: int
+    """Epoch ms."""
+
+
+Staging = Staged | PartedCopy | Superseded | NotStaged | Closed | Stop
 
 
 @leading
 def stage(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Staging:
     """Copy the batch's upload to the integration's source file. For a large one, only begin the copy."""
+    if (opens_at := rules.closed_until(batch.route, services.clock())) is not None:
+        return Closed(batch, opens_at)
     upload, stage_to = _staged(batch)
     loaded = services.ledger.newest_loaded(batch.route.target, upload)
     if loaded is not None and upload.is_older_than(loaded):
@@ -135,7 +145,7 @@ class NoAnswer(Struct, frozen=True, tag="no_answer"):
     reason: str
 
 
-PostResult = Started | Occupied | NotNow | TurnedDown | NoAnswer | Stop
+PostResult = Started | Occupied | NotNow | TurnedDown | NoAnswer | Closed | Stop
 
 
 @stops_if_lost
@@ -170,6 +180,8 @@ def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -
         posted = msgspec.structs.replace(
             batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None
         )
+        if (opens_at := rules.closed_until(route, services.clock())) is not None:
+            return Closed(batch, opens_at)
         renewed(services, lease, posted)
     except LoginRefused as refused:
         return held(refused)
@@ -251,6 +263,21 @@ def put_off(_step: StepContext, services: Services, lease: Lease, batch: Batch) 
     seconds = 0 if batch.unresolved_since is None else protocol.start_pause(unanswered, now)
     renewed(services, lease, batch, not_before=now + seconds * 1000)
     return NotNow(batch, seconds, f"{unanswered.described()}. The last: {unanswered.last}")
+
+
+@stops_if_lost
+def put_back(step: StepContext, services: Services, lease: Lease, closed: Closed) -> Stop | None:
+    """Dissolve a batch whose run has not begun: its uploads wait until their window opens.
+
+    What was tried for them is kept, so that failures in several windows count together.
+    """
+    batch, lane = closed.batch, renewed(services, lease)
+    tried = PutBack(batch.retries, batch.attempts, batch.unanswered)
+    if services.ledger.put_back(lease, batch, {**lane.put_back, batch.kin: tried}, services.clock()) is None:
+        raise LeaseLost
+    extra = {"route": batch.route.name, "lane": lease.lane, "uploads": batch.total, "opens_at": iso(closed.opens_at)}
+    step.logger.info("The window closed before the run could begin; its uploads wait until it opens", extra=extra)
+    return None
 
 
 class Sighting(Struct, frozen=True, tag="sighting"):

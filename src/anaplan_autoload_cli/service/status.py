@@ -178,7 +178,7 @@ def lane_status(ledger: Ledger, lane: str, routes: Sequence[str], now: int) -> L
     """Look at one lane; `now` is epoch ms."""
     found = ledger.lane(lane)
     covered = set(ledger.batch_ids(lane, found.open)) if found.open else set()
-    everything = ledger.waiting(lane, whole=True)
+    everything = ledger.waiting(lane)
     waiting = [item for item in everything if item.upload.id not in covered]
     loading = [item for item in everything if item.upload.id in covered]
     last = next(ledger.runs(lane, at_a_time=1), None)
