@@ -85,7 +85,7 @@ def test_a_pause_with_an_end_is_shown_and_ends(autoload: Autoload, command: Comm
 
     assert paused.exit_code == 0 and f"Paused until {shown['paused_until']}" in paused.stderr + paused.stdout
     assert 7190 < epoch_ms(shown["paused_until"]) / 1000 - time.time() <= 7200
-    assert f"paused until {shown['paused_until']}" in command("status").stdout
+    assert f"paused until {shown['paused_until'][:10]}" in command("status").stdout
     autoload.ledger.pause(autoload.lane(), wall_clock() - 1)
     [ended] = command.data("status")
     assert (ended["state"], ended["paused"], ended["paused_until"]) == ("idle", False, None)
@@ -122,8 +122,7 @@ def test_planned_waits_are_shown_and_are_no_trouble(autoload: Autoload, command:
     matched = command.data("routes", "match", URL)
     assert matched["window"] == [window] and matched["opens_at"].startswith(f"{opens:%Y-%m-%dT%H:%M}")
     assert command.data("routes", "match", f"s3://{BUCKET}/rates/x.csv")["needs"] == ["a.csv", "b.csv"]
-    [found] = [each for each in command.data("doctor") if each["about"] == "lanes"]
-    assert found["status"] == "ok"
+    assert "none of 2 is held, paused or behind" in command("doctor").stdout
 
 
 def test_pause_names_the_routes_that_pause_with_it(autoload: Autoload, command: Command) -> None:

@@ -59,7 +59,7 @@ def pause(
     Without it, the alarm on the oldest waiting upload rings if the pause is forgotten. A second pause replaces the
     first.
 
-    Keys with --json: lane, routes, paused, paused_until.
+    Keys with --json: lane, routes, paused, and with --until paused_until.
 
     Examples:
 
@@ -75,7 +75,8 @@ def pause(
     ledger.pause(lane, end)
     shared = route_names(routes, lane)
     told = iso(end) if end else None
-    cli.out.record({"lane": lane, "routes": shared, "paused": True, "paused_until": told}, _COLUMNS)
+    ends = {"paused_until": told} if told else {}
+    cli.out.record({"lane": lane, "routes": shared, "paused": True} | ends, _COLUMNS)
     length = f" until {told}" if told else ""
     cli.out.done(f"Paused{length}: {_all(shared, route)}. Go on with: anaplan-autoload resume {quote(route)}")
     tell_strangers(cli, file, strangers)
@@ -84,7 +85,7 @@ def pause(
 def resume(context: typer.Context, route: RouteName, file: RoutesFile = None) -> None:
     """Continue loading by a route: waiting uploads are loaded now. This ends a pause; a held lane needs a new log-in.
 
-    Keys with --json: lane, routes, paused, paused_until.
+    Keys with --json: lane, routes, paused.
     """
     cli = cli_of(context)
     routes, ledger, function = read_routes(cli, file), the_ledger(cli), the_function(cli)
@@ -92,7 +93,7 @@ def resume(context: typer.Context, route: RouteName, file: RoutesFile = None) ->
     found, strangers = ledger.lane(lane), differences(routes, ledger, [lane])
     let_go(ledger, function.send, lane)
     shared = route_names(routes, lane)
-    cli.out.record({"lane": lane, "routes": shared, "paused": False, "paused_until": None}, _COLUMNS)
+    cli.out.record({"lane": lane, "routes": shared, "paused": False}, _COLUMNS)
     if found.is_paused(wall_clock()):
         cli.out.done(f"Resumed: {_all(shared, route)}.")
     else:
