@@ -20,7 +20,7 @@ from anaplan_autoload.aws import staging
 from anaplan_autoload.aws.ledger import is_known
 from anaplan_autoload.aws.staging import PartedCopy
 from anaplan_autoload.domain import protocol, rules
-from anaplan_autoload.domain.protocol import Batch, PutBack, Stop, Verdict
+from anaplan_autoload.domain.protocol import Batch, Stop, Verdict
 from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload.steps.following import flow_run_since
 from anaplan_autoload.steps.leading import OLD, LeaseLost, held, leading, renewed, stops_if_lost
@@ -263,21 +263,6 @@ def put_off(_step: StepContext, services: Services, lease: Lease, batch: Batch) 
     seconds = 0 if batch.unresolved_since is None else protocol.start_pause(unanswered, now)
     renewed(services, lease, batch, not_before=now + seconds * 1000)
     return NotNow(batch, seconds, f"{unanswered.described()}. The last: {unanswered.last}")
-
-
-@stops_if_lost
-def put_back(step: StepContext, services: Services, lease: Lease, closed: Closed) -> Stop | None:
-    """Dissolve a batch whose run has not begun: its uploads wait until their window opens.
-
-    What was tried for them is kept, so that failures in several windows count together.
-    """
-    batch, lane = closed.batch, renewed(services, lease)
-    tried = PutBack(batch.retries, batch.attempts, batch.unanswered)
-    if services.ledger.put_back(lease, batch, {**lane.put_back, batch.kin: tried}, services.clock()) is None:
-        raise LeaseLost
-    extra = {"route": batch.route.name, "lane": lease.lane, "uploads": batch.total, "opens_at": iso(closed.opens_at)}
-    step.logger.info("The window closed before the run could begin; its uploads wait until it opens", extra=extra)
-    return None
 
 
 class Sighting(Struct, frozen=True, tag="sighting"):
