@@ -382,9 +382,6 @@ def tell(
     If SNS fails a few times, or refuses and a retry cannot help, the batch continues without a message. This does not
     count as an attempt.
     """
-    from anaplan_autoload.report.log import log_run
-    from anaplan_autoload.report.message import publish
-
     shown = tuple(ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch))
     described = Report(
         id=batch.run_id or f"batch-{batch.id}",
@@ -401,12 +398,20 @@ def tell(
         files_total=_files_total(shown, batch.total),
         secret_id=services.settings.secret_id if outcome == "held" else msgspec.UNSET,
     )
+    publish_or_log(step, services, described)
+
+
+def publish_or_log(step: StepContext, services: Services, described: Report) -> None:
+    """Send a report that ends no batch. Where SNS keeps failing, or a retry cannot help, the log alone has it."""
+    from anaplan_autoload.report.log import log_run
+    from anaplan_autoload.report.message import publish
+
     try:
         publish(services.sns, services.settings.topic_arn, described, services.settings.contact)
     except AWS_TROUBLE as error:
         if may_heal(error) and step.attempt < TELL_ATTEMPTS:
             raise
-        step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": outcome})
+        step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": described.outcome})
     log_run(step.logger, described)
 
 
