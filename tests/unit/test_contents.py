@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 
 import pytest
 from hypothesis import given
@@ -65,7 +67,11 @@ FAILS = [
     (EXACT, "A1,Cash,\n", "columns", "A1, Cash, ", "Gone: Code, Name, Parent."),
     (REQUIRED, "Code,Parent\n", "columns", "Code, Parent", "Gone: Name."),
     (EXACT, gzip.compress(GOOD.encode(), mtime=0), "format", "a gzip file", "unpacked"),
-    (EXACT, b"PK\x03\x04 and so on", "format", "a ZIP file or an Excel workbook (.xlsx)", "saved as CSV"),
+    (EXACT, b"PK\x03\x04 and so on", "format", "a ZIP file", "saved as CSV"),
+    (EXACT, b"PK\x03\x04 and xl/workbook.xml", "format", "an Excel workbook (.xlsx)", "saved as CSV"),
+    (EXACT, bz2.compress(GOOD.encode()), "format", "a bzip2 file", "unpacked"),
+    (EXACT, lzma.compress(GOOD.encode()), "format", "an xz file", "unpacked"),
+    (EXACT, '<?xml version="1.0"?><rows/>', "format", "an XML file", "saved as CSV"),
     (EXACT, b"\xd0\xcf\x11\xe0\xa1\xb1", "format", "an Excel workbook (.xls)", "saved as CSV"),
     (EXACT, "<!DOCTYPE html><html>", "format", "a web page (HTML)", ""),
     (EXACT, GOOD.encode("utf-16"), "encoding", "utf-16-le", 'encoding = "utf-16-le"'),
