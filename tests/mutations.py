@@ -150,7 +150,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         (
             Edit(
                 "steps/finishing.py",
-                "finish_uploads",
+                "finish_uploads_from",
                 "services.ledger.batch_ids(lease.lane, batch, start, start + FINISHED_PER_STEP)",
                 "[item.upload.id for item in services.ledger.waiting(lease.lane) if item.route == batch.route]",
             ),

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anaplan_autoload.domain.contents import ENCODINGS, Check, as_toml, is_listable
+from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.routes import Route, Routes, RoutesInvalid, load, parse
 
 ONE = "a2fb43a93bc84bcb9f37dd59a75eb940"
@@ -492,7 +493,7 @@ def test_our_own_copies_are_known_in_the_buckets_that_they_are_made_in() -> None
 
 
 def test_an_explanation_names_the_route_and_those_that_came_close() -> None:
-    explained = NESTED.explain("inbox", "in/a.csv")
+    explained = explain(NESTED, "inbox", "in/a.csv")
 
     assert explained.route == NESTED.match("inbox", "in/a.csv")
     assert explained.why == 'route "csv" has the closest prefix "in/" and suffix ".csv", in any bucket'
@@ -505,12 +506,12 @@ def test_an_explanation_names_the_route_and_those_that_came_close() -> None:
 
 def test_an_explanation_names_the_bucket_of_a_route_that_has_one() -> None:
     assert (
-        NESTED.explain("own-bucket", "in/x").why == 'route "own" has the closest prefix "in/", in bucket "own-bucket"'
+        explain(NESTED, "own-bucket", "in/x").why == 'route "own" has the closest prefix "in/", in bucket "own-bucket"'
     )
 
 
 def test_an_explanation_points_at_upper_and_lower_case() -> None:
-    explained = NESTED.explain("inbox", "Each/x.csv")
+    explained = explain(NESTED, "inbox", "Each/x.csv")
 
     assert explained.route is None
     assert explained.why == "no route matches it: counted as unrouted, not loaded"
@@ -520,7 +521,7 @@ def test_an_explanation_points_at_upper_and_lower_case() -> None:
 
 
 def test_an_explanation_knows_our_own_copies() -> None:
-    explained = NESTED.explain("inbox", "source/x.csv")
+    explained = explain(NESTED, "inbox", "source/x.csv")
 
     assert explained.route is None
     assert explained.why == 'it is the copy that route "staging" stages for its integration: ignored'

@@ -130,7 +130,9 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
 
 def _near_misses(routes: Routes, upload: Upload) -> list[str]:
     """The routes that nearly match an upload, and what is different."""
-    near = routes.explain(upload.bucket, upload.key).near_misses[:SHOWN_NEAR_MISSES]
+    from anaplan_autoload.domain.near import explain  # only an unrouted upload needs it: no part of a cold start
+
+    near = explain(routes, upload.bucket, upload.key).near_misses[:SHOWN_NEAR_MISSES]
     return [f"route {miss.route.name}: {miss.why}" for miss in near]
 
 
