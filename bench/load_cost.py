@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any
 from aws_durable_execution_sdk_python.lambda_service import DurableServiceClient, OperationAction, OperationType
 from msgspec import Struct
 
+from anaplan_autoload.aws.ledger import RunRecord
 from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.polling import MOST_LENGTHS
 from anaplan_autoload.domain.protocol import Lease
 from anaplan_autoload.domain.times import iso
 from bench import prices
@@ -38,7 +40,7 @@ from tests.autoload import BUCKET, Autoload
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.lambda_service import CheckpointOutput, OperationUpdate, StateOutput
 
-RUNS = (60, 10 * 60, 3600, 4 * 3600)
+RUNS = (60, 5 * 60, 3600, 4 * 3600)
 """Seconds that the runs last."""
 BURST = 10_000
 """Uploads that come while a run is under way, and that the next run covers."""
@@ -48,6 +50,8 @@ BURST_RUN = 10 * 60
 """Seconds that the covering run lasts."""
 SWEEPS_A_MONTH = 12 * 24 * 365 / 12
 LOADS = 1_000
+LOOK = "follow"
+"""The name of the operation that looks at a run."""
 SOMEBODY = "the run before"
 """Who leads the lane while the burst comes."""
 
@@ -82,6 +86,8 @@ class Usage(Struct, frozen=True):
     write_units: float
     operations: float
     """Durable: starts of executions, steps, waits, polls."""
+    looks: float
+    """Those of the operations that looked at a run."""
     durable_bytes: float
     """Events, results, and what steps returned with its envelope."""
     checkpoints: float
@@ -148,6 +154,7 @@ class Checkpoints(DurableServiceClient):
         self._answers = answers
         self.requests = 0
         self.operations = 0
+        self.looks = 0
         self.written = 0
 
     def checkpoint(
@@ -159,7 +166,9 @@ class Checkpoints(DurableServiceClient):
     ) -> CheckpointOutput:
         """Count and pass on."""
         self.requests += 1
-        self.operations += sum(map(_is_billed, updates))
+        billed = [update for update in updates if _is_billed(update)]
+        self.operations += len(billed)
+        self.looks += sum(update.name == LOOK for update in billed)
         self.written += sum(len(json.dumps(update.to_dict(), default=str).encode()) for update in updates)
         with self._answers:
             return self._service.checkpoint(durable_execution_arn, checkpoint_token, updates, client_token)
@@ -217,6 +226,7 @@ class Bill:
             read_units=self._meter.read_units,
             write_units=self._meter.write_units,
             operations=self._checkpoints.operations + self._executions,
+            looks=self._checkpoints.looks,
             durable_bytes=self._checkpoints.written + self._exchanged,
             checkpoints=self._checkpoints.requests,
             invocations=self._invocations,
@@ -284,10 +294,28 @@ class Bench:
         self.load(1)
 
     def load(self, seconds: int) -> Usage:
-        """One upload, loaded by a run of so many seconds."""
+        """One upload, loaded by a run of so many seconds, of an integration whose last runs took as long."""
+        self._remember(seconds)
         self.autoload.simulator.settings.pace = Pace(run_seconds=seconds)
         event = self.autoload.upload(KEY, CONTENT)
         return self.bill.of(lambda: self.bill.invoke(event))
+
+    def _remember(self, seconds: int) -> None:
+        """Let the load history hold `MOST_LENGTHS` runs of this length."""
+        now, lane = self.autoload.now(), self.autoload.lane()
+        for number in range(MOST_LENGTHS):
+            ended = now + number
+            run = RunRecord(
+                id=f"{seconds}-{number}",
+                lane=lane,
+                route="accounts",
+                outcome="loaded",
+                started_at=iso(ended - seconds * 1000),
+                ended_at=iso(ended),
+                integration_id=self.autoload.ids["accounts"],
+                announced=True,
+            )
+            self.autoload.ledger.record_run(run, now)
 
     def left(self) -> Usage:
         """One upload that comes while somebody else leads."""
@@ -312,6 +340,7 @@ class Bench:
         assert route is not None  # noqa: S101  (for the type checker)
         for number in range(uploads):
             self.autoload.ledger.record(_upload(number, now), route, now)
+        self._remember(BURST_RUN)
         self.autoload.simulator.settings.pace = Pace(run_seconds=BURST_RUN)
         return self.bill.of(lambda: self.bill.invoke({"drain": self.autoload.lane()}))
 
@@ -346,6 +375,7 @@ def print_usage(title: str, usages: Mapping[str, Usage]) -> None:
         ("DynamoDB write units", [usage.write_units for usage in usages.values()]),
         ("DynamoDB read units", [usage.read_units for usage in usages.values()]),
         ("durable operations", [usage.operations for usage in usages.values()]),
+        ("of these, looks at the run", [usage.looks for usage in usages.values()]),
         ("durable data, KB", [usage.durable_bytes / 1024 for usage in usages.values()]),
         ("invocations", [usage.invocations for usage in usages.values()]),
         ("CloudWorks requests", [usage.requests["cloudworks"] for usage in usages.values()]),

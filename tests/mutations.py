@@ -65,13 +65,9 @@ _ANNOUNCE = """
 if isinstance(end, Recorded):
     self.act(finishing.announce, lease, end)
 """
-_STATES = """
-for start in range(0, batch.total, finishing.FINISHED_PER_STEP):
-    self.act(finishing.finish_uploads, lease, batch, state, run_id, start)
-"""
-_CLOSE = """
-self.act(finishing.close, lease, batch)
-"""
+_END = "return self.act(ending.end, lease, batch, state, run_id, recorded)"
+_STATES = "finishing.finish_uploads_from(step, services, lease, batch, state, run_id, finishing.last_part(batch))"
+_CLOSE = "closed = services.ledger.close_batch(lease, batch, now)"
 _OURS = 'ours = author is not None and run.author == author and run.trigger in (None, "manual", "manual_inf")'
 _POSTED = "msgspec.structs.replace(batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None)"
 
@@ -80,14 +76,19 @@ MUTATIONS = (
         "uploads are final before the announcement",
         (
             Edit("handler.py", "Execution.load_batch", _ANNOUNCE, ""),
-            Edit("handler.py", "Execution.load_batch", _STATES, _STATES + _ANNOUNCE),
+            Edit(
+                "handler.py",
+                "Execution.load_batch",
+                _END,
+                _END.replace("return", "ended =") + _ANNOUNCE + "return ended",
+            ),
         ),
     ),
     Mutation(
         "the batch is closed before its uploads are final",
         (
-            Edit("handler.py", "Execution.load_batch", _CLOSE, ""),
-            Edit("handler.py", "Execution.load_batch", _STATES, _CLOSE + _STATES),
+            Edit("steps/ending.py", "end", _STATES, ""),
+            Edit("steps/ending.py", "end", _CLOSE, f"{_CLOSE}\n{_STATES}"),
         ),
     ),
     Mutation(
@@ -149,7 +150,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         (
             Edit(
                 "steps/finishing.py",
-                "finish_uploads",
+                "finish_uploads_from",
                 "services.ledger.batch_ids(lease.lane, batch, start, start + FINISHED_PER_STEP)",
                 "[item.upload.id for item in services.ledger.waiting(lease.lane) if item.route == batch.route]",
             ),
@@ -157,17 +158,29 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "no sweep",
-        (Edit("steps/sweeping.py", "sweep", 'services.send({"drain": found.lane})', ""),),
+        (Edit("steps/sweeping.py", "sweep", 'services.send({"drain": found.lane}, step.logger)', ""),),
     ),
     Mutation(
         "no second look after the release, without the sweep",
-        (Edit("steps/admission.py", "release", "not services.ledger.waiting(lease.lane)", "True"),),
+        (Edit("steps/admission.py", "release", "_planned(services, lease.lane, now).selection is None", "True"),),
         CALM,
     ),
     Mutation(
         "the lease is shorter than the timeout",
         (Edit("aws/settings.py", "Settings", "lease: int = 180", "lease: int = 20"),),
         "a stall in the midst of staging",
+    ),
+    Mutation(
+        "the lease is not extended for a long wait",
+        (
+            Edit(
+                "steps/following.py",
+                "look",
+                "renewed(services, lease, batch, wait=delay)",
+                "renewed(services, lease, batch)",
+            ),
+        ),
+        "tests/integration/test_long_waits.py",
     ),
     Mutation(
         "the request for a run is repeated after a crash",
@@ -229,13 +242,81 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "a file that nobody reads is loaded",
-        (Edit("steps/admission.py", "", "protocol.select(waiting, sources) or selection", "selection"),),
+        (Edit("steps/admission.py", "", "protocol.select(selection.waiting, sources) or selection", "selection"),),
         "a file that nobody reads",
     ),
     Mutation(
         "what is remembered rejects without asking again",
         (Edit("steps/reading.py", "", "selection is None or selection.refusal is None", "selection is not None"),),
         "tests/integration/test_unread.py",
+    ),
+    Mutation(
+        "a run begins outside its window",
+        (
+            Edit(
+                "domain/rules.py", "_opens_at", "return _next_opening(route.window, now) if route.window else None", ""
+            ),
+        ),
+        "an upload outside its window",
+    ),
+    Mutation(
+        "the window is not looked at again before the request",
+        (Edit("steps/starting.py", "_posted", "rules.closed_until(route, services.clock())", "None"),),
+        "a run that fails as its window closes",
+    ),
+    Mutation(
+        "tries in earlier windows do not count",
+        (Edit("steps/admission.py", "_opened", "lane.put_back.get(batch.kin)", "None"),),
+        "tests/integration/test_waits.py",
+    ),
+    Mutation(
+        "half of a set is loaded",
+        (Edit("domain/rules.py", "_wait", "route.prefix + name not in came", "not came"),),
+        "a set that comes bit by bit",
+    ),
+    Mutation(
+        "nobody is told of a late set",
+        (Edit("steps/waiting.py", "waiting_by_rule", "_announce_incomplete(step, services, wait)", ""),),
+        "a set that is late",
+    ),
+    Mutation(
+        "the sweep does not see that a set is late",
+        (
+            Edit(
+                "steps/sweeping.py",
+                "_has_work",
+                "planned.selection is not None or bool(rules.incomplete(lane.waits, planned.waits, now))",
+                "planned.selection is not None",
+            ),
+        ),
+        "a set that is late",
+    ),
+    Mutation(
+        "a late set is announced again and again",
+        (Edit("domain/rules.py", "notes", "Noted(wait.why, wait.since, told)", "Noted(wait.why, wait.since)"),),
+        "tests/unit/test_rules.py",
+    ),
+    Mutation(
+        "the sweep drains what waits for its window",
+        (Edit("steps/sweeping.py", "_has_work", "if found.free:\n    return True", "return True"),),
+        "tests/integration/test_waits.py",
+    ),
+    Mutation(
+        "a route that waits keeps back another in its lane",
+        (
+            Edit(
+                "domain/rules.py",
+                "plan",
+                "return Plan(selection, tuple(waits))",
+                "return Plan(None if waits else selection, tuple(waits))",
+            ),
+        ),
+        "tests/unit/test_rules.py",
+    ),
+    Mutation(
+        "a pause does not end by itself",
+        (Edit("domain/protocol.py", "Lane.is_paused", "not 0 < self.paused_until <= now", "True"),),
+        "tests/unit/test_rules.py",
     ),
     Mutation(
         "a refused secret is sent again",

@@ -21,6 +21,7 @@ consistently. All writes are conditional. A failed condition is a return value, 
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
@@ -31,13 +32,14 @@ from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Lane, Lease, Waiting
 from anaplan_autoload.domain.routes import Route
 from anaplan_autoload.domain.runs import RunError
+from anaplan_autoload.domain.times import epoch_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from anaplan_autoload.domain.protocol import UploadState
+    from anaplan_autoload.domain.protocol import Noted, PutBack, UploadState
     from anaplan_autoload.domain.runs import Run
     from anaplan_autoload.domain.sources import Reads
 
@@ -45,6 +47,8 @@ IDS_PER_ITEM = 1_000
 """Each id has 64 characters, so such an item stays far below DynamoDB's 400 KB."""
 UPLOAD_DAYS = 90
 RUN_DAYS = 400
+RUNS_READ = 40
+"""Of a lane's history, to learn how long an integration's runs take."""
 OPEN_MARK = "~open"
 """The lane item's place in the index: after every upload, whose order begins with a digit."""
 
@@ -127,6 +131,10 @@ class Pending(Struct, frozen=True):
     lane: str
     oldest: Mapping[str, str]
     """Route name → event time of its oldest waiting upload."""
+    ruled: tuple[Waiting, ...] = ()
+    """The uploads, oldest first, whose routes have a window or need other files."""
+    free: bool = True
+    """Whether there is more to do: other uploads, or an open batch."""
 
 
 class Ledger:
@@ -183,11 +191,8 @@ class Ledger:
         ):
             yield from map(_upload_record, page)
 
-    def waiting(self, lane: str, *, whole: bool = False) -> list[Waiting]:
-        """The waiting uploads of a lane, oldest first, read consistently.
-
-        If the oldest upload's route says `load = "each"`, only the first page is read, unless `whole`.
-        """
+    def waiting(self, lane: str, enough: Callable[[Sequence[Waiting]], bool] | None = None) -> list[Waiting]:
+        """The waiting uploads of a lane, oldest first, read consistently, page by page until there are `enough`."""
         found: list[Waiting] = []
         for page in self._pages(
             "query",
@@ -197,7 +202,7 @@ class Ledger:
             ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":end": OPEN_MARK}),
         ):
             found += [_waiting(item) for item in page]
-            if found and found[0].route.load == "each" and not whole:
+            if enough is not None and enough(found):
                 break
         return found
 
@@ -257,7 +262,8 @@ class Ledger:
                 UpdateExpression="SET holder = :me, lease_until = :until",
                 ConditionExpression=(
                     "(attribute_not_exists(holder) OR holder = :me OR lease_until < :now)"
-                    " AND (attribute_not_exists(paused) OR attribute_exists(#open)) AND attribute_not_exists(held)"
+                    " AND (attribute_not_exists(paused) OR paused_until <= :now OR attribute_exists(#open))"
+                    " AND attribute_not_exists(held)"
                 ),
                 ExpressionAttributeNames={"#open": "open"},
                 ExpressionAttributeValues=_encode({":me": holder, ":until": now + self._lease_ms, ":now": now}),
@@ -269,13 +275,16 @@ class Ledger:
             return NotTaken("paused" if "paused" in found else "held" if "held" in found else "led")
         return Taken(_lane(decode(answer.get("Attributes", {}))))
 
-    def renew(self, lease: Lease, now: int, batch: Batch | None = None, not_before: int | None = None) -> Lane | None:
+    def renew(
+        self, lease: Lease, now: int, batch: Batch | None = None, not_before: int | None = None, *, wait: int = 0
+    ) -> Lane | None:
         """Extend the lease and, in the same write, note how far the open batch has come.
 
+        `wait` is how many seconds the leader is about to wait: the lease outlasts that by its whole length.
         Returns the lane as it is now, or None if the lease is lost; then nothing was written.
         """
         sets = ["lease_until = :until"]
-        values: Item = {":me": lease.holder, ":until": now + self._lease_ms}
+        values: Item = {":me": lease.holder, ":until": now + wait * 1000 + self._lease_ms}
         condition = "holder = :me"
         names: dict[str, str] = {}
         if batch is not None:
@@ -288,10 +297,13 @@ class Ledger:
             values[":not_before"] = not_before
         return self._update_lane(lease.lane, f"SET {', '.join(sets)}", condition, values, names)
 
-    def open_batch(self, lease: Lease, batch: Batch, ids: Sequence[str], now: int) -> bool:
+    def open_batch(
+        self, lease: Lease, batch: Batch, ids: Sequence[str], now: int, put_back: Mapping[str, PutBack]
+    ) -> bool:
         """Open a batch of exactly these uploads; False if the lease is lost or another batch is open.
 
-        The ids are written before, or in the same transaction as, the lane's item that points to them.
+        The ids are written before, or in the same transaction as, the lane's item that points to them. `put_back` is
+        what the lane remembers of other batches.
         """
         puts = [
             {
@@ -310,7 +322,7 @@ class Ledger:
             "Update": {
                 "TableName": self._table,
                 "Key": _encode(_key(lease.lane, "lane")),
-                "UpdateExpression": "SET #open = :open, waiting = :mark, lease_until = :until",
+                "UpdateExpression": "SET #open = :open, waiting = :mark, lease_until = :until, put_back = :back",
                 "ConditionExpression": "holder = :me AND attribute_not_exists(#open)",
                 "ExpressionAttributeNames": {"#open": "open"},
                 "ExpressionAttributeValues": _encode(
@@ -319,6 +331,7 @@ class Ledger:
                         ":mark": OPEN_MARK,
                         ":until": now + self._lease_ms,
                         ":me": lease.holder,
+                        ":back": msgspec.to_builtins(put_back),
                     }
                 ),
             }
@@ -339,6 +352,27 @@ class Ledger:
             "SET lease_until = :until REMOVE #open, waiting, not_before",
             "holder = :me AND (attribute_not_exists(#open) OR #open.id = :batch)",
             {":me": lease.holder, ":until": now + self._lease_ms, ":batch": batch.id},
+            {"#open": "open"},
+        )
+        if lane is not None:
+            self._forget_ids(lease.lane, batch)
+        return lane
+
+    def put_back(self, lease: Lease, batch: Batch, put_back: Mapping[str, PutBack], now: int) -> Lane | None:
+        """Dissolve a batch whose run has not begun: its uploads wait again. Returns None if the lease is lost.
+
+        Putting it back twice has no effect.
+        """
+        lane = self._update_lane(
+            lease.lane,
+            "SET lease_until = :until, put_back = :back REMOVE #open, waiting, not_before",
+            "holder = :me AND (attribute_not_exists(#open) OR #open.id = :batch)",
+            {
+                ":me": lease.holder,
+                ":until": now + self._lease_ms,
+                ":back": msgspec.to_builtins(put_back),
+                ":batch": batch.id,
+            },
             {"#open": "open"},
         )
         if lane is not None:
@@ -394,13 +428,31 @@ class Ledger:
             {"#reads": "reads"},
         )
 
-    def pause(self, lane: str) -> None:
-        """Claim nothing more in this lane until it is resumed. A run that has begun is followed to its end."""
-        self._update_lane(lane, "SET paused = :yes", "attribute_not_exists(paused)", {":yes": True}, {})
+    def note_waits(self, lease: Lease, waits: Mapping[str, Noted]) -> Lane | None:
+        """Note what was said of the lane's planned waits, by route; None when the lease is lost."""
+        return self._update_lane(
+            lease.lane,
+            "SET waits = :waits",
+            "holder = :me",
+            {":me": lease.holder, ":waits": msgspec.to_builtins(waits)},
+            {},
+        )
+
+    def pause(self, lane: str, until: int = 0) -> None:
+        """Claim nothing more in this lane until it is resumed, or until a time (epoch ms).
+
+        A run that has begun is followed to its end.
+        """
+        if until:
+            self._update_lane(
+                lane, "SET paused = :yes, paused_until = :until", None, {":yes": True, ":until": until}, {}
+            )
+        else:
+            self._update_lane(lane, "SET paused = :yes REMOVE paused_until", None, {":yes": True}, {})
 
     def resume(self, lane: str) -> None:
         """End a pause; a drain of the lane should follow."""
-        self._update_lane(lane, "REMOVE paused", "attribute_exists(paused)", {}, {})
+        self._update_lane(lane, "REMOVE paused, paused_until", "attribute_exists(paused)", {}, {})
 
     # The load history.
 
@@ -446,18 +498,44 @@ class Ledger:
             for item in page:
                 yield msgspec.convert(item, RunRecord, strict=False)
 
+    def lengths(self, lane: str, target: str, count: int) -> list[int]:
+        """Seconds that the last runs of an integration or flow took, newest first; those that failed are left out.
+
+        Only the lane's last `RUNS_READ` runs are read; returns at most `count` lengths.
+        """
+        found = [
+            round((epoch_ms(run.ended_at) - epoch_ms(run.started_at)) / 1000)
+            for run in islice(self.runs(lane, at_a_time=RUNS_READ), RUNS_READ)
+            if target in (run.integration_id, run.flow_id) and run.started_at and run.outcome in ("loaded", "partial")
+        ]
+        return found[:count]
+
     # For the sweep.
 
     def pending(self) -> list[Pending]:
         """Every lane that has something waiting or open, from one consistent scan of the sparse index."""
         oldest: dict[str, dict[str, str]] = {}
+        ruled: dict[str, list[Waiting]] = {}
+        free: set[str] = set()
         for page in self._pages("scan", IndexName="waiting", ConsistentRead=True):
             for item in page:
-                routes = oldest.setdefault(item["pk"].removeprefix("lane#"), {})
+                routes = oldest.setdefault(lane := item["pk"].removeprefix("lane#"), {})
+                if item["sk"] != "lane" and (item["route"].get("window") or item["route"].get("needs")):
+                    ruled.setdefault(lane, []).append(_waiting(item))
+                else:
+                    free.add(lane)
                 if item["sk"] != "lane":
                     name, event_time = item["route"]["name"], item["event_time"]
                     routes[name] = min(routes.get(name, event_time), event_time)
-        return [Pending(lane, routes) for lane, routes in oldest.items()]
+        return [
+            Pending(
+                lane,
+                routes,
+                tuple(sorted(ruled.get(lane, ()), key=lambda item: item.upload.order)),
+                lane in free,
+            )
+            for lane, routes in oldest.items()
+        ]
 
     # Rejected secrets.
 
@@ -475,14 +553,17 @@ class Ledger:
 
     # Plumbing.
 
-    def _update_lane(self, lane: str, update: str, condition: str, values: Item, names: dict[str, str]) -> Lane | None:
+    def _update_lane(
+        self, lane: str, update: str, condition: str | None, values: Item, names: dict[str, str]
+    ) -> Lane | None:
         request: dict[str, Any] = {
             "TableName": self._table,
             "Key": _encode(_key(lane, "lane")),
             "UpdateExpression": update,
-            "ConditionExpression": condition,
             "ReturnValues": "ALL_NEW",
         }
+        if condition is not None:
+            request["ConditionExpression"] = condition
         if values:
             request["ExpressionAttributeValues"] = _encode(values)
         if names:

@@ -20,7 +20,7 @@ from anaplan_autoload.domain.protocol import Batch, Failure, Stop
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, files_in
 from anaplan_autoload.report.text import cut
-from anaplan_autoload.steps.leading import LeaseLost, leading, renewed, stops_if_lost
+from anaplan_autoload.steps.leading import leading, renewed, stops_if_lost
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -382,9 +382,6 @@ def tell(
     If SNS fails a few times, or refuses and a retry cannot help, the batch continues without a message. This does not
     count as an attempt.
     """
-    from anaplan_autoload.report.log import log_run
-    from anaplan_autoload.report.message import publish
-
     shown = tuple(ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch))
     described = Report(
         id=batch.run_id or f"batch-{batch.id}",
@@ -401,13 +398,26 @@ def tell(
         files_total=_files_total(shown, batch.total),
         secret_id=services.settings.secret_id if outcome == "held" else msgspec.UNSET,
     )
+    publish_or_log(step, services, described)
+
+
+def publish_or_log(step: StepContext, services: Services, described: Report) -> None:
+    """Send a report that ends no batch. Where SNS keeps failing, or a retry cannot help, the log alone has it."""
+    from anaplan_autoload.report.log import log_run
+    from anaplan_autoload.report.message import publish
+
     try:
         publish(services.sns, services.settings.topic_arn, described, services.settings.contact)
     except AWS_TROUBLE as error:
         if may_heal(error) and step.attempt < TELL_ATTEMPTS:
             raise
-        step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": outcome})
+        step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": described.outcome})
     log_run(step.logger, described)
+
+
+def last_part(batch: Batch) -> int:
+    """Where the last uploads of a batch begin that fit one step."""
+    return (batch.total - 1) // FINISHED_PER_STEP * FINISHED_PER_STEP
 
 
 @leading
@@ -421,6 +431,20 @@ def finish_uploads(
     start: int,
 ) -> Stop | None:
     """Set the final state of 500 of the batch's uploads, from number `start` on."""
+    finish_uploads_from(step, services, lease, batch, state, run_id, start)
+    return None
+
+
+def finish_uploads_from(
+    step: StepContext,
+    services: Services,
+    lease: Lease,
+    batch: Batch,
+    state: UploadState,
+    run_id: str | None,
+    start: int,
+) -> None:
+    """What `finish_uploads` does, inside a step that has renewed the lease."""
     now = services.clock()
     if batch.upload is not None and state in ("loaded", "partial"):
         services.ledger.remember_loaded(batch.route.target, batch.upload, now)
@@ -428,12 +452,3 @@ def finish_uploads(
     services.ledger.finish_uploads(lease.lane, ids, state, batch, run_id, now)
     if state == "superseded":
         step.logger.info("Superseded by newer data of its key", extra={"route": batch.route.name, "upload_ids": ids})
-    return None
-
-
-@stops_if_lost
-def close(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Stop | None:
-    """Clear the open batch: it is done."""
-    if not services.ledger.close_batch(lease, batch, services.clock()):
-        raise LeaseLost
-    return None

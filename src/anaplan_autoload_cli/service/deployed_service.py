@@ -39,6 +39,11 @@ class Alias(Struct, frozen=True):
     durable: bool
 
     @property
+    def account(self) -> str:
+        """The account that the function is in."""
+        return self.arn.split(":")[4]
+
+    @property
     def function(self) -> str:
         """The function's name."""
         return self.arn.split(":")[6]
