@@ -15,6 +15,7 @@ import msgspec
 import pytest
 from jsonschema import Draft7Validator
 from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT7
 from samtranslator.yaml_helper import yaml_parse
 
 from local.release.package import TemplateChanged, bill_of_materials, packaged, release, version, write_zip
@@ -114,13 +115,18 @@ def test_the_inventory_is_valid_cyclonedx(package: Path, tmp_path: Path) -> None
     if not SCHEMAS:
         pytest.skip("CycloneDX's schema comes with the environments of make check and make audit, which are not there")
     write_zip(package, tmp_path / "function.zip")
-    schemas = [msgspec.json.decode(path.read_bytes()) for path in SCHEMAS[0].parent.glob("*.schema.json")]
-    registry: Registry[Any] = Registry().with_resources(
-        (schema["$id"], Resource.from_contents(schema)) for schema in schemas if "$id" in schema
-    )
-    schema = msgspec.json.decode(SCHEMAS[0].read_bytes())
+    named = {path.name: msgspec.json.decode(path.read_bytes()) for path in SCHEMAS[0].parent.glob("*.schema.json")}
+    resources = [
+        (f"{base}{name}", Resource.from_contents(schema, default_specification=DRAFT7))
+        for name, schema in named.items()
+        for base in ("", "http://cyclonedx.org/schema/")
+    ]
+    registry: Registry[Any] = Registry().with_resources(resources)
+    validator = Draft7Validator(named[SCHEMAS[0].name], registry=registry)
+    made = bill_of_materials(tmp_path / "function.zip", "arm64")
 
-    Draft7Validator(schema, registry=registry).validate(bill_of_materials(tmp_path / "function.zip", "arm64"))
+    validator.validate(made)
+    assert not validator.is_valid({**made, "components": [{"type": "nonsense"}]})
 
 
 def test_the_repositorys_metadata_fits_the_project_and_its_rules() -> None:
