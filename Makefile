@@ -18,7 +18,7 @@ export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help
 help: ## List the available targets
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: .venv/.ready $(RIE) ## Upload files on this machine, without an AWS account, and show what happens
@@ -87,6 +87,15 @@ chaos: .venv/.ready $(RIE) ## Stress-test on this machine: kill runtimes, corrup
 .PHONY: bench
 bench: .venv/.ready ## Measure the figures in docs/benchmarks.md (some minutes)
 	@for name in notice cold_start cli_start routes load_cost; do $(BIN)/python -m bench.$$name; done
+
+.PHONY: bench-check
+bench-check: .venv/.ready ## Fail when a count (operations, units, requests, looks, modules) is worse than recorded
+	$(BIN)/python -m bench.check
+
+.PHONY: bench-record
+bench-record: .venv/.ready ## Record the counts that bench-check compares with, and draw docs/benchmarks.md's plots
+	$(BIN)/python -m bench.check --record
+	$(BIN)/python -m bench.plots
 
 .PHONY: lock
 lock: .venv-lock/.ready ## Lock the newest versions that requirements/*.in and pyproject.toml allow

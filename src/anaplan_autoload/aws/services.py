@@ -13,11 +13,12 @@ import boto3
 from botocore.config import Config
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
-from anaplan_autoload.anaplan.credentials import Tokens, secret_source
+from anaplan_autoload.anaplan.credentials import Tokens
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.routes_in_force import RoutesInForce
 from anaplan_autoload.aws.routes_store import RoutesStore
+from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload.aws.settings import check_settings
 from anaplan_autoload.domain import routes
 

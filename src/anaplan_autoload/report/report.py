@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
+from anaplan_autoload.domain.contents import Problem
 from anaplan_autoload.domain.times import seconds_between
 
 if TYPE_CHECKING:
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.events import Upload
 
 
-ReportOutcome: TypeAlias = Literal["loaded", "partial", "failed", "rejected", "held", "overdue"]
-"""How a batch ends, and two more that are worth a message: log-in refused (`held`), a run that takes long."""
+ReportOutcome: TypeAlias = Literal["loaded", "partial", "failed", "rejected", "held", "overdue", "incomplete"]
+"""How a batch ends, and more that is worth a message: log-in refused (`held`), a run that takes long (`overdue`), a set
+of files of which some have not come in time (`incomplete`)."""
 
 
 class ReportedUpload(Struct, frozen=True):
@@ -54,7 +56,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """The JSON document of the SNS message. Times are `2026-11-24T21:05:00.123Z`."""
 
     id: str
-    """The run's id, or `batch-<batch id>` if no run began. The same each time the message is sent."""
+    """The run's id, or `batch-<batch id>` if no run began, or `set-…` with `incomplete`. The same each time the message
+    is sent."""
     outcome: ReportOutcome
     route: str
     integration_id: str | UnsetType = UNSET
@@ -84,8 +87,12 @@ class Report(Struct, frozen=True, kw_only=True):
     """Whether rejected rows were saved there, and not the errors alone."""
     details_missing: str | None = None
     """Which errors and rejected rows could not be fetched or saved, and why; null if nothing is missing."""
+    problems: tuple[Problem, ...] = ()
+    """With `rejected`, what is wrong with files that failed their route's check; empty if no run would read them."""
     secret_id: str | UnsetType = UNSET
     """With `held`, the secret to correct; otherwise absent from the document."""
+    awaited: tuple[str, ...] | UnsetType = UNSET
+    """With `incomplete`, the files of `needs` that have not come; otherwise absent from the document."""
 
     @property
     def files_listed(self) -> int:

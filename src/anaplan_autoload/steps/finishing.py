@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import CloudWorksError, Refused
 from anaplan_autoload.aws.ledger import RunRecord
-from anaplan_autoload.aws.refusals import in_words, may_heal
+from anaplan_autoload.aws.refusals import AWS_TROUBLE, in_words, may_heal
 from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Failure, Stop
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.protocol import Lease, UploadState
     from anaplan_autoload.domain.runs import Run, RunError
 
-AWS_TROUBLE = (BotoCoreError, ClientError)
 FINISHED_PER_STEP = 500
 """How many conditional writes one step makes; they take far less than the function's timeout."""
 MESSAGE_UPLOADS = 1_000
@@ -276,6 +275,7 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
             message=failure.reason,
             batch_id=batch.id,
             uploads_total=batch.total,
+            problems=failure.problems,
         ),
         now,
     )
@@ -344,6 +344,7 @@ def _described(services: Services, record: RunRecord, uploads: Sequence[Upload])
         report_link=link,
         rows_saved=record.rows_saved,
         details_missing=record.details_missing,
+        problems=record.problems,
     )
 
 
@@ -383,9 +384,6 @@ def tell(
     If SNS fails a few times, or refuses and a retry cannot help, the batch continues without a message. This does not
     count as an attempt.
     """
-    from anaplan_autoload.report.log import log_run
-    from anaplan_autoload.report.message import publish
-
     shown = tuple(ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch))
     described = Report(
         id=batch.run_id or f"batch-{batch.id}",
@@ -402,13 +400,30 @@ def tell(
         files_total=_files_total(shown, batch.total),
         secret_id=services.settings.secret_id if outcome == "held" else msgspec.UNSET,
     )
+    publish_or_log(step, services, described)
+
+
+def publish_or_log(step: StepContext, services: Services, described: Report) -> None:
+    """Send a report that ends no batch. Where SNS keeps failing, or a retry cannot help, the log alone has it."""
+    from anaplan_autoload.report.log import log_run
+    from anaplan_autoload.report.message import publish
+
     try:
         publish(services.sns, services.settings.topic_arn, described, services.settings.contact)
     except AWS_TROUBLE as error:
         if may_heal(error) and step.attempt < TELL_ATTEMPTS:
             raise
-        step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": outcome})
+        step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": described.outcome})
     log_run(step.logger, described)
+
+
+def _remember_sizes(services: Services, lease: Lease, batch: Batch, ids: Sequence[str], now: int) -> None:
+    """Note the sizes of the newest of these uploads of each key, where the route checks whether a file shrinks."""
+    if batch.route.check is None or batch.route.check.shrink is None:
+        return
+    records = services.ledger.uploads(lease.lane, ids)
+    for upload in {(record.upload.bucket, record.upload.key): record.upload for record in records}.values():
+        services.ledger.remember_size(batch.route, upload, now)
 
 
 def last_part(batch: Batch) -> int:
@@ -445,6 +460,8 @@ def finish_uploads_from(
     if batch.upload is not None and state in ("loaded", "partial"):
         services.ledger.remember_loaded(batch.route.target, batch.upload, now)
     ids = services.ledger.batch_ids(lease.lane, batch, start, start + FINISHED_PER_STEP)
+    if state in ("loaded", "partial"):
+        _remember_sizes(services, lease, batch, ids, now)
     services.ledger.finish_uploads(lease.lane, ids, state, batch, run_id, now)
     if state == "superseded":
         step.logger.info("Superseded by newer data of its key", extra={"route": batch.route.name, "upload_ids": ids})
