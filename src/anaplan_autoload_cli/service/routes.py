@@ -13,6 +13,7 @@ from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.patterns import doubts
 from anaplan_autoload.domain.routes import Routes, RoutesInvalid
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
+from anaplan_autoload_cli.completion import RouteName
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.lazy import group
 from anaplan_autoload_cli.output import Column, CommandFailed
@@ -20,7 +21,6 @@ from anaplan_autoload_cli.service.files import DataFile, beginning_of
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, warning
 from anaplan_autoload_cli.service.online import AnaplanTenant, check_routes
 from anaplan_autoload_cli.service.places import (
-    RouteName,
     RoutesFile,
     Source,
     named,
