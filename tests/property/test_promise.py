@@ -26,6 +26,7 @@ from tests.model.world import Trouble
 
 ROUTES = st.sampled_from(["accounts", "units", "orders", "facts", "hierarchy"])
 STAGED = ("orders", "facts")
+CHECKED = st.sampled_from(["units", "facts"])
 INTEGRATIONS = st.sampled_from(sorted(SOURCES))
 KEYS = st.sampled_from("aaab")
 """Of routes that load the latest, nobody reads b.csv."""
@@ -161,6 +162,10 @@ class CalmHistories(RuleBasedStateMachine):
 
         function.world.after_effects(effects, upload)
         function.upload(route, "b.csv" if route in STAGED else "a.csv")
+
+    @rule(route=CHECKED, key=KEYS, delay=DELAYS)
+    def upload_a_file_that_fails_its_check(self, route: str, key: str, delay: float) -> None:
+        self.function.upload(route, f"{key}.csv", delay, bad=True)
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 2, 7, 30, 70, 200, 400]))
     def pass_time(self, seconds: float) -> None:
@@ -327,6 +332,13 @@ def _a_file_that_nobody_reads(function: Function) -> None:
     function.upload("accounts", "b.csv")
 
 
+def _files_that_fail_their_check(function: Function) -> None:
+    for route in ("facts", "units"):
+        function.upload(route, "a.csv", bad=True)
+        function.world.pass_time(700)
+        function.upload(route, "a.csv")
+
+
 HISTORIES = [
     _two_uploads_of_one_key,
     _three_uploads_one_by_one,
@@ -341,6 +353,7 @@ HISTORIES = [
     _two_integrations_that_share_a_lane,
     _a_secret_that_is_refused,
     _a_file_that_nobody_reads,
+    _files_that_fail_their_check,
 ]
 History = Callable[[Function], None]
 NOTHING = Trouble("crash", "before", effect="nothing is called so")
@@ -353,6 +366,7 @@ CROSSINGS: dict[str, tuple[History, Trouble]] = {
     "a run just before a lost request": (_a_request_that_is_lost_right_after_a_run, NOTHING),
     "a secret that is refused": (_a_secret_that_is_refused, NOTHING),
     "a file that nobody reads": (_a_file_that_nobody_reads, NOTHING),
+    "files that fail their check": (_files_that_fail_their_check, NOTHING),
     "a foreign run": (_an_upload_during_a_foreign_run, NOTHING),
 }
 """Where chance needs thousands of histories to find what these show at once."""
