@@ -246,6 +246,23 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "a file that nobody reads",
     ),
     Mutation(
+        "a file that fails its check is loaded",
+        (
+            Edit(
+                "steps/checking.py",
+                "check",
+                "if found:\n    return _unfit(services, lease, batch, found, now, several=looked_at > 1 or start > 0)",
+                "",
+            ),
+        ),
+        "files that fail their check",
+    ),
+    Mutation(
+        "what the key holds now is checked, and another version staged",
+        (Edit("steps/checking.py", "_problems", "latest = batch.upload is None", "latest = True"),),
+        "tests/integration/test_check.py::test_exactly_the_version_that_is_staged_is_checked",
+    ),
+    Mutation(
         "what is remembered rejects without asking again",
         (Edit("steps/reading.py", "", "selection is None or selection.refusal is None", "selection is not None"),),
         "tests/integration/test_unread.py",

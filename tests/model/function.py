@@ -71,6 +71,7 @@ prefix = "incoming/units/"
 integration = "{units}"
 settle = "20s"
 overdue = "1m"
+check = {{ columns = ["Code", "Name"] }}
 
 [[route]]
 name = "orders"
@@ -86,6 +87,7 @@ integration = "{facts}"
 load = "each"
 stage_to = "source/facts.csv"
 lane = "model"
+check = {{ columns = ["Code", "Name"], min_rows = 1 }}
 
 [[route]]
 name = "hierarchy"
@@ -118,6 +120,8 @@ class Sent(Struct, frozen=True):
     upload: Upload
     content: str
     event: dict[str, Any]
+    bad: bool = False
+    """It fails its route's check."""
 
     @property
     def sha256(self) -> str:
@@ -182,17 +186,17 @@ class Function:
 
     # What users do
 
-    def upload(self, route_name: str, key: str, delay: float = 0) -> Sent:
-        """Put an object of its own content; its event comes `delay` seconds later."""
+    def upload(self, route_name: str, key: str, delay: float = 0, *, bad: bool = False) -> Sent:
+        """Put an object of its own content, whose header is `bad` or good; its event comes `delay` seconds later."""
         route = next(route for route in self.routes if route.name == route_name)
-        content = f"Code,Name\nA{len(self.sent)},upload {len(self.sent)}\n"
+        content = f"Code,{'Title' if bad else 'Name'}\nA{len(self.sent)},upload {len(self.sent)}\n"
         place = f"{route.prefix}{key}"
         put = self.bucket.put(place, content.encode())
         sequencer = f"{len(self.sent) + 1:016X}"
         event = s3_event(BUCKET, place, len(content), put.etag, put.version_id, iso(self.world.now), sequencer)
         parsed = parse(event)
         assert isinstance(parsed, Uploads)
-        sent = Sent(route, parsed.uploads[0], content, event)
+        sent = Sent(route, parsed.uploads[0], content, event, bad and route.check is not None)
         self.sent.append(sent)
         self.service.start(event, delay)
         return sent

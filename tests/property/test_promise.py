@@ -28,6 +28,7 @@ ROUTES = st.sampled_from(["accounts", "units", "orders", "facts", "hierarchy"])
 STAGED = ("orders", "facts")
 RULED = st.sampled_from(["nightly", "month_end"])
 """Their uploads wait for a window or for other files, so that only a sweep may find that it is time."""
+CHECKED = st.sampled_from(["units", "facts"])
 INTEGRATIONS = st.sampled_from(sorted(SOURCES))
 KEYS = st.sampled_from("aaab")
 """Of routes that load the latest, nobody reads b.csv."""
@@ -163,6 +164,10 @@ class CalmHistories(RuleBasedStateMachine):
 
         function.world.after_effects(effects, upload)
         function.upload(route, "b.csv" if route in STAGED else "a.csv")
+
+    @rule(route=CHECKED, key=KEYS, delay=DELAYS)
+    def upload_a_file_that_fails_its_check(self, route: str, key: str, delay: float) -> None:
+        self.function.upload(route, f"{key}.csv", delay, bad=True)
 
     @rule(seconds=st.sampled_from([0.05, 0.5, 2, 7, 30, 70, 200, 400]))
     def pass_time(self, seconds: float) -> None:
@@ -362,6 +367,13 @@ def _a_set_that_is_late(function: Function) -> None:
     function.world.pass_time(700)
 
 
+def _files_that_fail_their_check(function: Function) -> None:
+    for route in ("facts", "units"):
+        function.upload(route, "a.csv", bad=True)
+        function.world.pass_time(700)
+        function.upload(route, "a.csv")
+
+
 HISTORIES = [
     _an_upload_outside_its_window,
     _a_run_that_fails_as_its_window_closes,
@@ -380,6 +392,7 @@ HISTORIES = [
     _two_integrations_that_share_a_lane,
     _a_secret_that_is_refused,
     _a_file_that_nobody_reads,
+    _files_that_fail_their_check,
 ]
 History = Callable[[Function], None]
 NOTHING = Trouble("crash", "before", effect="nothing is called so")
@@ -396,6 +409,7 @@ CROSSINGS: dict[str, tuple[History, Trouble]] = {
     "a run that fails as its window closes": (_a_run_that_fails_as_its_window_closes, NOTHING),
     "a set that comes bit by bit": (_a_set_that_comes_bit_by_bit, NOTHING),
     "a set that is late": (_a_set_that_is_late, NOTHING),
+    "files that fail their check": (_files_that_fail_their_check, NOTHING),
     "a foreign run": (_an_upload_during_a_foreign_run, NOTHING),
 }
 """Where chance needs thousands of histories to find what these show at once."""

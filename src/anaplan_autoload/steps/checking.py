@@ -127,7 +127,8 @@ def _sources(lane: Lane, route: Route, bucket: str) -> list[str]:
 
 def _problems(services: Services, batch: Batch, upload: Upload) -> list[Problem]:
     """What is wrong with a file. One that is gone from its key is left to the run, which says whether it needs it."""
-    route, latest = batch.route, batch.upload is None
+    route = batch.route
+    latest = batch.upload is None
     if route.check is None:
         return []
     try:
