@@ -24,7 +24,7 @@ from tests.autoload import Autoload
 SIZES = (256, 512)
 """Megabytes."""
 KEY = "incoming/accounts.csv"
-UPLOADS = (1, 100, 200)
+UPLOADS = (1, 40)
 """Uploads of each round; the peak only grows, and is read after each."""
 ENVIRONMENT = {"POLL_MIN_SECONDS": "1", "POLL_MAX_SECONDS": "2", "LEASE_SECONDS": "60"}
 RUNTIME = "awslambdaric"
