@@ -12,6 +12,7 @@ BIN := .venv/bin
 RIE := .local/bin/aws-lambda-rie
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --no-deps
 PYTEST_ARGS ?= -n 3 --dist loadgroup
+EVENT ?= events/s3-put.json
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help
@@ -23,12 +24,20 @@ demo: .venv/.ready $(RIE) ## Upload files on this machine, without an AWS accoun
 	@$(BIN)/python -m local.demo
 
 .PHONY: local
-local: .venv/.ready $(RIE) ## Keep AWS and CloudWorks up on this machine until Ctrl-C
-	@$(BIN)/python -m local.aws.console
+local: .venv/.ready $(RIE) ## Keep AWS and CloudWorks up on this machine until Ctrl-C; LOCAL=--docker for sam local invoke
+	@$(BIN)/python -m local.aws.console $(LOCAL)
+
+.PHONY: sam-local
+sam-local: .venv/.ready .venv-sam/.ready $(RIE) ## Run one event in SAM's container, against this machine's AWS: EVENT=events/s3-put.json
+	@$(BIN)/python -m local.sam $(EVENT) --sam .venv-sam/bin/sam
 
 .PHONY: test
-test: .venv/.ready $(RIE) ## Run all tests
+test: .venv/.ready .venv-sam/.ready $(RIE) ## Run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-docker
+test-docker: .venv/.ready .venv-sam/.ready $(RIE) ## Run every sample with sam local invoke (needs Docker)
+	$(BIN)/python -m pytest -n 0 tests/e2e/test_sam_local.py -k container_runs_it
 
 .PHONY: check
 check: .venv/.ready .venv-sam/.ready .venv-checkov/.ready site ## Check format, lint, types, template, docs and locked files

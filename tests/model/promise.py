@@ -10,6 +10,8 @@ from aws_durable_execution_sdk_python.lambda_service import OperationAction
 from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import decode
+from anaplan_autoload.domain.schedule import opens_at
+from tests.model.executions import FUNCTION_TIMEOUT_MS
 
 if TYPE_CHECKING:
     from local.cloudworks.runs import Run
@@ -49,19 +51,27 @@ def read(function: Function) -> Ledger:
 
 
 def come_to_rest(function: Function) -> None:
-    """Stop all trouble, and let sweeps and redrives do what they are there for."""
+    """Stop all trouble, and let sweeps and redrives do what they are there for. In the end, all sets are completed."""
     function.heal()
-    for _ in range(SWEEPS):
-        function.redrive()
-        function.world.pass_time(301)
-        if not (function.service.dead_letters or function.service.open or _pending(function)):
-            break
-    else:
-        raise AssertionError(f"after {SWEEPS} sweeps there is still something to do: {_pending(function)}")
+    _wait_for_rest(function)
+    lacks = function.lacks(list(read(function).uploads.values()))
+    for name in lacks:
+        function.upload("month_end", name)
+    if lacks:
+        _wait_for_rest(function)
     function.sweep()
     function.world.pass_time(30)
     if function.service.open:  # the schedule may have begun a sweep of its own in this very moment
         function.world.pass_time(30)
+
+
+def _wait_for_rest(function: Function) -> None:
+    for _ in range(SWEEPS):
+        function.redrive()
+        function.world.pass_time(301)
+        if not (function.service.dead_letters or function.service.open or _pending(function)):
+            return
+    raise AssertionError(f"after {SWEEPS} sweeps there is still something to do: {_pending(function)}")
 
 
 def check(function: Function) -> None:
@@ -71,7 +81,32 @@ def check(function: Function) -> None:
 
 
 def _pending(function: Function) -> list[str]:
-    return [item["sk"]["S"] for item in function.table.everything() if "waiting" in item]
+    """What waits, but for a set that everyone was told of as incomplete."""
+    uploads = list(read(function).uploads.values())
+    known = _announced_as_incomplete(function, uploads)
+    return [
+        item["sk"]["S"]
+        for item in function.table.everything()
+        if "waiting" in item and item["sk"]["S"].partition("#")[2] not in known
+    ]
+
+
+def _announced_as_incomplete(function: Function, uploads: list[dict[str, Any]]) -> set[str]:
+    """The ids of the uploads of a set that lacks files, if everyone was told since the first of them came."""
+    ids = {
+        item["sk"].partition("#")[2]: item["recorded_at"]
+        for item in uploads
+        if item["state"] == "waiting" and item["route"].get("needs")
+    }
+    lacks = function.lacks(uploads)
+    told = any(
+        message.outcome == "incomplete"
+        and message.at >= min(ids.values())
+        and set(lacks) <= set(message.document["awaited"])
+        for message in function.topic.messages
+        if ids
+    )
+    return set(ids) if lacks and told else set()
 
 
 def _breaches(function: Function) -> Iterator[str]:
@@ -80,6 +115,7 @@ def _breaches(function: Function) -> Iterator[str]:
     yield from _lost(function, ledger, runs)
     yield from _older_after_newer(function, ledger, runs)
     yield from _overlapping(function)
+    yield from _against_a_rule(function, ledger)
     yield from _needless(function, ledger)
     yield from _unannounced(function, ledger)
     yield from _never_ending(function, ledger)
@@ -186,6 +222,19 @@ def _overlapping(function: Function) -> Iterator[str]:
                 yield f"overlapping in lane {lane}: {before.id} and {after.id}"
 
 
+def _against_a_rule(function: Function, ledger: Ledger) -> Iterator[str]:
+    """No run begins outside its route's window, and none covers half of a set."""
+    routes = {route.integration: route for route in function.routes}
+    for run in function.runs:
+        route = routes[run.integration_id]
+        at = round(run.accepted_at * 1000)
+        if route.window and opens_at(route.window, at) and opens_at(route.window, at - FUNCTION_TIMEOUT_MS):
+            yield f"outside its window: run {run.id} of {route.name} at {at}"
+        came = {item["key"] for item in ledger.uploads.values() if item.get("run_id") == run.id}
+        if came and not {route.prefix + name for name in route.needs} <= came:
+            yield f"an incomplete set: run {run.id} of {route.name} covers {sorted(came)}"
+
+
 def _needless(function: Function, ledger: Ledger) -> Iterator[str]:
     """A run is needed when it is in the history and covers something, or was followed by a retry.
 
@@ -206,14 +255,14 @@ def _unannounced(function: Function, ledger: Ledger) -> Iterator[str]:
     for message in function.topic.messages:
         told.setdefault(message.id, set()).add(message.outcome)
     for run_id, record in ledger.runs.items():
-        outcomes = told.get(run_id, set()) - {"overdue", "held"}
+        outcomes = told.get(run_id, set()) - {"overdue", "held", "incomplete"}
         wanted = set() if record.get("retried") else {record["outcome"]}
         if outcomes != wanted:
             yield f"unannounced: run {run_id} is {record['outcome']}, told was {sorted(outcomes)}"
         if wanted and not record.get("announced"):
             yield f"unannounced: run {run_id} does not show as announced"
     for run_id in told.keys() - ledger.runs.keys():
-        if told[run_id] - {"overdue", "held"}:
+        if told[run_id] - {"overdue", "held", "incomplete"}:
             yield f"announced out of nowhere: {run_id}"
 
 

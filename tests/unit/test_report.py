@@ -91,6 +91,15 @@ OUTCOMES: dict[ReportOutcome, Report] = {
         "held", id="batch-7", run_id=None, started_at=None, ended_at=None, message=REFUSED, secret_id="anaplan/autoload"
     ),
     "overdue": a_report("overdue", ended_at=None, message="Still running after 2 h"),
+    "incomplete": a_report(
+        "incomplete",
+        id="set-7",
+        run_id=None,
+        started_at=None,
+        ended_at=None,
+        message="entities.csv and rates.csv have not come yet. Autoload keeps waiting.",
+        awaited=("entities.csv", "rates.csv"),
+    ),
 }
 
 
@@ -681,6 +690,7 @@ def test_a_run_is_one_structured_line_with_stable_keys() -> None:
         ("rejected", "ERROR"),
         ("held", "ERROR"),
         ("overdue", "WARNING"),
+        ("incomplete", "WARNING"),
     ],
 )
 def test_the_level_tells_how_bad_it_is(outcome: ReportOutcome, level: str) -> None:
@@ -765,7 +775,25 @@ def test_only_what_stays_failed_counts_as_failed(
     assert units.keys() == names
 
 
-@pytest.mark.parametrize("outcome", ["held", "overdue"])
+def test_a_late_set_names_the_files_that_have_not_come() -> None:
+    report = OUTCOMES["incomplete"]
+
+    assert json.loads(message.document(report))["awaited"] == ["entities.csv", "rates.csv"]
+    assert "awaited" not in json.loads(message.document(OUTCOMES["loaded"]))
+    assert subject.subject(report) == "Incomplete: accounts: entities.csv and rates.csv have not come yet"
+    text = mail.email_text(report)
+    assert "1. Upload what has not come, under exactly these names: entities.csv, rates.csv." in text
+    assert "anaplan-autoload status accounts" in text
+
+
+def test_late_sets_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics.count_incomplete("accounts", stack=STACK)
+
+    [(_, values, _)] = metrics_in(capsys.readouterr().out)
+    assert values == {"stack": STACK, "route": "accounts", "SetsIncomplete": [1.0]}
+
+
+@pytest.mark.parametrize("outcome", ["held", "overdue", "incomplete"])
 def test_what_has_not_ended_is_not_counted(outcome: ReportOutcome, capsys: pytest.CaptureFixture[str]) -> None:
     metrics.write_metrics(OUTCOMES[outcome], stack=STACK, oldest=OLDEST)
 

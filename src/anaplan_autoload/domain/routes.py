@@ -25,6 +25,12 @@ MAX_SETTLE = 15 * 60
 """Seconds: the longest `settle`."""
 MIN_OVERDUE = 60
 """Seconds: the shortest `overdue`."""
+MIN_WITHIN, MAX_WITHIN = 60, 90 * 86_400
+"""Seconds: the shortest and the longest `within`. Longer than it remembers uploads, the ledger cannot wait."""
+DEFAULT_WITHIN = 86_400
+"""Seconds: `within` where a route has `needs` alone, so that no set waits unannounced."""
+MAX_NEEDS = 100
+"""The most files in `needs`: every upload of the route is stored with the list."""
 MAX_RETRIES = 5
 """The most `retries`, which come after 1, 2, 4, 8 and 16 minutes."""
 
@@ -69,6 +75,12 @@ class Route(Struct, frozen=True, omit_defaults=True):
     allow_empty: bool = False
     exclude: tuple[str, ...] = ()
     """Patterns of names that are no uploads, besides those that never are."""
+    window: tuple[str, ...] = ()
+    """When runs may begin, as `schedule.window` reads it; at any time if empty."""
+    needs: tuple[str, ...] = ()
+    """Names below the prefix; a run begins when each of these files was uploaded since the last run."""
+    within: int = DEFAULT_WITHIN
+    """How long after the first file of such a set the rest may come before it is announced as incomplete."""
 
     @property
     def target(self) -> str:
@@ -92,29 +104,14 @@ class Route(Struct, frozen=True, omit_defaults=True):
         """Whether the route matches the object. Another route that matches too may be closer."""
         return self.admits(bucket) and self.covers(key)
 
+    @property
+    def may_wait(self) -> bool:
+        """Whether its uploads may have to wait for a window or for other files."""
+        return bool(self.window or self.needs)
+
     def excluded_by(self, key: str) -> str | None:
         """The pattern for which a key of this route is ignored; None where it is an upload."""
         return excluded_by(key, self.exclude, self.prefix, self.suffix)
-
-
-class NearMiss(Struct, frozen=True):
-    """A route that nearly matches an object."""
-
-    route: Route
-    why: str
-    """Why it does not match, as in `its suffix is ".csv"`."""
-
-
-class Explanation(Struct, frozen=True):
-    """Which route loads an object, if any, and why."""
-
-    route: Route | None
-    why: str
-    """One sentence."""
-    near_misses: tuple[NearMiss, ...]
-    """In the file's order."""
-    excluded_by: str | None = None
-    """The pattern for which the route ignores it."""
 
 
 class Routes(Struct, frozen=True, dict=True):
@@ -149,21 +146,10 @@ class Routes(Struct, frozen=True, dict=True):
 
     def is_staged(self, bucket: str, key: str) -> bool:
         """Whether this object is a route's `stage_to`: a copy that Autoload made, which no route matches."""
-        return self._stager(bucket, key) is not None
+        return self.stager(bucket, key) is not None
 
-    def explain(self, bucket: str, key: str) -> Explanation:
-        """What happens to an object of this name and why, with the routes that nearly match it."""
-        route = self.match(bucket, key)
-        others = ((other, _why_not(other, route, bucket, key)) for other in self.routes if other is not route)
-        pattern = route.excluded_by(key) if route else None
-        return Explanation(
-            route=route,
-            excluded_by=pattern,
-            why=_why(route, self._stager(bucket, key), bucket) + (_why_ignored(pattern) if pattern else ""),
-            near_misses=tuple(NearMiss(other, why) for other, why in others if why),
-        )
-
-    def _stager(self, bucket: str, key: str) -> Route | None:
+    def stager(self, bucket: str, key: str) -> Route | None:
+        """The route whose `stage_to` this object is."""
         return next((route for route in self._by_stage.get(key, ()) if route.admits(bucket)), None)
 
     # Looked up by prefix and by copy: with hundreds of routes, looking at each would take longer than a match may.
@@ -228,29 +214,6 @@ def _closeness(route: Route) -> tuple[int, bool, int]:
     return len(route.prefix), route.bucket is not None, len(route.suffix)
 
 
-def _why(route: Route | None, stager: Route | None, bucket: str) -> str:
-    if route is not None:
-        of_bucket = "in any bucket" if route.bucket is None else f"in bucket {_quote(bucket)}"
-        suffix = f" and suffix {_quote(route.suffix)}" if route.suffix else ""
-        return f"route {_quote(route.name)} has the closest prefix {_quote(route.prefix)}{suffix}, {of_bucket}"
-    if stager is not None:
-        return f"it is the copy that route {_quote(stager.name)} stages for its integration: ignored"
-    return "no route matches it: counted as unrouted, not loaded"
-
-
-def _why_ignored(pattern: str) -> str:
-    return f", but names like {_quote(pattern)} are no uploads: ignored, and counted as excluded"
-
-
-def _why_not(other: Route, chosen: Route | None, bucket: str, key: str) -> str:
-    """Why a route does not load the object; empty if it does not nearly match."""
-    from anaplan_autoload.domain.near import why_not  # only an explanation needs it: no part of a cold start
-
-    if chosen is not None and other.matches(bucket, key):
-        return f"it matches too, but route {_quote(chosen.name)} is closer"
-    return why_not(other, bucket, key)
-
-
 # Reading the file. A finding is everything after the file's name: `route "accounts": reason. Remedy.`
 
 
@@ -289,6 +252,7 @@ def _draft(number: int, table: object) -> _Draft:
     label = f"route {_quote(name)}" if isinstance(name, str) and name else f"route {number}"
     values, wrong = _values(table)
     wrong += _missing(table) + _load_mistakes(table, values) + _exclude_mistakes(values)
+    wrong += _needs_mistakes(table, values)
     route = None if wrong else convert(values, Route)
     return _Draft(label, name, route, tuple(f"{label}: {reason}" for reason in wrong))
 
@@ -349,6 +313,31 @@ def _exclude_mistakes(values: dict[str, object]) -> list[str]:
         for pattern in patterns
         if pattern == name or (pattern.startswith("*") and name.endswith(pattern.lstrip("*")))
     ]
+
+
+def _needs_mistakes(table: dict[str, object], values: dict[str, object]) -> list[str]:
+    """`needs` that cannot be met, and `within` without it."""
+    if "needs" not in table:
+        return ["within is set, but nothing is awaited. Add needs = [...], or leave within out."] * ("within" in table)
+    if values.get("load") == "each":
+        return ['needs is set, but load = "each" loads every file by itself. Set load = "latest", or leave needs out.']
+    route = convert({"name": "", "prefix": "", **values}, Route)
+    return [reason for name in route.needs if (reason := _why_never(route, name))]
+
+
+def _why_never(route: Route, name: str) -> str:
+    """Why a needed file would never count as an upload of its route; empty if it would."""
+    key = route.prefix + name
+    if len(key.encode(errors="surrogatepass")) > _KEY_BYTES:
+        return f"needs holds {_quote(name)}, whose key is longer than {_KEY_BYTES} bytes, the limit in S3. Shorten it."
+    if not route.covers(key):
+        return (
+            f"needs holds {_quote(name)}, but the route takes only keys that end with {_quote(route.suffix)}. "
+            "Correct one of the two."
+        )
+    if pattern := route.excluded_by(key):
+        return f"needs holds {_quote(name)}, but names like {_quote(pattern)} are ignored. Rename the file."
+    return ""
 
 
 class _Wrong(Exception):
@@ -438,6 +427,54 @@ def _pattern(value: object) -> str:
     return _key_part(value)
 
 
+def _windows(value: object) -> list[str]:
+    from anaplan_autoload.domain import schedule  # only routes with windows need time zones: no part of a cold start
+
+    texts = value if isinstance(value, list) else [value]
+    if not texts:
+        raise _Wrong(f"is an empty list. Write when runs may begin: {schedule.WINDOW_EXAMPLE}, or leave it out.")
+    return [_window(text) for text in texts]
+
+
+def _window(value: object) -> str:
+    from anaplan_autoload.domain import schedule
+
+    if not isinstance(value, str):
+        raise _Wrong(f"is or holds {_kind(value)}, not text. Write {schedule.WINDOW_EXAMPLE}.")
+    try:
+        schedule.window(value)
+    except schedule.ScheduleInvalid as error:
+        raise _Wrong(f"{_quote(value)} cannot be used: {error}") from None
+    return value
+
+
+def _needs(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise _Wrong(f'is {_kind(value)}, not a list. Write it in brackets: ["accounts.csv", "entities.csv"].')
+    if not 0 < len(value) <= MAX_NEEDS:
+        raise _Wrong(f"lists {len(value)} files. Name 1 to {MAX_NEEDS}, or leave it out.")
+    names = [_needed(each) for each in value]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise _Wrong(f"holds {_quote(repeated)} twice. Name every file once.")
+    return names
+
+
+def _needed(value: object) -> str:
+    if not isinstance(value, str):
+        raise _Wrong(f'holds {_kind(value)}, not text. Write each name in double quotes: ["accounts.csv"].')
+    if not value.strip() or value.startswith(("/", "s3://")) or value.endswith("/"):
+        raise _Wrong(
+            f'holds {_quote(value)}, which is not a file\'s name. Write what comes after the prefix: ["accounts.csv"].'
+        )
+    return value
+
+
+def _within(value: object) -> int:
+    if not MIN_WITHIN <= (length := _seconds(value)) <= MAX_WITHIN:
+        raise _Wrong(f'{_quote(_text(value))} is too short or too long. Write "1m" to "90d".')
+    return length
+
+
 def _retries(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _Wrong(f"is {_kind(value)}. Write a number from 0 to {MAX_RETRIES}.")
@@ -483,6 +520,9 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "overdue": _overdue,
     "allow_empty": _flag,
     "exclude": _patterns,
+    "window": _windows,
+    "needs": _needs,
+    "within": _within,
 }
 
 
@@ -507,7 +547,7 @@ def _conflicts(routes: tuple[Route, ...], reports: tuple[str, str] | None) -> li
     if reports is not None:
         findings += [finding for route in routes for finding in _report_loop(route, *reports)]
     findings += [finding for pair in _rivals(routes) for finding in _rivalry(*pair)]
-    return findings + _shared_targets(routes) + _borrowed_lanes(routes)
+    return findings + _shared_targets(routes) + _borrowed_lanes(routes) + _taken_needs(routes)
 
 
 def _staging_loops(route: Route, routes: tuple[Route, ...]) -> Iterator[str]:
@@ -583,6 +623,20 @@ def _borrowed_lanes(routes: tuple[Route, ...]) -> list[str]:
         "Give the lane another name, in every route that shares it."
         for route in routes
         if (lane := route.lane) and (owner := owners.get(lane)) and owner.target != route.target
+    ]
+
+
+def _taken_needs(routes: tuple[Route, ...]) -> list[str]:
+    """Needed files that a closer route takes, so that they never reach their own."""
+    if not any(route.needs for route in routes):
+        return []
+    all_of_them = Routes(routes)
+    return [
+        f"route {_quote(route.name)}: needs holds {_quote(name)}, but route {_quote(taker.name)} is closer to "
+        f"{_quote(route.prefix + name)} and takes it. Correct one of the two routes."
+        for route in routes
+        for name in route.needs
+        if (taker := all_of_them.match(route.bucket or "", route.prefix + name)) is not None and taker != route
     ]
 
 

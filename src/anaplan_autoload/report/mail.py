@@ -20,6 +20,8 @@ from anaplan_autoload.report.text import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload
 
 
@@ -66,6 +68,8 @@ def _headline(report: Report) -> str:
             return f"{names} {was} NOT loaded into Anaplan {route}, as no run would read {it}."
         case "held":
             return f"Loading into Anaplan is on hold {route}, because the log-in does not work. Waiting: {names}."
+        case "incomplete":
+            return f"A set of files is not complete, so it is not loaded into Anaplan yet {route}. Waiting: {names}."
         case "overdue" if report.run_id is None:
             return f"{names} could not be loaded into Anaplan yet {route}. Autoload keeps trying."
         case "overdue":
@@ -118,6 +122,11 @@ def _advice(report: Report) -> list[str]:
                 "Do not upload them again.",
                 "Administrators: the three steps below.",
             ]
+        case "incomplete":
+            return _steps(
+                f"Upload what has not come, under exactly these names: {_named(report.awaited or ())}.",
+                "If it will not come, tell your administrator. The files that came are kept. Do not upload them again.",
+            )
         case "overdue" if report.run_id is None:
             return [
                 "Nothing. Another message follows when it ends. CloudWorks shows what the integration is busy with, "
@@ -161,6 +170,11 @@ def _for_the_administrator(report: Report) -> list[str]:
         lines.append(
             f"Load it again, once the integration or the route is right: anaplan-autoload retry {_argument(report.id)}"
         )
+    if report.outcome == "incomplete":
+        lines.append(f"See what the route waits for: anaplan-autoload status {_argument(report.route)}")
+        lines.append(
+            "To load without the rest, take it out of the route's needs, push, and load one of the files again."
+        )
     if report.outcome in ("failed", "partial") and report.run_id and not report.flow_id:
         lines.append(f"See its errors: anaplan-autoload errors {_argument(report.run_id)}")
     if report.report_url:
@@ -168,6 +182,12 @@ def _for_the_administrator(report: Report) -> list[str]:
         lines.append(f"{saved}: {plain(report.report_url)}")
     lines += [f"Request: {plain(request)}" for request in dict.fromkeys(requests_in(report.message))]
     return [*lines, plain(f"Route {report.route}, {kind} {report.target}{run}.")]
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first ten names, and how many more."""
+    more = [f"and {len(names) - UPLOADS_SHOWN:,} more"] if len(names) > UPLOADS_SHOWN else []
+    return ", ".join([*map(plain, names[:UPLOADS_SHOWN]), *more])
 
 
 def _steps(*steps: str) -> list[str]:

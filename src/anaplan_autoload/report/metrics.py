@@ -25,10 +25,10 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
     would have read, or `RunsRetried` alone
     for a failed run that is about to be started again, so that only what stays failed rings the alarm. `RunSeconds`
     where a run began and ended; `UploadsCovered` and `UploadToLoadedSeconds`, from `oldest` (the event time of the
-    batch's oldest upload) to the end of the run, where rows were loaded. A `held` or `overdue` report ends no run, and
-    writes nothing.
+    batch's oldest upload) to the end of the run, where rows were loaded. A `held`, `overdue` or `incomplete` report
+    ends no run, and writes nothing.
     """
-    if report.outcome in ("held", "overdue"):
+    if report.outcome in ("held", "overdue", "incomplete"):
         return
     metrics = _metrics(stack, report.route)
     if report.outcome == "rejected":
@@ -58,6 +58,13 @@ def count_excluded(uploads_by_route: Mapping[str, int], *, stack: str) -> None:
         metrics = _metrics(stack, route)
         metrics.add_metric("UploadsExcluded", MetricUnit.Count, uploads)
         metrics.flush_metrics()
+
+
+def count_incomplete(route: str, *, stack: str) -> None:
+    """Write `SetsIncomplete`: a set of files that a route needs is not complete in time."""
+    metrics = _metrics(stack, route)
+    metrics.add_metric("SetsIncomplete", MetricUnit.Count, 1)
+    metrics.flush_metrics()
 
 
 def count_unreadable_routes(*, stack: str) -> None:

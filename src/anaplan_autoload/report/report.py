@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.events import Upload
 
 
-ReportOutcome: TypeAlias = Literal["loaded", "partial", "failed", "rejected", "held", "overdue"]
-"""How a batch ends, and two more that are worth a message: log-in refused (`held`), a run that takes long."""
+ReportOutcome: TypeAlias = Literal["loaded", "partial", "failed", "rejected", "held", "overdue", "incomplete"]
+"""How a batch ends, and more that is worth a message: log-in refused (`held`), a run that takes long (`overdue`), a set
+of files of which some have not come in time (`incomplete`)."""
 
 
 class ReportedUpload(Struct, frozen=True):
@@ -54,7 +55,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """The JSON document of the SNS message. Times are `2026-11-24T21:05:00.123Z`."""
 
     id: str
-    """The run's id, or `batch-<batch id>` if no run began. The same each time the message is sent."""
+    """The run's id, or `batch-<batch id>` if no run began, or `set-…` with `incomplete`. The same each time the message
+    is sent."""
     outcome: ReportOutcome
     route: str
     integration_id: str | UnsetType = UNSET
@@ -86,6 +88,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """Which errors and rejected rows could not be fetched or saved, and why; null if nothing is missing."""
     secret_id: str | UnsetType = UNSET
     """With `held`, the secret to correct; otherwise absent from the document."""
+    awaited: tuple[str, ...] | UnsetType = UNSET
+    """With `incomplete`, the files of `needs` that have not come; otherwise absent from the document."""
 
     @property
     def files_listed(self) -> int:

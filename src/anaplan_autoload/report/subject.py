@@ -38,6 +38,8 @@ def subject(report: Report) -> str:
             return _line("Rejected", report, _reason(report))
         case "held":
             return _line("On hold", report, _reason(report) or "the log-in to Anaplan does not work", files_too=False)
+        case "incomplete":
+            return _line("Incomplete", report, _reason(report), files_too=False)
         case "overdue":
             return _line("Still running", report) if report.run_id else _line("Still waiting", report, _reason(report))
 

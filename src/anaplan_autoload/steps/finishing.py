@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import CloudWorksError, Refused
 from anaplan_autoload.aws.ledger import RunRecord
-from anaplan_autoload.aws.refusals import in_words, may_heal
+from anaplan_autoload.aws.refusals import AWS_TROUBLE, in_words, may_heal
 from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Failure, Stop
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.protocol import Lease, UploadState
     from anaplan_autoload.domain.runs import Run, RunError
 
-AWS_TROUBLE = (BotoCoreError, ClientError)
 FINISHED_PER_STEP = 500
 """How many conditional writes one step makes; they take far less than the function's timeout."""
 MESSAGE_UPLOADS = 1_000
@@ -383,9 +382,6 @@ def tell(
     If SNS fails a few times, or refuses and a retry cannot help, the batch continues without a message. This does not
     count as an attempt.
     """
-    from anaplan_autoload.report.log import log_run
-    from anaplan_autoload.report.message import publish
-
     shown = tuple(ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch))
     described = Report(
         id=batch.run_id or f"batch-{batch.id}",
@@ -402,12 +398,20 @@ def tell(
         files_total=_files_total(shown, batch.total),
         secret_id=services.settings.secret_id if outcome == "held" else msgspec.UNSET,
     )
+    publish_or_log(step, services, described)
+
+
+def publish_or_log(step: StepContext, services: Services, described: Report) -> None:
+    """Send a report that ends no batch. Where SNS keeps failing, or a retry cannot help, the log alone has it."""
+    from anaplan_autoload.report.log import log_run
+    from anaplan_autoload.report.message import publish
+
     try:
         publish(services.sns, services.settings.topic_arn, described, services.settings.contact)
     except AWS_TROUBLE as error:
         if may_heal(error) and step.attempt < TELL_ATTEMPTS:
             raise
-        step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": outcome})
+        step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": described.outcome})
     log_run(step.logger, described)
 
 

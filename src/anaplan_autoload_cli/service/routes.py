@@ -8,8 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.domain import rules
+from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.patterns import doubts
 from anaplan_autoload.domain.routes import Routes, RoutesInvalid
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.lazy import group
@@ -39,8 +43,17 @@ _COLUMNS = (
     Column("load", "Load"),
     Column("stage_to", "Stage to"),
     Column("lane", "Lane"),
+    Column("window", "Window"),
+    Column("opens_at", "Opens"),
+    Column("needs", "Needs"),
+    Column("within", "Within, s"),
     Column("near_misses", "Others"),
 )
+_OF_A_ROUTE = (
+    *("route", "integration", "flow", "load", "stage_to", "lane"),
+    *("window", "opens_at", "needs", "within"),
+)
+"""What `match` says of the route that takes an upload."""
 
 
 @app.command()
@@ -83,7 +96,8 @@ def match(
     """Which route an upload takes, and why: the longest matching prefix wins.
 
     Keys with --json: object, route, why, excluded_by (the pattern for which the route ignores it), integration, flow,
-    load, stage_to, lane, near_misses (route, why).
+    load, stage_to, lane, window, opens_at (null while the window is open, or where there is none), needs, within
+    (seconds), near_misses (route, why).
 
     Example:
 
@@ -92,7 +106,7 @@ def match(
     cli = cli_of(context)
     routes = read_routes(cli, file)
     place = object_named(cli, routes, url)
-    explained = routes.explain(place.bucket, place.key)
+    explained = explain(routes, place.bucket, place.key)
     misses = [{"route": miss.route.name, "why": miss.why} for miss in explained.near_misses]
     record = {
         "object": place.url,
@@ -166,7 +180,8 @@ def _refused(source: Source, finding: str) -> Finding:
 
 def _what_it_does(route: Route | None) -> dict[str, object]:
     if route is None:
-        return dict.fromkeys(("route", "integration", "flow", "load", "stage_to", "lane"))
+        return dict.fromkeys(_OF_A_ROUTE)
+    opens_at = rules.closed_until(route, wall_clock())
     return {
         "route": route.name,
         "integration": route.integration,
@@ -174,4 +189,8 @@ def _what_it_does(route: Route | None) -> dict[str, object]:
         "load": route.load,
         "stage_to": route.stage_to,
         "lane": route.lane_id,
+        "window": list(route.window) or None,
+        "opens_at": iso(opens_at) if opens_at else None,
+        "needs": list(route.needs) or None,
+        "within": route.within if route.needs else None,
     }
