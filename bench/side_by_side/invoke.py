@@ -12,7 +12,6 @@ from importlib import import_module
 from typing import Any
 from urllib.parse import urlsplit
 
-
 READY = "ready"
 """What it prints once everything is imported: from then on an invocation's time counts."""
 
