@@ -395,7 +395,7 @@ def main() -> None:
     table(
         "Ten troubles",
         ("trouble", *names),
-        [(name, *(row[each] for each in names)) for name, row in found["troubles"].items()],
+        [(name, *(row.get(each, "") for each in names)) for name, row in found["troubles"].items()],
     )
     table("Requests to Anaplan for one upload", names, [[found["requests"][name] for name in names]])
     table(
