@@ -13,6 +13,7 @@ RIE := .local/bin/aws-lambda-rie
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --no-deps
 PYTEST_ARGS ?= -n 3 --dist loadgroup
 EVENT ?= events/s3-put.json
+ARCHITECTURE ?= arm64
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help
@@ -56,6 +57,10 @@ audit: .venv-audit/.ready ## Look for known vulnerabilities in the function's pa
 .PHONY: build
 build: .venv/.ready .venv-sam/.ready ## Build the function's package in .aws-sam/build for `sam deploy`
 	PYTHON="$(abspath $(BIN)/python)" .venv-sam/bin/sam build
+
+.PHONY: package
+package: .venv/.ready ## Build a release in dist/: zip, template, SBOM, checksums; ARCHITECTURE=x86_64 for the other processor
+	$(BIN)/python -m local.release --architecture $(ARCHITECTURE)
 
 .PHONY: docs
 docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md and docs/operations.md again, by running their commands

@@ -233,7 +233,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "staging does not look at what was loaded",
-        (Edit("steps/starting.py", "stage", "upload.is_older_than(loaded)", "False"),),
+        (Edit("steps/starting.py", "superseded", "upload.is_older_than(loaded)", "False"),),
         "an event that comes late",
     ),
     Mutation(

@@ -107,16 +107,20 @@ def architecture() -> str:
     return "arm64" if platform.machine().lower() in ("arm64", "aarch64") else "x86_64"
 
 
-def build(package: Path) -> None:
-    """Build the function's package for this machine's processor. Raises RuntimeError with what pip or make said."""
+def build(package: Path, for_architecture: str | None = None) -> None:
+    """Build the function's package, for this machine's processor if none is named.
+
+    Raises RuntimeError with what pip or make said.
+    """
+    for_architecture = for_architecture or architecture()
     shutil.rmtree(package, ignore_errors=True)
     package.mkdir(parents=True)
-    settings = (f"ARTIFACTS_DIR={package}", f"ARCHITECTURE={architecture()}", f"PYTHON={sys.executable}")
+    settings = (f"ARTIFACTS_DIR={package}", f"ARCHITECTURE={for_architecture}", f"PYTHON={sys.executable}")
     make = ["make", "--silent", "--directory", str(ROOT / "src"), f"build-{FUNCTION}", *settings]
     own = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
     built = subprocess.run(make, env=own, capture_output=True, text=True, check=False)  # noqa: S603 (our own command)
     if built.returncode:
-        raise RuntimeError(f"The function's package cannot be built for {architecture()}:\n{built.stderr.strip()}")
+        raise RuntimeError(f"The function's package cannot be built for {for_architecture}:\n{built.stderr.strip()}")
 
 
 def _plain(part: Any) -> Any:

@@ -39,7 +39,8 @@ from anaplan_autoload.domain.protocol import (
     Take,
     WaitFor,
 )
-from anaplan_autoload.steps import admission, ending, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps import admission, checking, ending, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps.checking import Passed, Unfit
 from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
 from anaplan_autoload.steps.finishing import Recorded
 from anaplan_autoload.steps.following import Following
@@ -203,6 +204,8 @@ class Execution:
                 return started
             if isinstance(started, TurnedDown):
                 return self.act(finishing.record_failure, lease, batch, started.reason)
+            if isinstance(started, Unfit):
+                return self.act(finishing.record_failure, lease, started.batch, started.reason)
             run, batch = self.follow(lease, started)
             recorded = self.act(finishing.record_run, lease, batch, run)
             if recorded.retry_in is None:
@@ -211,7 +214,7 @@ class Execution:
                 lease, recorded.batch, recorded.retry_in, "a failed run is about to be retried"
             )
 
-    def start(self, lease: Lease, batch: Batch) -> Batch | TurnedDown | Superseded | Closed:
+    def start(self, lease: Lease, batch: Batch) -> Batch | TurnedDown | Unfit | Superseded | Closed:
         """Start the batch's run. Returns the batch with its run's id, or why there is no run."""
         if batch.failure is not None:
             return TurnedDown(batch.failure.reason)
@@ -230,6 +233,8 @@ class Execution:
                 start.batch = put_off
             if start.batch.attempts >= protocol.MAX_ATTEMPTS:
                 return TurnedDown(f"gave up after {start.batch.attempts - 1} attempts: {DEATHS}")
+            if start.batch.route.check and (unfit := self.check(lease, start.batch)):
+                return unfit
             if start.batch.route.load == "each" and (not_staged := self.stage(lease, start.batch)):
                 return not_staged
             match self.post(lease, start.batch):
@@ -258,6 +263,21 @@ class Execution:
                 return self.wait_with_lease(lease, batch, seconds, reason)
             case Stop() as stop:
                 raise Stopped(stop)
+
+    def check(self, lease: Lease, batch: Batch) -> Unfit | TurnedDown | Superseded | None:
+        """Check the files that the run will read; None if they are as the route wants them."""
+        upload: int | None = 0
+        while upload is not None:
+            match self.step(checking.check, lease, batch, upload):
+                case Passed(next=upload):
+                    pass
+                case NotStaged(reason):
+                    return TurnedDown(reason)
+                case Stop() as stop:
+                    raise Stopped(stop)
+                case Unfit() | Superseded() as unfit:
+                    return unfit
+        return None
 
     def stage(self, lease: Lease, batch: Batch) -> Superseded | TurnedDown | Closed | None:
         """Copy exactly the batch's data to the integration's source file; None if that succeeded."""

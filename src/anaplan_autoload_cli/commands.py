@@ -37,6 +37,7 @@ COMMANDS = (
     Entry("errors", f"{_CLOUDWORKS}.history:errors", "What went wrong in a run.", WORKFLOW),
     Entry("dump", f"{_CLOUDWORKS}.history:dump", "The rows that a run rejected, as CSV.", WORKFLOW),
     Entry("routes", f"{_HERE}.service.routes_versions:app", "Push, check and compare routes.", SERVICE),
+    Entry("check", f"{_HERE}.service.files:check", "Check a file before it is uploaded.", SERVICE),
     Entry("doctor", f"{_HERE}.service.doctor:doctor", "Check everything between an upload and Anaplan.", SERVICE),
     Entry("status", f"{_HERE}.service.status:status", "Show what every lane is doing.", SERVICE),
     Entry(

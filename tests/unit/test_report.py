@@ -15,9 +15,11 @@ from aws_lambda_powertools import Logger
 from moto import mock_aws
 from msgspec.structs import replace
 
+from anaplan_autoload.domain.contents import SHOWN_CHARACTERS, Problem, why_rejected
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.report import log, mail, message, metrics, report, subject
 from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, ReportOutcome
+from anaplan_autoload.steps.checking import KEPT_PROBLEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -134,6 +136,7 @@ def test_the_document_has_exactly_the_documented_keys_with_explicit_nulls() -> N
         "report_link": None,
         "rows_saved": False,
         "details_missing": None,
+        "problems": [],
     }
 
 
@@ -449,6 +452,58 @@ def test_a_rejected_file_is_told_with_both_ways_out() -> None:
     assert 'Reason: No run reads this file. The integration reads only "incoming/accounts/A.csv".' in text
     assert "upload it again under exactly that name" in text
     assert "anaplan-autoload routes check --online" in text and "anaplan-autoload retry batch-7" in text
+
+
+UNFIT = (
+    Problem("columns", "Code, Name", "Code, Title", "Gone: Name. New: Title.", "incoming/accounts/a.csv"),
+    Problem("shrink", "at most 50 % smaller than the file loaded last", "7 bytes\x1b[31m", key="incoming/b.csv"),
+)
+
+
+def an_unfit_report(**changes: object) -> Report:
+    why = why_rejected(UNFIT, several=True, checked_at="2026-11-24T21:08:32.000Z")
+    return replace(OUTCOMES["rejected"], **{"message": why, "problems": UNFIT, **changes})
+
+
+def test_a_file_that_failed_its_check_is_told_with_expected_above_found() -> None:
+    text = mail.email_text(an_unfit_report())
+
+    assert text.startswith(
+        "a.csv was NOT loaded into Anaplan (route accounts), as what a run would read failed the route's check."
+    )
+    assert (
+        "What the check found:\n"
+        "incoming/accounts/a.csv:\n"
+        "columns:\n  expected: Code, Name\n  found:    Code, Title\n  Gone: Name. New: Title.\n"
+        "incoming/b.csv:\n"
+        "shrink:\n  expected: at most 50 % smaller than the file loaded last\n  found:    7 bytes [31m\n"
+    ) in text
+    assert "somebody could still replace it" in text
+    assert "no run would read it" not in text and "routes check --online" not in text
+    assert "anaplan-autoload routes learn accounts FILE" in text and "anaplan-autoload retry batch-7" in text
+
+
+def test_a_check_is_told_in_the_subject_and_in_the_document() -> None:
+    report = an_unfit_report()
+
+    assert subject.subject(report) == (
+        'Rejected: accounts: the file "incoming/accounts/a.csv" failed its check: its columns differ'
+    )
+    document = json.loads(message.document(report))
+    assert document["problems"][0] == {
+        "about": "columns",
+        "expected": "Code, Name",
+        "found": "Code, Title",
+        "hint": "Gone: Name. New: Title.",
+        "key": "incoming/accounts/a.csv",
+    }
+
+
+def test_the_longest_problems_fit_a_message() -> None:
+    long = "\U0001f600" * SHOWN_CHARACTERS
+    problems = tuple(Problem("columns", long, long, long, "k" * 1_024) for _ in range(KEPT_PROBLEMS))
+
+    assert len(message.message(an_unfit_report(problems=problems)).encode()) <= message.MESSAGE_LIMIT
 
 
 def test_a_partial_load_without_saved_rows_points_to_cloudworks() -> None:

@@ -10,8 +10,9 @@ Each lane has one item collection (`pk` = `lane#<lane id>`):
 | `run#<ended at>#<run id>` | the load history |
 
 and, in no lane, the routes (see `routes_store`), the newest data of a key that was loaded with `load = "each"` (`pk` =
-`key#<sha256 of bucket and key>`, `sk` = the integration's or flow's id: a route may change its lane), and the version
-of a secret that Anaplan refused (`pk` = `secret#<id>`).
+`key#<sha256 of bucket and key>`, `sk` = the integration's or flow's id: a route may change its lane), the size of the
+file that a route loaded last from a key, for its check (the same `pk`, `sk` = `size#<route>`), and the version of a
+secret that Anaplan refused (`pk` = `secret#<id>`).
 
 Items that need work have the attribute `waiting`, and so are in the sparse local index of that name: waiting uploads in
 their order, and the lane's own item while a batch is open. The index is local because only local indexes can be read
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from anaplan_autoload.domain.contents import Problem
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Lane, Lease, Waiting
@@ -95,6 +97,8 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     """Whether rejected rows were saved there, and not the errors alone."""
     details_missing: str | None = None
     """Which errors and rejected rows could not be fetched or saved, and why; None if nothing is missing."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with files that failed their route's check."""
     retried: bool = False
     """The run failed and was started again: it is not announced."""
     announced: bool = False
@@ -243,6 +247,17 @@ class Ledger:
             return
         item = {**_loaded_key(target, upload), **msgspec.to_builtins(upload), "ttl": _ttl(now, UPLOAD_DAYS)}
         self._client.put_item(TableName=self._table, Item=_encode(item))
+
+    def loaded_size(self, route: Route, upload: Upload) -> int | None:
+        """Bytes of the file that the route loaded last, with `load = "latest"` from this key; None if not known."""
+        item = self._get_key(_size_key(route, upload))
+        return int(item["size"]) if item else None
+
+    def remember_size(self, route: Route, upload: Upload, now: int) -> None:
+        """Note the size of a file that the route loaded, if it is known. For the lane's leader only."""
+        if upload.size is not None:
+            item = {**_size_key(route, upload), "size": upload.size, "ttl": _ttl(now, RUN_DAYS)}
+            self._client.put_item(TableName=self._table, Item=_encode(item))
 
     # Lanes and leases.
 
@@ -607,7 +622,16 @@ def _key(lane: str, sk: str) -> Item:
 
 
 def _loaded_key(target: str, upload: Upload) -> Item:
-    return {"pk": "key#" + sha256(f"{upload.bucket}\0{upload.key}".encode()).hexdigest(), "sk": target}
+    return {"pk": _place(upload.bucket, upload.key), "sk": target}
+
+
+def _size_key(route: Route, upload: Upload) -> Item:
+    """With `load = "each"` every file comes under a key of its own, so the key is that of the copy."""
+    return {"pk": _place(upload.bucket, route.stage_to or upload.key), "sk": f"size#{route.name}"}
+
+
+def _place(bucket: str, key: str) -> str:
+    return "key#" + sha256(f"{bucket}\0{key}".encode()).hexdigest()
 
 
 def _ttl(now: int, days: int) -> int:

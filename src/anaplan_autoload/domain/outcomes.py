@@ -23,8 +23,9 @@ _PASSING = re.compile(
         |\b(?:fail\w*|unable|could\ not|couldn't|cannot)\ (?:to\ )?connect\b
         |\btrigger\ error\b|\binternal\b(?!\ id)|\bserver\ error\b|\bservice\b.{0,20}\bunavailable\b|\bbad\ gateway\b
         |\btimeout\b|\btime-?out\b|\btemporar|\btry\ again\b|\bretry\ later\b|\bthrottl|\btoo\ many\ requests\b
-        |\bmodel\b.{0,40}\b(?:locked|busy|unavailable|offline|maintenance|being\ \w+)|\bunder\ maintenance\b
-        |\bserver\ (?:is\ )?busy\b|\bnetwork\ error\b
+        |\bmodel\b.{0,40}\b(?:locked|busy|unavailable|offline|opening|maintenance|being\ \w+)|\bunder\ maintenance\b
+        |\bserver\ (?:is\ )?busy\b|\bnetwork\ (?:is\ )?(?:error|unreachable)\b|\bhost\ (?:is\ )?unreachable\b
+        |\brate\ limit\b|\bdeadlock\b|\bsocket\ (?:error|closed|reset)\b
     """,
     re.VERBOSE,
 )

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from anaplan_autoload.domain.contents import Problem
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.routes import Route
 from anaplan_autoload.domain.sources import Reads, is_unread, why_unread
@@ -60,6 +61,8 @@ class Failure(Struct, frozen=True):
     reason: str
     at: int
     outcome: Literal["failed", "rejected"] = "failed"
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with files that failed their route's check."""
 
 
 class Unanswered(Struct, frozen=True):

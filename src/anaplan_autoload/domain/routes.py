@@ -17,6 +17,7 @@ from typing import Literal
 
 from msgspec import Struct, convert
 
+from anaplan_autoload.domain.contents import ENCODINGS, Check, encoding_named, is_listable
 from anaplan_autoload.domain.litter import excluded_by
 
 Load = Literal["latest", "each"]
@@ -34,12 +35,19 @@ MAX_NEEDS = 100
 MAX_RETRIES = 5
 """The most `retries`, which come after 1, 2, 4, 8 and 16 minutes."""
 
+MAX_MIN_ROWS = 10_000_000
+"""More rows than that are in no file that is small enough to be counted."""
+MAX_COLUMN_CHARACTERS = 10_000
+"""Of all column names of a `check`: the route is stored with every upload."""
+
 _KEY_BYTES = 1024  # S3's own limit
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # names of old buckets may break today's rules
 _ID = re.compile(r"[0-9a-f]{32}")
 _DURATION = re.compile(r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
 _UNIT_SECONDS = (86_400, 3_600, 60, 1)
+_PER_CENT = re.compile(r"([0-9]{1,3}) ?%")
+_HUNDRED = 100
 
 
 class RoutesInvalid(ValueError):
@@ -81,6 +89,8 @@ class Route(Struct, frozen=True, omit_defaults=True):
     """Names below the prefix; a run begins when each of these files was uploaded since the last run."""
     within: int = DEFAULT_WITHIN
     """How long after the first file of such a set the rest may come before it is announced as incomplete."""
+    check: Check | None = None
+    """What a file must be like to be loaded."""
 
     @property
     def target(self) -> str:
@@ -267,8 +277,8 @@ def _values(table: dict[str, object]) -> tuple[dict[str, object], list[str]]:
             continue
         try:
             values[key] = _CHECKS[key](value)
-        except _Wrong as reason:
-            wrong.append(f"{key} {reason}")
+        except _Wrong as error:
+            wrong += [f"{key} {reason}" for reason in error.args]
     return values, wrong
 
 
@@ -341,7 +351,7 @@ def _why_never(route: Route, name: str) -> str:
 
 
 class _Wrong(Exception):
-    """Why a value cannot be used, as words that follow the key's name."""
+    """Why a value cannot be used: one reason or several, as words that follow the key's name."""
 
 
 def _text(value: object) -> str:
@@ -505,6 +515,121 @@ def _seconds(value: object) -> int:
     return sum(int(count or 0) * unit for count, unit in zip(found.groups(), _UNIT_SECONDS, strict=True))
 
 
+_CHECK_EXAMPLE = 'check = { columns = ["Code", "Name"] }'
+
+
+def _check(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise _Wrong(f"is {_kind(value)}, not a table. Write it in braces: {_CHECK_EXAMPLE}.")
+    if not value:
+        raise _Wrong(f"is empty. Say what a file must be like, as in {_CHECK_EXAMPLE}, or leave it out.")
+    values: dict[str, object] = {}
+    wrong: list[str] = []
+    for key, part in value.items():
+        if key not in _CHECK_PARTS:
+            wrong.append(f"has the {_unknown_key(key, _CHECK_PARTS)}")
+            continue
+        try:
+            values |= _CHECK_PARTS[key](part)
+        except _Wrong as error:
+            wrong += [f"{key} {reason}" for reason in error.args]
+    wrong += _unlistable(values)
+    if wrong:
+        raise _Wrong(*wrong)
+    return values
+
+
+def _unlistable(values: dict[str, object]) -> list[str]:
+    """Column names with the delimiter in them: mostly several names that were written as one."""
+    delimiter, found = values.get("delimiter", ","), values.get("columns") or values.get("required")
+    if not isinstance(delimiter, str) or not isinstance(found, list):
+        return []
+    return [
+        f"columns holds {_quote(name)}, which contains the delimiter {_quote(delimiter)}. Write each name by itself; "
+        "if the file has such a name in quotation marks, list the other columns as { required = […] }."
+        for name in found
+        if not is_listable(name, delimiter)
+    ]
+
+
+def _columns(value: object) -> dict[str, object]:
+    if isinstance(value, dict):
+        if unknown := [key for key in value if key != "required"]:
+            raise _Wrong(*(f"has the {_unknown_key(key, ['required'])}" for key in unknown))
+        if not value:
+            raise _Wrong('is empty. Write { required = ["Code", "Name"] }.')
+        return {"required": _column_names(value["required"], "required ")}
+    return {"columns": _column_names(value)}
+
+
+def _column_names(value: object, part: str = "") -> list[str]:
+    if not isinstance(value, list):
+        table = "" if part else ', or { required = ["Code"] } where others may be there too'
+        raise _Wrong(f'{part}is {_kind(value)}, not a list. Write ["Code", "Name"]{table}.')
+    names = [name for name in value if isinstance(name, str)]
+    if len(names) < len(value):
+        wrong = next(name for name in value if not isinstance(name, str))
+        raise _Wrong(f'{part}holds {_kind(wrong)}, not text. Write each name in double quotes: ["Code", "Name"].')
+    if not names:
+        raise _Wrong(f'{part}is empty. Name the columns, as in ["Code", "Name"], or leave it out.')
+    if not all(name.strip() for name in names):
+        raise _Wrong(
+            f"{part}holds an empty name. Write the name; if the file has a column without one, list the others as "
+            "{ required = […] }."
+        )
+    if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
+        raise _Wrong(
+            f"{part}holds {_quote(twice)} twice. Name each column once; if the file has two of that name, list the "
+            "columns as { required = […] }."
+        )
+    if sum(map(len, names)) > MAX_COLUMN_CHARACTERS:
+        raise _Wrong(
+            f"{part}has more than {MAX_COLUMN_CHARACTERS:,} characters in all. List the most important columns as "
+            "{ required = […] }."
+        )
+    return names
+
+
+def _delimiter(value: object) -> dict[str, object]:
+    text = _text(value)
+    if len(text) != 1:
+        raise _Wrong(f'{_quote(text)} is not one character. Write the character itself, such as ";"; a tab is "\\t".')
+    if text in '"\r\n' or not (text == "\t" or text.isprintable()):
+        raise _Wrong(f'{_quote(text)} cannot part columns. Write what does, such as ",", ";", "|" or "\\t".')
+    return {"delimiter": text}
+
+
+def _encoding(value: object) -> dict[str, object]:
+    text = _text(value)
+    if (name := encoding_named(text)) is None:
+        raise _Wrong(f"{_quote(text)} is not known. Known are: {', '.join(ENCODINGS)}.")
+    return {"encoding": name}
+
+
+def _min_rows(value: object) -> dict[str, object]:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _Wrong(f"is {_kind(value)}. Write a number from 0 to {MAX_MIN_ROWS}, without quotes.")
+    if not 0 <= value <= MAX_MIN_ROWS:
+        raise _Wrong(f"is not between 0 and {MAX_MIN_ROWS}. Write how many rows a file has at least.")
+    return {"min_rows": value}
+
+
+def _shrink(value: object) -> dict[str, object]:
+    if not isinstance(value, str):
+        raise _Wrong(f'is {_kind(value)}. Write it as in "50%", in quotes.')
+    if not (found := _PER_CENT.fullmatch(value)) or int(found[1]) > _HUNDRED:
+        raise _Wrong(f'{_quote(value)} is not between "0%" and "100%". Write it as in "50%", without a fraction.')
+    return {"shrink": int(found[1])}
+
+
+_CHECK_PARTS: dict[str, Callable[[object], dict[str, object]]] = {
+    "columns": _columns,
+    "delimiter": _delimiter,
+    "encoding": _encoding,
+    "min_rows": _min_rows,
+    "shrink": _shrink,
+}
+
 _CHECKS: dict[str, Callable[[object], object]] = {
     "name": _name,
     "prefix": _key_start,
@@ -523,6 +648,7 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "window": _windows,
     "needs": _needs,
     "within": _within,
+    "check": _check,
 }
 
 

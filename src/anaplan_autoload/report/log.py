@@ -19,7 +19,7 @@ def log_run(logger: LoggerInterface, report: Report, *, retrying: bool = False) 
     `outcome`, `retrying`, `route`, `target_id`, `report_id`, `run_id`, `started_at`, `ended_at`, `run_seconds`,
     `run_message`, `error_code`, `uploads` (the first ten, `bucket/key`), `uploads_total`, `errors` (the first five, in
     words; without the rejected values, which are the user's data), `errors_total`, `rows_rejected`, `report_url`,
-    `details_missing`.
+    `details_missing`, `problems` (of files that failed their route's check, in words).
     Level: info when loaded; warning when partial, overdue, incomplete or about to be retried; error when failed,
     rejected or held.
     """
@@ -48,4 +48,8 @@ def _log_fields(report: Report, retrying: bool) -> dict[str, object]:
         "rows_rejected": report.rows_rejected,
         "report_url": report.report_url,
         "details_missing": report.details_missing,
+        "problems": [
+            plain(f"{problem.key}: {problem.about}: expected {problem.expected}; found {problem.found}")
+            for problem in report.problems
+        ],
     }

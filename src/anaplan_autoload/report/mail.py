@@ -5,6 +5,7 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from anaplan_autoload.domain.contents import described
 from anaplan_autoload.domain.sentences import requests_in, without_request
 from anaplan_autoload.report.subject import files
 from anaplan_autoload.report.text import (
@@ -47,6 +48,7 @@ def email_text(report: Report, contact: str | None = None) -> str:
         _times(report),
         _uploads(report),
         _errors(report),
+        _problems(report),
         plain(without_request(report.details_missing or "")),
         "\n".join(["For the administrator:", *_for_the_administrator(report)]),
     )
@@ -64,6 +66,8 @@ def _headline(report: Report) -> str:
             return f"{names} {was} loaded into Anaplan {route}, but some rows were rejected."
         case "failed":
             return f"{names} {was} NOT loaded into Anaplan {route}."
+        case "rejected" if report.problems:
+            return f"{names} {was} NOT loaded into Anaplan {route}, as what a run would read failed the route's check."
         case "rejected":
             return f"{names} {was} NOT loaded into Anaplan {route}, as no run would read {it}."
         case "held":
@@ -110,6 +114,12 @@ def _advice(report: Report) -> list[str]:
                 *([where] if (where := _where(report)) else []),
                 "Upload the file again under the same name, or ask your administrator to load it again. Until "
                 f"then Anaplan may have none or some of the rows. {AGAIN}",
+            )
+        case "rejected" if report.problems:
+            return _steps(
+                "Correct the file where it comes from, and upload it again under the same name.",
+                "If the file is right and the check is not, forward this message to your administrator; the file need "
+                "not be uploaded again.",
             )
         case "rejected":
             return _steps(
@@ -165,7 +175,13 @@ def _for_the_administrator(report: Report) -> list[str]:
         )
     if report.outcome == "failed":
         lines.append(f"Load it again: anaplan-autoload retry {_argument(report.id)}")
-    if report.outcome == "rejected":
+    if report.outcome == "rejected" and report.problems:
+        lines.append(
+            "If the route's check is wrong, correct it and push the routes. A check that a good file passes: "
+            f"anaplan-autoload routes learn {_argument(report.route)} FILE"
+        )
+        lines.append(f"Load it again, once the check is right: anaplan-autoload retry {_argument(report.id)}")
+    elif report.outcome == "rejected":
         lines.append("See what each route's integration reads: anaplan-autoload routes check --online")
         lines.append(
             f"Load it again, once the integration or the route is right: anaplan-autoload retry {_argument(report.id)}"
@@ -230,6 +246,11 @@ def _errors(report: Report) -> str:
     more = report.errors_total - len(shown)
     lines = [f"- {in_words(error, _examples(error))}" for error in shown]
     return "\n".join([head, *lines, *([f"- and {count(more, 'more kind')} of error"] if more > 0 else [])])
+
+
+def _problems(report: Report) -> str:
+    """What was expected of a file above what was found."""
+    return f"What the check found:\n{described(report.problems)}" if report.problems else ""
 
 
 def _examples(error: ReportedError) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from msgspec import UNSET, Struct, UnsetType
 
+from anaplan_autoload.domain.contents import Problem
 from anaplan_autoload.domain.times import seconds_between
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """Whether rejected rows were saved there, and not the errors alone."""
     details_missing: str | None = None
     """Which errors and rejected rows could not be fetched or saved, and why; null if nothing is missing."""
+    problems: tuple[Problem, ...] = ()
+    """With `rejected`, what is wrong with files that failed their route's check; empty if no run would read them."""
     secret_id: str | UnsetType = UNSET
     """With `held`, the secret to correct; otherwise absent from the document."""
     awaited: tuple[str, ...] | UnsetType = UNSET

@@ -275,6 +275,7 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
             message=failure.reason,
             batch_id=batch.id,
             uploads_total=batch.total,
+            problems=failure.problems,
         ),
         now,
     )
@@ -343,6 +344,7 @@ def _described(services: Services, record: RunRecord, uploads: Sequence[Upload])
         report_link=link,
         rows_saved=record.rows_saved,
         details_missing=record.details_missing,
+        problems=record.problems,
     )
 
 
@@ -415,6 +417,15 @@ def publish_or_log(step: StepContext, services: Services, described: Report) -> 
     log_run(step.logger, described)
 
 
+def _remember_sizes(services: Services, lease: Lease, batch: Batch, ids: Sequence[str], now: int) -> None:
+    """Note the sizes of the newest of these uploads of each key, where the route checks whether a file shrinks."""
+    if batch.route.check is None or batch.route.check.shrink is None:
+        return
+    records = services.ledger.uploads(lease.lane, ids)
+    for upload in {(record.upload.bucket, record.upload.key): record.upload for record in records}.values():
+        services.ledger.remember_size(batch.route, upload, now)
+
+
 def last_part(batch: Batch) -> int:
     """Where the last uploads of a batch begin that fit one step."""
     return (batch.total - 1) // FINISHED_PER_STEP * FINISHED_PER_STEP
@@ -449,6 +460,8 @@ def finish_uploads_from(
     if batch.upload is not None and state in ("loaded", "partial"):
         services.ledger.remember_loaded(batch.route.target, batch.upload, now)
     ids = services.ledger.batch_ids(lease.lane, batch, start, start + FINISHED_PER_STEP)
+    if state in ("loaded", "partial"):
+        _remember_sizes(services, lease, batch, ids, now)
     services.ledger.finish_uploads(lease.lane, ids, state, batch, run_id, now)
     if state == "superseded":
         step.logger.info("Superseded by newer data of its key", extra={"route": batch.route.name, "upload_ids": ids})

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.aws.services import Services
     from anaplan_autoload.domain.events import Upload
     from anaplan_autoload.domain.protocol import Lease
+    from anaplan_autoload.domain.routes import Route
     from anaplan_autoload.domain.runs import Run
 
 AWS_TROUBLE = (ClientError, HTTPClientError, NotConnected, ResponseParserError)
@@ -79,10 +80,17 @@ def stage(_step: StepContext, services: Services, lease: Lease, batch: Batch) ->
     if (opens_at := rules.closed_until(batch.route, services.clock())) is not None:
         return Closed(batch, opens_at)
     upload, stage_to = _staged(batch)
-    loaded = services.ledger.newest_loaded(batch.route.target, upload)
+    if older := superseded(services, batch.route, upload):
+        return older
+    return _copied(lambda: staging.begin(services.s3, upload, stage_to))
+
+
+def superseded(services: Services, route: Route, upload: Upload) -> Superseded | None:
+    """Whether newer data of the upload's key was loaded already."""
+    loaded = services.ledger.newest_loaded(route.target, upload)
     if loaded is not None and upload.is_older_than(loaded):
         return Superseded(f"newer data of s3://{upload.bucket}/{upload.key} was loaded already")
-    return _copied(lambda: staging.begin(services.s3, upload, stage_to))
+    return None
 
 
 @leading
