@@ -96,8 +96,15 @@ def test_the_package_holds_the_function_and_its_runtime_dependencies_only(packag
         "s3transfer",
         "six",
         "typing_extensions",
+        "tzdata",
         "urllib3",
     }
+
+
+def test_time_zones_are_packed(package: Path) -> None:
+    zones = package / "tzdata" / "zoneinfo"
+
+    assert all((zones / name).read_bytes().startswith(b"TZif") for name in ("Europe/London", "Asia/Kolkata", "UTC"))
 
 
 def test_the_function_is_packed_whole(package: Path) -> None:
