@@ -206,7 +206,7 @@ def _unannounced(function: Function, ledger: Ledger) -> Iterator[str]:
     for message in function.topic.messages:
         told.setdefault(message.id, set()).add(message.outcome)
     for run_id, record in ledger.runs.items():
-        outcomes = told.get(run_id, set()) - {"overdue", "held"}
+        outcomes = told.get(run_id, set()) - {"overdue", "held", "recovered"}
         wanted = set() if record.get("retried") else {record["outcome"]}
         if outcomes != wanted:
             yield f"unannounced: run {run_id} is {record['outcome']}, told was {sorted(outcomes)}"

@@ -13,11 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct, convert
 
 from anaplan_autoload.domain.litter import excluded_by
+from anaplan_autoload.domain.outcomes import ReportOutcome
 
 Load = Literal["latest", "each"]
 
@@ -69,6 +70,10 @@ class Route(Struct, frozen=True, omit_defaults=True):
     allow_empty: bool = False
     exclude: tuple[str, ...] = ()
     """Patterns of names that are no uploads, besides those that never are."""
+    expect: str | None = None
+    """A due time (see `domain.schedule`): something must have been loaded since the due time before."""
+    notify: tuple[str, ...] | None = None
+    """The outcomes that go to the topic, besides `held`; None for all."""
 
     @property
     def target(self) -> str:
@@ -91,6 +96,10 @@ class Route(Struct, frozen=True, omit_defaults=True):
     def matches(self, bucket: str, key: str) -> bool:
         """Whether the route matches the object. Another route that matches too may be closer."""
         return self.admits(bucket) and self.covers(key)
+
+    def tells(self, outcome: ReportOutcome) -> bool:
+        """Whether this outcome goes to the topic. `held` always does: nothing is loaded until somebody acts."""
+        return self.notify is None or outcome == "held" or outcome in self.notify
 
     def excluded_by(self, key: str) -> str | None:
         """The pattern for which a key of this route is ignored; None where it is an upload."""
@@ -438,6 +447,31 @@ def _pattern(value: object) -> str:
     return _key_part(value)
 
 
+def _expect(value: object) -> str:
+    from anaplan_autoload.domain.schedule import ScheduleInvalid, due  # only routes that use it pay for zone data
+
+    try:
+        due(text := _text(value))
+    except ScheduleInvalid as reason:
+        raise _Wrong(f"cannot be used: {reason}") from None
+    return text
+
+
+def _notify(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise _Wrong(f'is {_kind(value)}, not a list. Write it in brackets: ["failed", "partial"].')
+    return [_outcome(each) for each in value]
+
+
+def _outcome(value: object) -> str:
+    known = get_args(ReportOutcome)
+    if not isinstance(value, str):
+        raise _Wrong(f'holds {_kind(value)}, not text. Write each outcome in double quotes: ["failed", "partial"].')
+    if value not in known:
+        raise _Wrong(f"holds the unknown outcome {_quote(value)}. {_meant(value, known)}")
+    return value
+
+
 def _retries(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _Wrong(f"is {_kind(value)}. Write a number from 0 to {MAX_RETRIES}.")
@@ -483,6 +517,8 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "overdue": _overdue,
     "allow_empty": _flag,
     "exclude": _patterns,
+    "expect": _expect,
+    "notify": _notify,
 }
 
 
@@ -590,11 +626,15 @@ def _borrowed_lanes(routes: tuple[Route, ...]) -> list[str]:
 
 
 def _unknown_key(key: str, known: Iterable[str]) -> str:
+    return f"unknown key {_quote(key)}. {_meant(key, known)}"
+
+
+def _meant(text: str, known: Iterable[str]) -> str:
+    """Which of the known words was probably meant."""
     from difflib import get_close_matches  # imported here because only mistakes need it
 
-    nearest = get_close_matches(key, known, n=1)
-    remedy = f"Did you mean {_quote(nearest[0])}?" if nearest else f"Known are: {', '.join(known)}."
-    return f"unknown key {_quote(key)}. {remedy}"
+    nearest = get_close_matches(text.casefold(), known, n=1)
+    return f"Did you mean {_quote(nearest[0])}?" if nearest else f"Known are: {', '.join(known)}."
 
 
 def _kind(value: object) -> str:

@@ -66,6 +66,10 @@ def _headline(report: Report) -> str:
             return f"{names} {was} NOT loaded into Anaplan {route}, as no run would read {it}."
         case "held":
             return f"Loading into Anaplan is on hold {route}, because the log-in does not work. Waiting: {names}."
+        case "missing":
+            return f"Nothing new was loaded into Anaplan {route}, although a file was expected."
+        case "recovered":
+            return f"{names} {was} loaded into Anaplan {route}. Its trouble is over."
         case "overdue" if report.run_id is None:
             return f"{names} could not be loaded into Anaplan yet {route}. Autoload keeps trying."
         case "overdue":
@@ -76,6 +80,8 @@ def _reason(report: Report) -> list[str]:
     if not report.message:
         return []
     code = "" if report.error_code is None else f" (code {report.error_code})"
+    if report.outcome == "recovered":
+        return [plain(without_request(report.message))]
     who = "Anaplan says" if report.run_id and report.ended_at else "Reason"
     return [f"{who}: {plain(without_request(report.message))}{code}"]
 
@@ -118,6 +124,15 @@ def _advice(report: Report) -> list[str]:
                 "Do not upload them again.",
                 "Administrators: the three steps below.",
             ]
+        case "missing":
+            return _steps(
+                "If it waits or is being loaded, nothing: another message follows when it is loaded.",
+                "If you supply this file, see whether it was written and uploaded, and upload it under its usual name.",
+                "If it was uploaded, forward this message to your administrator: it may have a name or folder that "
+                "Autoload does not expect.",
+            )
+        case "recovered":
+            return ["Nothing."]
         case "overdue" if report.run_id is None:
             return [
                 "Nothing. Another message follows when it ends. CloudWorks shows what the integration is busy with, "
@@ -156,6 +171,9 @@ def _for_the_administrator(report: Report) -> list[str]:
         )
     if report.outcome == "failed":
         lines.append(f"Load it again: anaplan-autoload retry {_argument(report.id)}")
+    if report.outcome == "missing":
+        lines.append(f"See what waits and what runs: anaplan-autoload status {_argument(report.route)}")
+        lines.append(f"See the route's loads: anaplan-autoload loads {_argument(report.route)}")
     if report.outcome == "rejected":
         lines.append("See what each route's integration reads: anaplan-autoload routes check --online")
         lines.append(
