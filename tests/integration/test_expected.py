@@ -9,10 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from aws_durable_execution_sdk_python.exceptions import InvocationError
 
-from local.cloudworks import Pace
+from anaplan_autoload_cli.service.expected import expected_of
+from local.cloudworks import Pace, Result
+from tests.integration.cli import Command
 from tests.integration.test_main_path import ACCOUNTS, KEY, LATEST, latest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.autoload import Autoload
 
 EXPECT = 'expect = "06:00 Europe/London mon-fri"\n'
@@ -370,3 +374,199 @@ def test_many_weeks_without_a_load_name_the_date(autoload: Autoload) -> None:
 
     [message] = autoload.messages()
     assert message["message"].startswith("Nothing was loaded since Sun 2040-01-01 12:00 GMT (Accounts.csv).")
+
+
+# Loads that work again
+
+
+def test_a_load_after_a_failed_one_is_told_to_work_again_once(autoload: Autoload) -> None:
+    latest(autoload)
+    load(autoload, "")
+    load(autoload)
+    load(autoload)
+
+    failed, loaded, recovered, again = autoload.messages()
+    assert [each["outcome"] for each in (failed, loaded, recovered, again)] == [
+        "failed",
+        "loaded",
+        "recovered",
+        "loaded",
+    ]
+    assert (recovered["id"], recovered["recovered_from"]) == (loaded["id"], ["failed"])
+
+
+def test_a_partial_load_is_no_recovery_from_a_failure(autoload: Autoload) -> None:
+    latest(autoload)
+    for content in ("", PARTIAL, ACCOUNTS):
+        load(autoload, content)
+
+    assert told(autoload) == ["failed", "partial", "loaded", "recovered"]
+
+
+def test_a_failed_run_that_is_tried_again_leaves_nothing_to_recover_from(autoload: Autoload) -> None:
+    integration = latest(autoload)
+    autoload.simulator.force_result(integration, Result(False, "Connection failed", 46))
+    load(autoload)
+
+    assert told(autoload) == ["loaded"]
+
+
+def test_a_load_may_end_both_troubles_of_its_route(autoload: Autoload) -> None:
+    expecting(autoload)
+    be(autoload, 2, "05:41")
+    load(autoload, "")
+    be(autoload, 2, "06:03")
+    sweep(autoload)
+    autoload.messages()
+
+    load(autoload)
+
+    loaded, recovered = autoload.messages()
+    assert (loaded["outcome"], recovered["outcome"]) == ("loaded", "recovered")
+    assert recovered["recovered_from"] == ["missing", "failed"]
+
+
+def test_a_failure_of_one_route_is_not_ended_by_another_in_its_lane(autoload: Autoload) -> None:
+    other = LATEST.replace('"accounts"', '"other"').replace('"incoming/"', '"other/"').replace("{accounts}", "{other}")
+    shared = 'lane = "model"\n'
+    autoload.routes(LATEST + shared + other + shared, accounts=KEY, other="other/Other.csv")
+
+    load(autoload, "")
+    autoload.invoke(autoload.upload("other/Other.csv", ACCOUNTS))
+
+    assert told(autoload) == ["failed", "loaded"]
+
+
+def test_a_leader_that_dies_before_it_notes_a_recovery_repeats_it_with_the_same_id(autoload: Autoload) -> None:
+    latest(autoload)
+    load(autoload, "")
+    autoload.messages()
+    published: list[object] = []
+
+    def die(**_: object) -> None:
+        published.append(None)
+        if len(published) == 2:
+            autoload.services_now().dynamodb.meta.events.register_first("before-call.dynamodb.UpdateItem", once)
+
+    def once(**_: object) -> None:
+        if len(published) == 2:
+            published.append(None)
+            raise InvocationError("the sandbox died")
+
+    autoload.services_now().sns.meta.events.register("before-call.sns.Publish", die)
+
+    load(autoload)
+
+    messages = autoload.messages()
+    assert {each["outcome"] for each in messages} == {"loaded", "recovered"}
+    assert sum(each["outcome"] == "recovered" for each in messages) == 2
+    assert len({each["id"] for each in messages}) == 1
+    load(autoload)
+    assert told(autoload) == ["loaded"]
+
+
+# What goes to the topic
+
+
+@pytest.mark.parametrize("only", ["loaded", "partial", "failed", "recovered"])
+def test_only_what_notify_names_goes_to_the_topic_and_all_is_logged_counted_and_kept(
+    autoload: Autoload, only: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    latest(autoload, f'notify = ["{only}"]\n')
+    capsys.readouterr()
+
+    for content in ("", PARTIAL, ACCOUNTS):
+        load(autoload, content)
+
+    assert told(autoload) == [only]
+    printed = capsys.readouterr().out
+    for metric in ("RunsFailed", "RunsPartial", "RunsLoaded", "RoutesRecovered"):
+        assert len(autoload.metrics(printed, metric)) == 1
+    history = list(autoload.ledger.runs(autoload.lane()))
+    assert [run.outcome for run in history] == ["loaded", "partial", "failed"]
+    assert all(run.announced for run in history)
+
+
+@pytest.mark.parametrize(("notify", "outcomes"), [("missing", ["missing"]), ("recovered", ["recovered"]), ("", [])])
+def test_notify_holds_for_missing_files_too(
+    autoload: Autoload, notify: str, outcomes: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    expecting(autoload, f'notify = ["{notify}"]\n' if notify else "notify = []\n")
+    be(autoload, 2, "06:03")
+    for _ in range(2):
+        sweep(autoload)
+    load(autoload)
+
+    assert told(autoload) == outcomes
+    printed = capsys.readouterr().out
+    assert len(autoload.metrics(printed, "RoutesMissing")) == len(autoload.metrics(printed, "RoutesRecovered")) == 1
+
+
+@pytest.mark.parametrize(("notify", "outcomes"), [("overdue", ["overdue"]), ("loaded", ["loaded"])])
+def test_notify_holds_for_runs_that_take_long(autoload: Autoload, notify: str, outcomes: list[str]) -> None:
+    latest(autoload, f'overdue = "1m"\nnotify = ["{notify}"]\n')
+    autoload.simulator.settings.pace = Pace(run_seconds=300)
+
+    load(autoload)
+
+    assert told(autoload) == outcomes
+
+
+@pytest.mark.parametrize(("notify", "outcomes"), [("rejected", ["rejected"]), ("loaded", [])])
+def test_notify_holds_for_what_no_run_reads(autoload: Autoload, notify: str, outcomes: list[str]) -> None:
+    latest(autoload, f'notify = ["{notify}"]\n')
+
+    autoload.invoke(autoload.upload("incoming/Other.csv", ACCOUNTS))
+
+    assert told(autoload) == outcomes
+
+
+def test_a_held_lane_is_told_of_whatever_notify_says(autoload: Autoload) -> None:
+    latest(autoload, "notify = []\n")
+    autoload.set_secret(password="wrong")
+
+    load(autoload)
+
+    assert told(autoload) == ["held"]
+
+
+# What `status` shows
+
+
+def shown(autoload: Autoload) -> tuple[str, str]:
+    """How the route stands now, and in words."""
+    services = autoload.services_now()
+    [found] = expected_of(autoload.ledger, services.standings.all(), autoload.known_routes(), autoload.now())
+    return found.state, found.words
+
+
+def test_status_tells_whether_the_file_came(autoload: Autoload) -> None:
+    expecting(autoload, day=25, month=3)
+    be(autoload, 26, "05:41", 3)
+    load(autoload)
+    be(autoload, 26, "06:01", 3)
+    assert shown(autoload) == ("loaded", "expected by Mon 06:00 BST: loaded 05:41")
+
+    be(autoload, 27, "06:01", 3)
+    assert shown(autoload) == ("not loaded", "expected by Tue 06:00 BST: nothing loaded yet")
+
+    be(autoload, 27, "06:03", 3)
+    sweep(autoload)
+    assert shown(autoload) == ("missing", "missing since Tue 06:00 BST")
+
+    be(autoload, 28, "05:00", 3)
+    load(autoload)
+    assert shown(autoload) == ("loaded", "expected by Tue 06:00 BST: loaded Wed 05:00 BST")
+
+
+def test_the_status_command_shows_it(autoload: Autoload, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    command = Command(autoload, monkeypatch, tmp_path)
+    latest(autoload, EXPECT)
+    (tmp_path / "routes.toml").write_text((LATEST + EXPECT).format(**autoload.ids))
+
+    [before] = command.data("status")
+    load(autoload)
+    [after] = command.data("status")
+
+    assert [each["expected"][0]["state"] for each in (before, after)] == ["not loaded", "loaded"]
+    assert after["expected"][0]["words"] in " ".join(command("status", "accounts").stdout.split())

@@ -15,13 +15,19 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from anaplan_autoload.aws.ledger import decode
-from anaplan_autoload.domain.standing import Standing
+from anaplan_autoload.domain.standing import Standing, counted
+from anaplan_autoload.domain.times import epoch_ms, iso
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from anaplan_autoload.aws.ledger import Ledger, RunRecord
     from anaplan_autoload.domain.routes import Route
 
+AT_A_TIME = 100
+"""How many lines of the load history one read takes."""
 TELLING_MS = 120_000
 """After this time, a sweep that began to announce something and did not note it has died."""
 
@@ -110,6 +116,21 @@ class Standings:
         except self._client.exceptions.ConditionalCheckFailedException:
             return False
         return True
+
+
+def load_for(ledger: Ledger, route: Route, due_at: int, since: int) -> RunRecord | None:
+    """The route's load that counts for a due time, of those that ended after `since`; epoch ms."""
+    found: dict[int, RunRecord] = {}
+
+    def ended() -> Iterator[int]:
+        for run in ledger.runs(route.lane_id, iso(since + 1), at_a_time=AT_A_TIME):
+            if run.route == route.name and run.outcome in ("loaded", "partial"):
+                at = epoch_ms(run.ended_at)
+                found[at] = run
+                yield at
+
+    counts = counted(ended(), due_at)
+    return None if counts is None else found[counts]
 
 
 def _key(route: str) -> dict[str, Any]:

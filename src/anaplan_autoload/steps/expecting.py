@@ -11,22 +11,22 @@ from typing import TYPE_CHECKING
 import msgspec
 from msgspec.structs import replace
 
-from anaplan_autoload.domain.standing import Standing, counted
+from anaplan_autoload.aws.standings import AT_A_TIME, load_for
+from anaplan_autoload.domain.standing import Standing
 from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload.steps.finishing import described
 from anaplan_autoload.steps.telling import tell_of_route, tell_recovered
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
 
     from aws_durable_execution_sdk_python.types import StepContext
 
-    from anaplan_autoload.aws.ledger import Ledger, Pending, RunRecord
+    from anaplan_autoload.aws.ledger import Ledger, Pending
     from anaplan_autoload.aws.services import Services
     from anaplan_autoload.domain.missing import Underway
     from anaplan_autoload.domain.routes import Route
 
-AT_A_TIME = 100
 LOOKED_THROUGH = 1_000
 """How many lines of a lane's history are searched for the last load that a message names."""
 
@@ -66,39 +66,18 @@ def _settle(
 ) -> None:
     """Deal with a due time: something was loaded, or everyone is told that nothing was."""
     since = max(before, standing.used)
-    load = _load_for(services.ledger, route, due_at, since)
+    load = load_for(services.ledger, route, due_at, since)
     if load is None and standing.missed != due_at:
         if not services.standings.may_tell(route.name, due_at, services.clock()):
             return
         _tell_missing(step, services, route, due_at, pending)
         services.standings.miss(route.name, due_at)
     if load is None:  # one that ended meanwhile may have found nothing to recover from
-        load = _load_for(services.ledger, route, due_at, since)
+        load = load_for(services.ledger, route, due_at, since)
         standing = services.standings.get(route.name)
     if load is not None:  # it may be older than a failure
         tell_recovered(step, services, route, replace(standing, failed=None), load, described(services, load, ()))
     services.standings.settle(route.name, due_at, epoch_ms(load.ended_at) if load else None)
-
-
-def loads_of(ledger: Ledger, route: Route, since: int) -> Iterator[RunRecord]:
-    """What a route loaded, whole or in part, after this time (epoch ms), newest first."""
-    for run in ledger.runs(route.lane_id, iso(since + 1), at_a_time=AT_A_TIME):
-        if run.route == route.name and run.outcome in ("loaded", "partial"):
-            yield run
-
-
-def _load_for(ledger: Ledger, route: Route, due_at: int, since: int) -> RunRecord | None:
-    """The load that counts for a due time, of those that ended after `since`."""
-    found = {}
-
-    def ended() -> Iterator[int]:
-        for load in loads_of(ledger, route, since):
-            at = epoch_ms(load.ended_at)
-            found[at] = load
-            yield at
-
-    at = counted(ended(), due_at)
-    return None if at is None else found[at]
 
 
 def _tell_missing(step: StepContext, services: Services, route: Route, due_at: int, pending: Sequence[Pending]) -> None:
