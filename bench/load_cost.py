@@ -25,7 +25,9 @@ from typing import TYPE_CHECKING, Any
 from aws_durable_execution_sdk_python.lambda_service import DurableServiceClient, OperationAction, OperationType
 from msgspec import Struct
 
+from anaplan_autoload.aws.ledger import RunRecord
 from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.polling import MOST_LENGTHS
 from anaplan_autoload.domain.protocol import Lease
 from anaplan_autoload.domain.times import iso
 from bench import prices
@@ -38,7 +40,7 @@ from tests.autoload import BUCKET, Autoload
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.lambda_service import CheckpointOutput, OperationUpdate, StateOutput
 
-RUNS = (60, 10 * 60, 3600, 4 * 3600)
+RUNS = (60, 5 * 60, 3600, 4 * 3600)
 """Seconds that the runs last."""
 BURST = 10_000
 """Uploads that come while a run is under way, and that the next run covers."""
@@ -284,10 +286,28 @@ class Bench:
         self.load(1)
 
     def load(self, seconds: int) -> Usage:
-        """One upload, loaded by a run of so many seconds."""
+        """One upload, loaded by a run of so many seconds, of an integration whose last runs took as long."""
+        self._remember(seconds)
         self.autoload.simulator.settings.pace = Pace(run_seconds=seconds)
         event = self.autoload.upload(KEY, CONTENT)
         return self.bill.of(lambda: self.bill.invoke(event))
+
+    def _remember(self, seconds: int) -> None:
+        """Let the load history hold `MOST_LENGTHS` runs of this length."""
+        now, lane = self.autoload.now(), self.autoload.lane()
+        for number in range(MOST_LENGTHS):
+            ended = now + number
+            run = RunRecord(
+                id=f"{seconds}-{number}",
+                lane=lane,
+                route="accounts",
+                outcome="loaded",
+                started_at=iso(ended - seconds * 1000),
+                ended_at=iso(ended),
+                integration_id=self.autoload.ids["accounts"],
+                announced=True,
+            )
+            self.autoload.ledger.record_run(run, now)
 
     def left(self) -> Usage:
         """One upload that comes while somebody else leads."""
@@ -312,6 +332,7 @@ class Bench:
         assert route is not None  # noqa: S101  (for the type checker)
         for number in range(uploads):
             self.autoload.ledger.record(_upload(number, now), route, now)
+        self._remember(BURST_RUN)
         self.autoload.simulator.settings.pace = Pace(run_seconds=BURST_RUN)
         return self.bill.of(lambda: self.bill.invoke({"drain": self.autoload.lane()}))
 

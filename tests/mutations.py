@@ -65,13 +65,9 @@ _ANNOUNCE = """
 if isinstance(end, Recorded):
     self.act(finishing.announce, lease, end)
 """
-_STATES = """
-for start in range(0, batch.total, finishing.FINISHED_PER_STEP):
-    self.act(finishing.finish_uploads, lease, batch, state, run_id, start)
-"""
-_CLOSE = """
-self.act(finishing.close, lease, batch)
-"""
+_END = "return self.act(ending.end, lease, batch, state, run_id, recorded)"
+_STATES = "finishing.finish_uploads_from(step, services, lease, batch, state, run_id, finishing.last_part(batch))"
+_CLOSE = "closed = services.ledger.close_batch(lease, batch, now)"
 _OURS = 'ours = author is not None and run.author == author and run.trigger in (None, "manual", "manual_inf")'
 _POSTED = "msgspec.structs.replace(batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None)"
 
@@ -80,14 +76,19 @@ MUTATIONS = (
         "uploads are final before the announcement",
         (
             Edit("handler.py", "Execution.load_batch", _ANNOUNCE, ""),
-            Edit("handler.py", "Execution.load_batch", _STATES, _STATES + _ANNOUNCE),
+            Edit(
+                "handler.py",
+                "Execution.load_batch",
+                _END,
+                _END.replace("return", "ended =") + _ANNOUNCE + "return ended",
+            ),
         ),
     ),
     Mutation(
         "the batch is closed before its uploads are final",
         (
-            Edit("handler.py", "Execution.load_batch", _CLOSE, ""),
-            Edit("handler.py", "Execution.load_batch", _STATES, _CLOSE + _STATES),
+            Edit("steps/ending.py", "end", _STATES, ""),
+            Edit("steps/ending.py", "end", _CLOSE, f"{_CLOSE}\n{_STATES}"),
         ),
     ),
     Mutation(
@@ -149,7 +150,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         (
             Edit(
                 "steps/finishing.py",
-                "finish_uploads",
+                "finish_uploads_from",
                 "services.ledger.batch_ids(lease.lane, batch, start, start + FINISHED_PER_STEP)",
                 "[item.upload.id for item in services.ledger.waiting(lease.lane) if item.route == batch.route]",
             ),
@@ -168,6 +169,18 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "the lease is shorter than the timeout",
         (Edit("aws/settings.py", "Settings", "lease: int = 180", "lease: int = 20"),),
         "a stall in the midst of staging",
+    ),
+    Mutation(
+        "the lease is not extended for a long wait",
+        (
+            Edit(
+                "steps/following.py",
+                "look",
+                "renewed(services, lease, batch, wait=delay)",
+                "renewed(services, lease, batch)",
+            ),
+        ),
+        "tests/integration/test_long_waits.py",
     ),
     Mutation(
         "the request for a run is repeated after a crash",

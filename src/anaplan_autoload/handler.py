@@ -39,7 +39,7 @@ from anaplan_autoload.domain.protocol import (
     Take,
     WaitFor,
 )
-from anaplan_autoload.steps import admission, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps import admission, ending, finishing, following, leaving, starting, sweeping
 from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
 from anaplan_autoload.steps.finishing import Recorded
 from anaplan_autoload.steps.following import Following
@@ -64,6 +64,8 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.events import Drain, Load
     from anaplan_autoload.domain.protocol import Claim, State, UploadState
     from anaplan_autoload.domain.runs import Run
+    from anaplan_autoload.steps.admission import Shown
+    from anaplan_autoload.steps.ending import Ended
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -128,29 +130,38 @@ class Execution:
         admitted = self.step(admission.admit, me, event)
         if admitted.lane is None or admitted.claim is None:
             return {"state": admitted.state, "uploads": msgspec.to_builtins(admitted.uploads)}
-        state = self.lead(Lease(admitted.lane, me, admitted.since), admitted.claim)
-        uploads = self.step(admission.show_uploads, admitted.recorded) if admitted.recorded else ()
+        lease = Lease(admitted.lane, me, admitted.since)
+        state, uploads = self.lead(lease, admitted.claim, admitted.recorded)
+        if uploads is None:
+            uploads = self.step(admission.show_uploads, admitted.recorded) if admitted.recorded else ()
         return {"state": state, "uploads": msgspec.to_builtins(uploads)}
 
-    def lead(self, lease: Lease, claim: Claim) -> State:
-        """Load batch after batch until nothing waits; then release the lane, and look again."""
+    def lead(
+        self, lease: Lease, claim: Claim, recorded: tuple[tuple[str, str], ...]
+    ) -> tuple[State, tuple[Shown, ...] | None]:
+        """Load batch after batch until nothing waits; then release the lane, and look again.
+
+        `recorded` are the lanes and ids of the event's uploads; returns what has become of them where that was read.
+        """
         try:
             while True:
                 match claim:
                     case Take(batch):
-                        self.load_batch(lease, batch)
-                        claim = self.step(admission.claim, lease)
+                        ended = self.load_batch(lease, batch, recorded)
+                        claim = ended.claim
+                        if isinstance(claim, Nothing):
+                            return "led", ended.uploads
                     case Later(seconds):
                         self.wait(seconds)
                         claim = self.step(admission.claim, lease)
                     case Nothing():
                         claim = self.step(admission.release, lease)
                         if isinstance(claim, Nothing):
-                            return "led"
+                            return "led", None
                     case Stop():
                         raise Stopped(claim)
         except Stopped as stopped:
-            return self.leave(lease, stopped.stop)
+            return self.leave(lease, stopped.stop), None
         except StepError as error:
             if not error.error_type.startswith(AWS_ANSWERS):
                 self.step(leaving.give_back, lease)
@@ -167,16 +178,16 @@ class Execution:
 
     # A batch, from its start to its end.
 
-    def load_batch(self, lease: Lease, batch: Batch) -> None:
+    def load_batch(self, lease: Lease, batch: Batch, recorded: tuple[tuple[str, str], ...]) -> Ended:
         """Bring a batch to its end, and tell everyone before its uploads are final."""
         end = self.run_to_the_end(lease, batch)
         if isinstance(end, Recorded):
             self.act(finishing.announce, lease, end)
         state: UploadState = end.outcome if isinstance(end, Recorded) else "superseded"
         run_id = end.run_id if isinstance(end, Recorded) else None
-        for start in range(0, batch.total, finishing.FINISHED_PER_STEP):
+        for start in range(0, finishing.last_part(batch), finishing.FINISHED_PER_STEP):
             self.act(finishing.finish_uploads, lease, batch, state, run_id, start)
-        self.act(finishing.close, lease, batch)
+        return self.act(ending.end, lease, batch, state, run_id, recorded)
 
     def run_to_the_end(self, lease: Lease, batch: Batch) -> Recorded | Superseded:
         """Start the batch's run and follow it. Start it again if it failed but may succeed."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -100,3 +100,9 @@ def _in_time(look: Callable[[], list[str]]) -> list[str]:
     thread.start()
     thread.join(PATIENCE_SECONDS)
     return list(found)
+
+
+RouteName = Annotated[
+    str,
+    typer.Argument(metavar="ROUTE", help="The route's name.", show_default=False, autocompletion=offered_routes),
+]

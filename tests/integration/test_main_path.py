@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING
+from functools import wraps
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from aws_durable_execution_sdk_python.exceptions import InvocationError
 
 from anaplan_autoload.domain.times import iso
+from anaplan_autoload.steps import ending
 from local.cloudworks import Pace, Result
 from tests.autoload import BUCKET, REPORTS, Autoload, ExecutionFailed
 
@@ -208,11 +211,12 @@ def test_an_excluded_upload_is_ignored_logged_and_counted(
     autoload: Autoload, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture, route: str, name: str
 ) -> None:
     autoload.routes(route + 'exclude = ["*.bak"]', accounts=KEY)
+    table = autoload.dump_table()
 
     result = autoload.invoke(autoload.upload(f"incoming/{name}", ACCOUNTS))
 
     assert result == {"state": "ignored", "uploads": []}
-    assert autoload.simulator.requests == [] and autoload.messages() == [] and autoload.dump_table() == []
+    assert autoload.simulator.requests == [] and autoload.messages() == [] and autoload.dump_table() == table
     printed = capsys.readouterr().out
     [metric] = autoload.metrics(printed, "UploadsExcluded")
     assert (metric["UploadsExcluded"], metric["route"]) == ([1.0], "accounts")
@@ -409,6 +413,65 @@ def test_one_upload_costs_six_calls_in_two_steps_until_its_run_is_asked_for(auto
     until_post = calls[: calls.index("POST run") + 1]
     assert until_post == ["PutItem", "UpdateItem", "Query", "TransactWriteItems", "UpdateItem", "POST run"]
     assert autoload.operations()[1:3] == ["admit", "post"]
+
+
+def test_one_step_follows_the_announcement(autoload: Autoload) -> None:
+    latest(autoload)
+
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert autoload.operations()[1:] == ["admit", "post", "follow", "record_run", "announce", "end"]
+
+
+@pytest.mark.parametrize(("minutes", "most"), [(1, 16), (5, 18), (60, 24)])
+def test_a_load_of_an_integration_with_a_history_takes_few_operations(
+    autoload: Autoload, minutes: int, most: int
+) -> None:
+    latest(autoload)
+    autoload.simulator.settings.pace = Pace(run_seconds=60 * minutes)
+    for _ in range(5):
+        autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    looks = len([seen for seen in autoload.simulator.requests if "/integrations/run/" in seen.path])
+
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    looks = len([seen for seen in autoload.simulator.requests if "/integrations/run/" in seen.path]) - looks
+    assert len(autoload.operations()) - 1 + looks <= most
+
+
+@pytest.mark.parametrize("effect", ["UpdateItem", "DeleteItem", "GetItem", "Query"])
+@pytest.mark.parametrize("number", range(4))
+def test_a_death_in_the_last_step_repeats_nothing(
+    autoload: Autoload, monkeypatch: pytest.MonkeyPatch, effect: str, number: int
+) -> None:
+    latest(autoload)
+    left: int | None = None
+    end = ending.end
+
+    @wraps(end)
+    def watched(*arguments: Any) -> Any:
+        nonlocal left
+        left = number if left is None else left
+        return end(*arguments)
+
+    def die(**_: object) -> None:
+        nonlocal left
+        if left is not None:
+            left -= 1
+            if left == -1:
+                raise InvocationError("the sandbox died")
+
+    monkeypatch.setattr(ending, "end", watched)
+    autoload.services_now().dynamodb.meta.events.register(f"after-call.dynamodb.{effect}", die)
+
+    result = autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    autoload.invoke({"sweep": True})
+    autoload.drain()
+
+    assert result["state"] == "led"
+    assert result["uploads"][0]["state"] == "loaded"
+    assert [message["outcome"] for message in autoload.messages()] == ["loaded"]
+    assert autoload.ledger.lane(autoload.lane()).holder is None
 
 
 def test_event_times_show_in_the_message(autoload: Autoload) -> None:

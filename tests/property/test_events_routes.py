@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from anaplan_autoload.domain.events import Drain, Load, Sweep, UnknownEvent, Upload, Uploads, parse
+from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.routes import Route, Routes, RoutesInvalid
 from anaplan_autoload.domain.routes import parse as parse_routes
 
@@ -246,7 +247,7 @@ def test_the_route_that_matches_is_the_one_that_beats_all_others_that_do(
 def test_an_explanation_agrees_with_the_match(routes: list[Route], bucket: str, key: str) -> None:
     found = Routes(tuple(routes))
 
-    explained = found.explain(bucket, key)
+    explained = explain(found, bucket, key)
 
     assert explained.route == found.match(bucket, key)
     assert explained.why

@@ -37,7 +37,7 @@ TURNS = [
     "/run$",
     "/run$",
     "checkpoint post",
-    "checkpoint (admit|claim|release)",
+    "checkpoint (admit|claim|release|end)",
     "transact_write_items",
     "s3",
     "sns",

@@ -90,7 +90,7 @@ def test_a_shared_option_takes_its_value_along(tenant: CliTenant) -> None:
 def test_what_follows_two_dashes_is_no_option(tenant: CliTenant) -> None:
     said = tenant.run("connections", "show", "--", "--json")
     assert said.code == 1
-    assert "no connection '--json'" in said.err
+    assert "No connection '--json'" in said.err
 
 
 def test_a_file_settles_what_flags_and_environment_leave_open(tenant: CliTenant) -> None:

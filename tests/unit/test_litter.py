@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from anaplan_autoload.domain.litter import excluded_by
+from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.routes import RoutesInvalid, parse
 
 ROUTE = """
@@ -134,7 +135,7 @@ def test_the_closest_route_decides_although_it_ignores_the_name() -> None:
     wider = ROUTE.replace('"accounts"', '"all"').replace("incoming/", "")
     routes = parse(f'{ROUTE}exclude = ["*.bak"]{wider}', "routes.toml")
 
-    explained = routes.explain("inbox", "incoming/a.bak")
+    explained = explain(routes, "inbox", "incoming/a.bak")
 
     assert explained.route is not None and explained.route.name == "accounts"
     assert explained.excluded_by == "*.bak" and "ignored" in explained.why

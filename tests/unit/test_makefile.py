@@ -16,9 +16,9 @@ NO_PYTHON = "#!/bin/sh\nexit 0\n"
 @pytest.mark.parametrize(
     ("program", "advice"),
     [
-        (None, "There is no program {}. Name a Python 3.11 or newer"),
-        (OLD, "{} is not Python 3.11 or newer. Name one"),
-        (NO_PYTHON, "{} is not Python 3.11 or newer. Name one"),
+        (None, "Cannot find the program {}. Name a Python 3.11 or newer"),
+        (OLD, "{} is not Python 3.11 or newer. Name one that is"),
+        (NO_PYTHON, "{} is not Python 3.11 or newer. Name one that is"),
     ],
     ids=["missing", "too old", "another program"],
 )

@@ -6,7 +6,7 @@ import unicodedata
 
 import pytest
 
-from anaplan_autoload.domain.near import why_not
+from anaplan_autoload.domain.near import explain, why_not
 from anaplan_autoload.domain.patterns import doubts
 from anaplan_autoload.domain.routes import Load, Route, Routes
 
@@ -218,6 +218,6 @@ def test_another_bucket_is_told_besides() -> None:
 
 
 def test_an_explanation_uses_them() -> None:
-    explained = Routes((route("in/deep/"),)).explain("inbox", "in\\deep\\x.csv")
+    explained = explain(Routes((route("in/deep/"),)), "inbox", "in\\deep\\x.csv")
 
     assert [miss.why for miss in explained.near_misses] == ['its prefix "in/deep/" differs in slashes']

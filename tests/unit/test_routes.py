@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.outcomes import ReportOutcome
 from anaplan_autoload.domain.routes import Route, Routes, RoutesInvalid, load, parse
 
@@ -438,7 +439,7 @@ def test_our_own_copies_are_known_in_the_buckets_that_they_are_made_in() -> None
 
 
 def test_an_explanation_names_the_route_and_those_that_came_close() -> None:
-    explained = NESTED.explain("inbox", "in/a.csv")
+    explained = explain(NESTED, "inbox", "in/a.csv")
 
     assert explained.route == NESTED.match("inbox", "in/a.csv")
     assert explained.why == 'route "csv" has the closest prefix "in/" and suffix ".csv", in any bucket'
@@ -451,12 +452,12 @@ def test_an_explanation_names_the_route_and_those_that_came_close() -> None:
 
 def test_an_explanation_names_the_bucket_of_a_route_that_has_one() -> None:
     assert (
-        NESTED.explain("own-bucket", "in/x").why == 'route "own" has the closest prefix "in/", in bucket "own-bucket"'
+        explain(NESTED, "own-bucket", "in/x").why == 'route "own" has the closest prefix "in/", in bucket "own-bucket"'
     )
 
 
 def test_an_explanation_points_at_upper_and_lower_case() -> None:
-    explained = NESTED.explain("inbox", "Each/x.csv")
+    explained = explain(NESTED, "inbox", "Each/x.csv")
 
     assert explained.route is None
     assert explained.why == "no route matches it: counted as unrouted, not loaded"
@@ -466,7 +467,7 @@ def test_an_explanation_points_at_upper_and_lower_case() -> None:
 
 
 def test_an_explanation_knows_our_own_copies() -> None:
-    explained = NESTED.explain("inbox", "source/x.csv")
+    explained = explain(NESTED, "inbox", "source/x.csv")
 
     assert explained.route is None
     assert explained.why == 'it is the copy that route "staging" stages for its integration: ignored'

@@ -294,7 +294,7 @@ def test_routes_that_would_load_our_own_reports_are_not_understood(store: Routes
 
     trouble = known.refresh(AT)
 
-    assert trouble is not None and "takes in the reports" in trouble
+    assert trouble is not None and "includes the reports" in trouble
 
 
 def test_many_findings_are_told_in_one_short_line(store: RoutesStore) -> None:

@@ -21,6 +21,7 @@ consistently. All writes are conditional. A failed condition is a return value, 
 from __future__ import annotations
 
 from hashlib import sha256
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import msgspec
@@ -31,6 +32,7 @@ from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Lane, Lease, Waiting
 from anaplan_autoload.domain.routes import Route
 from anaplan_autoload.domain.runs import RunError
+from anaplan_autoload.domain.times import epoch_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -45,6 +47,8 @@ IDS_PER_ITEM = 1_000
 """Each id has 64 characters, so such an item stays far below DynamoDB's 400 KB."""
 UPLOAD_DAYS = 90
 RUN_DAYS = 400
+RUNS_READ = 40
+"""Of a lane's history, to learn how long an integration's runs take."""
 OPEN_MARK = "~open"
 """The lane item's place in the index: after every upload, whose order begins with a digit."""
 
@@ -271,13 +275,16 @@ class Ledger:
             return NotTaken("paused" if "paused" in found else "held" if "held" in found else "led")
         return Taken(_lane(decode(answer.get("Attributes", {}))))
 
-    def renew(self, lease: Lease, now: int, batch: Batch | None = None, not_before: int | None = None) -> Lane | None:
+    def renew(
+        self, lease: Lease, now: int, batch: Batch | None = None, not_before: int | None = None, *, wait: int = 0
+    ) -> Lane | None:
         """Extend the lease and, in the same write, note how far the open batch has come.
 
+        `wait` is how many seconds the leader is about to wait: the lease outlasts that by its whole length.
         Returns the lane as it is now, or None if the lease is lost; then nothing was written.
         """
         sets = ["lease_until = :until"]
-        values: Item = {":me": lease.holder, ":until": now + self._lease_ms}
+        values: Item = {":me": lease.holder, ":until": now + wait * 1000 + self._lease_ms}
         condition = "holder = :me"
         names: dict[str, str] = {}
         if batch is not None:
@@ -447,6 +454,18 @@ class Ledger:
         ):
             for item in page:
                 yield msgspec.convert(item, RunRecord, strict=False)
+
+    def lengths(self, lane: str, target: str, count: int) -> list[int]:
+        """Seconds that the last runs of an integration or flow took, newest first; those that failed are left out.
+
+        Only the lane's last `RUNS_READ` runs are read; returns at most `count` lengths.
+        """
+        found = [
+            round((epoch_ms(run.ended_at) - epoch_ms(run.started_at)) / 1000)
+            for run in islice(self.runs(lane, at_a_time=RUNS_READ), RUNS_READ)
+            if target in (run.integration_id, run.flow_id) and run.started_at and run.outcome in ("loaded", "partial")
+        ]
+        return found[:count]
 
     # For the sweep.
 

@@ -1,6 +1,6 @@
-"""Routes that nearly match a key: what is different, in words.
+"""Why an object has the route that it has, or none, and what is different in routes that nearly match it.
 
-Everything that explains why an upload has no route asks here: `routes match`, `loads --key`, `load`, and the log.
+Everything that explains a route asks here: `routes match`, `loads --key`, `load`, and the log.
 """
 
 from __future__ import annotations
@@ -13,12 +13,66 @@ from urllib.parse import unquote_plus
 from msgspec import Struct
 
 from anaplan_autoload.domain.patterns import is_blank, quoted, readings
+from anaplan_autoload.domain.routes import Route
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from anaplan_autoload.domain.patterns import Reading
-    from anaplan_autoload.domain.routes import Route
+    from anaplan_autoload.domain.routes import Routes
+
+
+class NearMiss(Struct, frozen=True):
+    """A route that nearly matches an object."""
+
+    route: Route
+    why: str
+    """Why it does not match, as in `its suffix is ".csv"`."""
+
+
+class Explanation(Struct, frozen=True):
+    """Which route loads an object, if any, and why."""
+
+    route: Route | None
+    why: str
+    """One sentence."""
+    near_misses: tuple[NearMiss, ...]
+    """In the file's order."""
+    excluded_by: str | None = None
+    """The pattern for which the route ignores it."""
+
+
+def explain(routes: Routes, bucket: str, key: str) -> Explanation:
+    """What happens to an object of this name and why, with the routes that nearly match it."""
+    route = routes.match(bucket, key)
+    others = ((other, _why_not(other, route, bucket, key)) for other in routes if other is not route)
+    pattern = route.excluded_by(key) if route else None
+    return Explanation(
+        route=route,
+        excluded_by=pattern,
+        why=_why(route, routes.stager(bucket, key), bucket) + (_why_ignored(pattern) if pattern else ""),
+        near_misses=tuple(NearMiss(other, why) for other, why in others if why),
+    )
+
+
+def _why(route: Route | None, stager: Route | None, bucket: str) -> str:
+    if route is not None:
+        of_bucket = "in any bucket" if route.bucket is None else f"in bucket {quoted(bucket)}"
+        suffix = f" and suffix {quoted(route.suffix)}" if route.suffix else ""
+        return f"route {quoted(route.name)} has the closest prefix {quoted(route.prefix)}{suffix}, {of_bucket}"
+    if stager is not None:
+        return f"it is the copy that route {quoted(stager.name)} stages for its integration: ignored"
+    return "no route matches it: counted as unrouted, not loaded"
+
+
+def _why_ignored(pattern: str) -> str:
+    return f", but names like {quoted(pattern)} are not uploads: ignored, and counted as excluded"
+
+
+def _why_not(other: Route, chosen: Route | None, bucket: str, key: str) -> str:
+    if chosen is not None and other.matches(bucket, key):
+        return f"it matches too, but route {quoted(chosen.name)} is closer"
+    return why_not(other, bucket, key)
 
 
 class Difference(Struct, frozen=True):

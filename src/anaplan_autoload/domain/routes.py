@@ -106,26 +106,6 @@ class Route(Struct, frozen=True, omit_defaults=True):
         return excluded_by(key, self.exclude, self.prefix, self.suffix)
 
 
-class NearMiss(Struct, frozen=True):
-    """A route that nearly matches an object."""
-
-    route: Route
-    why: str
-    """Why it does not match, as in `its suffix is ".csv"`."""
-
-
-class Explanation(Struct, frozen=True):
-    """Which route loads an object, if any, and why."""
-
-    route: Route | None
-    why: str
-    """One sentence."""
-    near_misses: tuple[NearMiss, ...]
-    """In the file's order."""
-    excluded_by: str | None = None
-    """The pattern for which the route ignores it."""
-
-
 class Routes(Struct, frozen=True, dict=True):
     """The valid routes of one file, in its order; made by `load` and `parse`."""
 
@@ -158,21 +138,10 @@ class Routes(Struct, frozen=True, dict=True):
 
     def is_staged(self, bucket: str, key: str) -> bool:
         """Whether this object is a route's `stage_to`: a copy that Autoload made, which no route matches."""
-        return self._stager(bucket, key) is not None
+        return self.stager(bucket, key) is not None
 
-    def explain(self, bucket: str, key: str) -> Explanation:
-        """What happens to an object of this name and why, with the routes that nearly match it."""
-        route = self.match(bucket, key)
-        others = ((other, _why_not(other, route, bucket, key)) for other in self.routes if other is not route)
-        pattern = route.excluded_by(key) if route else None
-        return Explanation(
-            route=route,
-            excluded_by=pattern,
-            why=_why(route, self._stager(bucket, key), bucket) + (_why_ignored(pattern) if pattern else ""),
-            near_misses=tuple(NearMiss(other, why) for other, why in others if why),
-        )
-
-    def _stager(self, bucket: str, key: str) -> Route | None:
+    def stager(self, bucket: str, key: str) -> Route | None:
+        """The route whose `stage_to` this object is."""
         return next((route for route in self._by_stage.get(key, ()) if route.admits(bucket)), None)
 
     # Looked up by prefix and by copy: with hundreds of routes, looking at each would take longer than a match may.
@@ -235,29 +204,6 @@ def parse(text: str, name: str, reports: tuple[str, str] | None = None) -> Route
 
 def _closeness(route: Route) -> tuple[int, bool, int]:
     return len(route.prefix), route.bucket is not None, len(route.suffix)
-
-
-def _why(route: Route | None, stager: Route | None, bucket: str) -> str:
-    if route is not None:
-        of_bucket = "in any bucket" if route.bucket is None else f"in bucket {_quote(bucket)}"
-        suffix = f" and suffix {_quote(route.suffix)}" if route.suffix else ""
-        return f"route {_quote(route.name)} has the closest prefix {_quote(route.prefix)}{suffix}, {of_bucket}"
-    if stager is not None:
-        return f"it is the copy that route {_quote(stager.name)} stages for its integration: ignored"
-    return "no route matches it: counted as unrouted, not loaded"
-
-
-def _why_ignored(pattern: str) -> str:
-    return f", but names like {_quote(pattern)} are no uploads: ignored, and counted as excluded"
-
-
-def _why_not(other: Route, chosen: Route | None, bucket: str, key: str) -> str:
-    """Why a route does not load the object; empty if it does not nearly match."""
-    from anaplan_autoload.domain.near import why_not  # only an explanation needs it: no part of a cold start
-
-    if chosen is not None and other.matches(bucket, key):
-        return f"it matches too, but route {_quote(chosen.name)} is closer"
-    return why_not(other, bucket, key)
 
 
 # Reading the file. A finding is everything after the file's name: `route "accounts": reason. Remedy.`

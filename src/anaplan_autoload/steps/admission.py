@@ -130,7 +130,9 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
 
 def _near_misses(routes: Routes, upload: Upload) -> list[str]:
     """The routes that nearly match an upload, and what is different."""
-    near = routes.explain(upload.bucket, upload.key).near_misses[:SHOWN_NEAR_MISSES]
+    from anaplan_autoload.domain.near import explain  # only an unrouted upload needs it: no part of a cold start
+
+    near = explain(routes, upload.bucket, upload.key).near_misses[:SHOWN_NEAR_MISSES]
     return [f"route {miss.route.name}: {miss.why}" for miss in near]
 
 
@@ -139,7 +141,7 @@ def _lead(step: StepContext, services: Services, admitted: Admission, me: str) -
     taken = services.ledger.acquire(lane, me, now)
     if isinstance(taken, NotTaken):
         return replace(admitted, state="held" if taken.reason == "held" else "left")
-    work = _look_for_work(step, services, Lease(lane, me, now), taken.lane, now)
+    work = look_for_work(step, services, Lease(lane, me, now), taken.lane, now)
     return replace(admitted, state="led", claim=work)
 
 
@@ -171,7 +173,7 @@ def _requested(services: Services, load: Load) -> Upload:
 def claim(step: StepContext, services: Services, lease: Lease) -> Claim:
     """Open the next batch, or resume the one that is open."""
     now = services.clock()
-    return _look_for_work(step, services, lease, renewed(services, lease), now)
+    return look_for_work(step, services, lease, renewed(services, lease), now)
 
 
 @stops_if_lost
@@ -184,10 +186,10 @@ def release(step: StepContext, services: Services, lease: Lease) -> Claim:
     taken = services.ledger.acquire(lease.lane, lease.holder, now)
     if isinstance(taken, NotTaken):
         return Nothing()
-    return _look_for_work(step, services, lease, taken.lane, now)
+    return look_for_work(step, services, lease, taken.lane, now)
 
 
-def _look_for_work(step: StepContext, services: Services, lease: Lease, lane: Lane, now: int) -> Claim:
+def look_for_work(step: StepContext, services: Services, lease: Lease, lane: Lane, now: int) -> Claim:
     """What to do in a lane that is ours. `lane` is as it was found, with the holder before us."""
     if lane.paused and not (lane.open is not None and lane.open.asked):
         services.ledger.release(lease)

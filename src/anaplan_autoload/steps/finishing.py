@@ -20,7 +20,7 @@ from anaplan_autoload.domain.protocol import Batch, Failure, Stop
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, files_in
 from anaplan_autoload.report.text import cut
-from anaplan_autoload.steps.leading import LeaseLost, leading, renewed, stops_if_lost
+from anaplan_autoload.steps.leading import leading, renewed, stops_if_lost
 from anaplan_autoload.steps.telling import AWS_TROUBLE, TELL_ATTEMPTS, tell_recovered
 
 if TYPE_CHECKING:
@@ -418,6 +418,11 @@ def tell(
     log_run(step.logger, report)
 
 
+def last_part(batch: Batch) -> int:
+    """Where the last uploads of a batch begin that fit one step."""
+    return (batch.total - 1) // FINISHED_PER_STEP * FINISHED_PER_STEP
+
+
 @leading
 def finish_uploads(
     step: StepContext,
@@ -429,6 +434,20 @@ def finish_uploads(
     start: int,
 ) -> Stop | None:
     """Set the final state of 500 of the batch's uploads, from number `start` on."""
+    finish_uploads_from(step, services, lease, batch, state, run_id, start)
+    return None
+
+
+def finish_uploads_from(
+    step: StepContext,
+    services: Services,
+    lease: Lease,
+    batch: Batch,
+    state: UploadState,
+    run_id: str | None,
+    start: int,
+) -> None:
+    """What `finish_uploads` does, inside a step that has renewed the lease."""
     now = services.clock()
     if batch.upload is not None and state in ("loaded", "partial"):
         services.ledger.remember_loaded(batch.route.target, batch.upload, now)
@@ -436,12 +455,3 @@ def finish_uploads(
     services.ledger.finish_uploads(lease.lane, ids, state, batch, run_id, now)
     if state == "superseded":
         step.logger.info("Superseded by newer data of its key", extra={"route": batch.route.name, "upload_ids": ids})
-    return None
-
-
-@stops_if_lost
-def close(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Stop | None:
-    """Clear the open batch: it is done."""
-    if not services.ledger.close_batch(lease, batch, services.clock()):
-        raise LeaseLost
-    return None

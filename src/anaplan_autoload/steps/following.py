@@ -5,14 +5,14 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
 from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
+from msgspec.structs import replace
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import CloudWorksError, NotFound
 from anaplan_autoload.aws.ledger import is_known
-from anaplan_autoload.domain import protocol
+from anaplan_autoload.domain import polling, protocol
 from anaplan_autoload.domain.protocol import Batch, Stop
 from anaplan_autoload.domain.runs import Run
 from anaplan_autoload.domain.times import iso
@@ -32,13 +32,18 @@ MESSAGE_LENGTH = 2_000
 """Characters of a run's message that are kept."""
 
 
+State = Literal["running", "ended", "overdue", "stopped"]
+
+
 class Following(Struct, frozen=True):
     """The result of the last look at a run, and when to look again."""
 
-    state: Literal["running", "ended", "overdue", "stopped"] = "running"
+    state: State = "running"
     delay: int = 1
     """Seconds until the next look."""
     looks: int = 0
+    lengths: tuple[int, ...] | None = None
+    """Seconds that the last runs of the integration took; None before they were read."""
     run: Run | None = None
     """With `ended`."""
     unknown_since: int | None = None
@@ -53,31 +58,31 @@ def look(
 
     Never raises for errors of CloudWorks or AWS, because an exception would end the wait.
     """
-    looks = seen.looks + 1
+    seen = replace(seen, looks=seen.looks + 1)
+    least, most = services.settings.poll_min, services.settings.poll_max
     try:
+        if seen.lengths is None:
+            lengths = services.ledger.lengths(lease.lane, batch.route.target, polling.MOST_LENGTHS)
+            seen = replace(seen, lengths=tuple(lengths))
         now = services.clock()
-        renewed(services, lease, batch)
-        if lease.is_old(now, services.settings.age_limit) or looks > left:
-            return Following("stopped", looks=looks, stop=Stop("handed_over", OLD))
-        started = batch.posted_at or batch.opened_at
-        waited = (now - started) / 1000
-        delay = protocol.next_delay(waited, services.settings.poll_min, services.settings.poll_max)
+        waited = (now - (batch.posted_at or batch.opened_at)) / 1000
+        delay = polling.next_look(waited, seen.lengths or (), least, most)
+        renewed(services, lease, batch, wait=delay)
+        if lease.is_old(now, services.settings.age_limit) or seen.looks > left:
+            return replace(seen, state="stopped", stop=Stop("handed_over", OLD))
         run, unknown_since = _run(services, lease.lane, batch, now, seen.unknown_since)
         if run is not None:
-            return Following("ended", looks=looks, run=run)
-        if batch.is_overdue(now):
-            return Following("overdue", looks=looks, unknown_since=unknown_since)
-        return Following("running", delay, looks, unknown_since=unknown_since)
+            return replace(seen, state="ended", run=run)
+        state: State = "overdue" if batch.is_overdue(now) else "running"
+        return replace(seen, state=state, delay=delay, unknown_since=unknown_since)
     except LeaseLost:
-        return Following("stopped", looks=looks, stop=LOST)
+        return replace(seen, state="stopped", stop=LOST)
     except LoginRefused as refused:
-        return Following("stopped", looks=looks, stop=held(refused))
+        return replace(seen, state="stopped", stop=held(refused))
     except (CloudWorksError, BotoCoreError, ClientError) as error:
         step.logger.warning("The run's status could not be read; trying again later", extra={"reason": str(error)})
-        if batch.is_overdue(services.clock()):
-            return Following("overdue", looks=looks, unknown_since=seen.unknown_since)
-        delay = min(2 * max(seen.delay, services.settings.poll_min), services.settings.poll_max)
-        return Following("running", delay, looks, unknown_since=seen.unknown_since)
+        state = "overdue" if batch.is_overdue(services.clock()) else "running"
+        return replace(seen, state=state, delay=min(2 * max(seen.delay, least), most))
 
 
 def _run(
@@ -95,7 +100,7 @@ def _run(
         return Run(id=run_id, ended_at=iso(now), success=False, message=gone), None
     if run is None or not run.ended:
         return None, None
-    return msgspec.structs.replace(run, id=run_id or run.id, message=run.message[:MESSAGE_LENGTH]), None
+    return replace(run, id=run_id or run.id, message=run.message[:MESSAGE_LENGTH]), None
 
 
 def flow_run_since(services: Services, flow_id: str, since: int) -> tuple[Run | None, int]:

@@ -27,9 +27,11 @@ class LeaseLost(Exception):
     """Another execution leads the lane, so this one must write no more; see `stops_if_lost`."""
 
 
-def renewed(services: Services, lease: Lease, batch: Batch | None = None, *, not_before: int | None = None) -> Lane:
+def renewed(
+    services: Services, lease: Lease, batch: Batch | None = None, *, not_before: int | None = None, wait: int = 0
+) -> Lane:
     """Renew the lease as `Ledger.renew` does, and return the lane; raises `LeaseLost`."""
-    lane = services.ledger.renew(lease, services.clock(), batch, not_before=not_before)
+    lane = services.ledger.renew(lease, services.clock(), batch, not_before=not_before, wait=wait)
     if lane is None:
         raise LeaseLost
     return lane

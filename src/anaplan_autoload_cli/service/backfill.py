@@ -11,10 +11,10 @@ from anaplan_autoload.aws.ledger import UPLOAD_DAYS
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.times import iso
+from anaplan_autoload_cli.completion import RouteName
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.places import (
-    RouteName,
     RoutesFile,
     named,
     read_routes,

@@ -9,10 +9,10 @@ import typer
 from msgspec.structs import replace
 
 from anaplan_autoload.domain.protocol import Lane
+from anaplan_autoload_cli.completion import RouteName
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.places import (
-    RouteName,
     RoutesFile,
     find_routes_path,
     no_such_route,

@@ -10,6 +10,7 @@ import typer
 from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import UPLOAD_DAYS
+from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.context import cli_of
@@ -345,6 +346,6 @@ def files_and_uploads(files: int | None, uploads: int) -> str:
 def _unknown(routes: Routes, place: Place) -> str:
     """Why the ledger may know nothing of a key."""
     told = f"Nothing of that name was uploaded or loaded in the last {UPLOAD_DAYS} days, as far as the ledger knows."
-    explained = routes.explain(place.bucket, place.key)
+    explained = explain(routes, place.bucket, place.key)
     near = "".join(f" Route {miss.route.name} is close: {miss.why}." for miss in explained.near_misses)
     return f"{told} By the routes file, {explained.why}.{near if explained.route is None else ''}"

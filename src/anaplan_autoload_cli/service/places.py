@@ -18,7 +18,6 @@ from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.standings import Standings
 from anaplan_autoload.domain import routes
 from anaplan_autoload.domain.routes import Routes
-from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.login import LEASE_MS
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.routes_in_force import NONE_YET, PUSH, routes_in_force, routes_store
@@ -36,10 +35,6 @@ USUAL_ROUTES = (Path("src/routes.toml"), Path("routes.toml"))
 
 RoutesFile = Annotated[
     str | None, typer.Option("--file", help="The routes; default: those in force, without a stack routes.toml.")
-]
-RouteName = Annotated[
-    str,
-    typer.Argument(metavar="ROUTE", help="The route's name.", show_default=False, autocompletion=offered_routes),
 ]
 
 

@@ -10,6 +10,7 @@ import typer
 from msgspec import Struct
 
 from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.near import explain
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.lanes import known_lanes
@@ -205,7 +206,7 @@ def _route(cli: Cli, routes: Routes, file: str | None, place: Place | Upload) ->
     """The route by which the function will load the object, as the routes have it."""
     if route := routes.match(place.bucket, place.key):
         return route
-    explained = routes.explain(place.bucket, place.key)
+    explained = explain(routes, place.bucket, place.key)
     url, path = f"s3://{place.bucket}/{place.key}", routes_name(cli, file)
     if explained.excluded_by is not None:
         raise CommandFailed(

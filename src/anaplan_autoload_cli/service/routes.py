@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.patterns import doubts
 from anaplan_autoload.domain.routes import Routes, RoutesInvalid
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
@@ -92,7 +93,7 @@ def match(
     cli = cli_of(context)
     routes = read_routes(cli, file)
     place = object_named(cli, routes, url)
-    explained = routes.explain(place.bucket, place.key)
+    explained = explain(routes, place.bucket, place.key)
     misses = [{"route": miss.route.name, "why": miss.why} for miss in explained.near_misses]
     record = {
         "object": place.url,
