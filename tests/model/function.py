@@ -156,6 +156,7 @@ class Function:
         self.ledger: Ledger = Ledger(cast("DynamoDBClient", self.table), TABLE, self.settings.lease * 1000)
         self.store = RoutesStore(cast("DynamoDBClient", self.table), TABLE)
         self.store.push(text, replaces=None, author="ada", comment="", now=self.world.now)
+        self.standings = Standings(cast("DynamoDBClient", self.table), TABLE)
         self._expect()
         self.secrets.put(_secret(PASSWORD))
         if sweeping:
@@ -163,10 +164,9 @@ class Function:
 
     def _expect(self) -> None:
         """Begin as if a sweep had seen the routes before."""
-        standings = Standings(cast("DynamoDBClient", self.table), TABLE)
         for route in self.routes:
             if route.expect:
-                standings.begin(route, DUE_AT - 86_400_000)
+                self.standings.begin(route, DUE_AT - 86_400_000)
 
     def close(self) -> None:
         """Let nothing go on."""
@@ -377,6 +377,11 @@ class Sandbox(Services):
     def ledger(self) -> Ledger:
         """The table of moto, without HTTP."""
         return self._function.ledger
+
+    @cached_property
+    def standings(self) -> Standings:
+        """In the same table."""
+        return self._function.standings
 
     @cached_property
     def s3(self) -> Any:
