@@ -12,23 +12,33 @@ BIN := .venv/bin
 RIE := .local/bin/aws-lambda-rie
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --no-deps
 PYTEST_ARGS ?= -n 3 --dist loadgroup
+EVENT ?= events/s3-put.json
+ARCHITECTURE ?= arm64
 export SAM_CLI_TELEMETRY := 0
 
 .PHONY: help
 help: ## List the available targets
-	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z.-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 .PHONY: demo
 demo: .venv/.ready $(RIE) ## Upload files on this machine, without an AWS account, and show what happens
 	@$(BIN)/python -m local.demo
 
 .PHONY: local
-local: .venv/.ready $(RIE) ## Keep AWS and CloudWorks up on this machine until Ctrl-C
-	@$(BIN)/python -m local.aws.console
+local: .venv/.ready $(RIE) ## Keep AWS and CloudWorks up on this machine until Ctrl-C; LOCAL=--docker for sam local invoke
+	@$(BIN)/python -m local.aws.console $(LOCAL)
+
+.PHONY: sam-local
+sam-local: .venv/.ready .venv-sam/.ready $(RIE) ## Run one event in SAM's container, against this machine's AWS: EVENT=events/s3-put.json
+	@$(BIN)/python -m local.sam $(EVENT) --sam .venv-sam/bin/sam
 
 .PHONY: test
-test: .venv/.ready $(RIE) ## Run all tests
+test: .venv/.ready .venv-sam/.ready $(RIE) ## Run all tests
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: test-docker
+test-docker: .venv/.ready .venv-sam/.ready $(RIE) ## Run every sample with sam local invoke (needs Docker)
+	$(BIN)/python -m pytest -n 0 tests/e2e/test_sam_local.py -k container_runs_it
 
 .PHONY: check
 check: .venv/.ready .venv-sam/.ready .venv-checkov/.ready site ## Check format, lint, types, template, docs and locked files
@@ -47,6 +57,10 @@ audit: .venv-audit/.ready ## Look for known vulnerabilities in the function's pa
 .PHONY: build
 build: .venv/.ready .venv-sam/.ready ## Build the function's package in .aws-sam/build for `sam deploy`
 	PYTHON="$(abspath $(BIN)/python)" .venv-sam/bin/sam build
+
+.PHONY: package
+package: .venv/.ready ## Build a release in dist/: zip, template, SBOM, checksums; ARCHITECTURE=x86_64 for the other processor
+	$(BIN)/python -m local.release --architecture $(ARCHITECTURE)
 
 .PHONY: docs
 docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md and docs/operations.md again, by running their commands
@@ -73,6 +87,20 @@ chaos: .venv/.ready $(RIE) ## Stress-test on this machine: kill runtimes, corrup
 .PHONY: bench
 bench: .venv/.ready ## Measure the figures in docs/benchmarks.md (some minutes)
 	@for name in notice cold_start cli_start routes load_cost; do $(BIN)/python -m bench.$$name; done
+
+.PHONY: bench-check
+bench-check: .venv/.ready ## Fail when a count (operations, units, requests, looks, modules) is worse than recorded
+	$(BIN)/python -m bench.check
+
+.PHONY: bench-record
+bench-record: .venv/.ready ## Record the counts that bench-check compares with, and draw docs/benchmarks.md's plots
+	$(BIN)/python -m bench.check --record
+	$(BIN)/python -m bench.plots
+
+.PHONY: side-by-side
+side-by-side: .venv/.ready $(RIE) ## Compare with what people would otherwise write, in ten troubles (ten minutes)
+	@$(BIN)/python $(PIP_INSTALL) --target .local/anaplan-sdk --upgrade --requirement bench/side_by_side/requirements.txt
+	@$(BIN)/python -m bench.side_by_side.compare
 
 .PHONY: lock
 lock: .venv-lock/.ready ## Lock the newest versions that requirements/*.in and pyproject.toml allow

@@ -50,6 +50,8 @@ BURST_RUN = 10 * 60
 """Seconds that the covering run lasts."""
 SWEEPS_A_MONTH = 12 * 24 * 365 / 12
 LOADS = 1_000
+LOOK = "follow"
+"""The name of the operation that looks at a run."""
 SOMEBODY = "the run before"
 """Who leads the lane while the burst comes."""
 
@@ -84,6 +86,8 @@ class Usage(Struct, frozen=True):
     write_units: float
     operations: float
     """Durable: starts of executions, steps, waits, polls."""
+    looks: float
+    """Those of the operations that looked at a run."""
     durable_bytes: float
     """Events, results, and what steps returned with its envelope."""
     checkpoints: float
@@ -150,6 +154,7 @@ class Checkpoints(DurableServiceClient):
         self._answers = answers
         self.requests = 0
         self.operations = 0
+        self.looks = 0
         self.written = 0
 
     def checkpoint(
@@ -161,7 +166,9 @@ class Checkpoints(DurableServiceClient):
     ) -> CheckpointOutput:
         """Count and pass on."""
         self.requests += 1
-        self.operations += sum(map(_is_billed, updates))
+        billed = [update for update in updates if _is_billed(update)]
+        self.operations += len(billed)
+        self.looks += sum(update.name == LOOK for update in billed)
         self.written += sum(len(json.dumps(update.to_dict(), default=str).encode()) for update in updates)
         with self._answers:
             return self._service.checkpoint(durable_execution_arn, checkpoint_token, updates, client_token)
@@ -219,6 +226,7 @@ class Bill:
             read_units=self._meter.read_units,
             write_units=self._meter.write_units,
             operations=self._checkpoints.operations + self._executions,
+            looks=self._checkpoints.looks,
             durable_bytes=self._checkpoints.written + self._exchanged,
             checkpoints=self._checkpoints.requests,
             invocations=self._invocations,
@@ -367,6 +375,7 @@ def print_usage(title: str, usages: Mapping[str, Usage]) -> None:
         ("DynamoDB write units", [usage.write_units for usage in usages.values()]),
         ("DynamoDB read units", [usage.read_units for usage in usages.values()]),
         ("durable operations", [usage.operations for usage in usages.values()]),
+        ("of these, looks at the run", [usage.looks for usage in usages.values()]),
         ("durable data, KB", [usage.durable_bytes / 1024 for usage in usages.values()]),
         ("invocations", [usage.invocations for usage in usages.values()]),
         ("CloudWorks requests", [usage.requests["cloudworks"] for usage in usages.values()]),

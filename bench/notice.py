@@ -102,10 +102,10 @@ SITUATIONS: dict[str, Callable[[float, Random], Iterator[float]]] = {
 }
 
 
-def lengths_of(situation: str, usual: float) -> list[float]:
-    """The lengths of its runs, the same each time."""
+def lengths_of(situation: str, usual: float, runs: int = RUNS) -> list[float]:
+    """The lengths of so many of its runs, the same each time."""
     drawn = SITUATIONS[situation](usual, Random(SEED))
-    return [next(drawn) for _ in range(RUNS)]
+    return [next(drawn) for _ in range(runs)]
 
 
 def first_after(factor: float, usual: float) -> tuple[Seen, Seen]:

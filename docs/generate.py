@@ -10,8 +10,8 @@ import typer
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from anaplan_autoload_cli.app import COMMANDS, NAME, app
-from anaplan_autoload_cli.lazy import SERVICE, WORKFLOW, Entry
+from anaplan_autoload_cli.app import app
+from anaplan_autoload_cli.commands import COMMANDS, NAME, SERVICE, WORKFLOW, Entry
 
 PAGE = Path(__file__).with_name("cli.md")
 COLUMNS = 100

@@ -158,11 +158,11 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "no sweep",
-        (Edit("steps/sweeping.py", "sweep", 'services.send({"drain": found.lane})', ""),),
+        (Edit("steps/sweeping.py", "sweep", 'services.send({"drain": found.lane}, step.logger)', ""),),
     ),
     Mutation(
         "no second look after the release, without the sweep",
-        (Edit("steps/admission.py", "release", "not services.ledger.waiting(lease.lane)", "True"),),
+        (Edit("steps/admission.py", "release", "_planned(services, lease.lane, now).selection is None", "True"),),
         CALM,
     ),
     Mutation(
@@ -233,7 +233,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "staging does not look at what was loaded",
-        (Edit("steps/starting.py", "stage", "upload.is_older_than(loaded)", "False"),),
+        (Edit("steps/starting.py", "superseded", "upload.is_older_than(loaded)", "False"),),
         "an event that comes late",
     ),
     Mutation(
@@ -242,13 +242,98 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "a file that nobody reads is loaded",
-        (Edit("steps/admission.py", "", "protocol.select(waiting, sources) or selection", "selection"),),
+        (Edit("steps/admission.py", "", "protocol.select(selection.waiting, sources) or selection", "selection"),),
         "a file that nobody reads",
+    ),
+    Mutation(
+        "a file that fails its check is loaded",
+        (
+            Edit(
+                "steps/checking.py",
+                "check",
+                "if found:\n    return _unfit(services, lease, batch, found, now, several=looked_at > 1 or start > 0)",
+                "",
+            ),
+        ),
+        "files that fail their check",
+    ),
+    Mutation(
+        "what the key holds now is checked, and another version staged",
+        (Edit("steps/checking.py", "_problems", "latest = batch.upload is None", "latest = True"),),
+        "tests/integration/test_check.py::test_exactly_the_version_that_is_staged_is_checked",
     ),
     Mutation(
         "what is remembered rejects without asking again",
         (Edit("steps/reading.py", "", "selection is None or selection.refusal is None", "selection is not None"),),
         "tests/integration/test_unread.py",
+    ),
+    Mutation(
+        "a run begins outside its window",
+        (
+            Edit(
+                "domain/rules.py", "_opens_at", "return _next_opening(route.window, now) if route.window else None", ""
+            ),
+        ),
+        "an upload outside its window",
+    ),
+    Mutation(
+        "the window is not looked at again before the request",
+        (Edit("steps/starting.py", "_posted", "rules.closed_until(route, services.clock())", "None"),),
+        "a run that fails as its window closes",
+    ),
+    Mutation(
+        "tries in earlier windows do not count",
+        (Edit("steps/admission.py", "_opened", "lane.put_back.get(batch.kin)", "None"),),
+        "tests/integration/test_waits.py",
+    ),
+    Mutation(
+        "half of a set is loaded",
+        (Edit("domain/rules.py", "_wait", "route.prefix + name not in came", "not came"),),
+        "a set that comes bit by bit",
+    ),
+    Mutation(
+        "nobody is told of a late set",
+        (Edit("steps/waiting.py", "waiting_by_rule", "_announce_incomplete(step, services, wait)", ""),),
+        "a set that is late",
+    ),
+    Mutation(
+        "the sweep does not see that a set is late",
+        (
+            Edit(
+                "steps/sweeping.py",
+                "_has_work",
+                "planned.selection is not None or bool(rules.incomplete(lane.waits, planned.waits, now))",
+                "planned.selection is not None",
+            ),
+        ),
+        "a set that is late",
+    ),
+    Mutation(
+        "a late set is announced again and again",
+        (Edit("domain/rules.py", "notes", "Noted(wait.why, wait.since, told)", "Noted(wait.why, wait.since)"),),
+        "tests/unit/test_rules.py",
+    ),
+    Mutation(
+        "the sweep drains what waits for its window",
+        (Edit("steps/sweeping.py", "_has_work", "if found.free:\n    return True", "return True"),),
+        "tests/integration/test_waits.py",
+    ),
+    Mutation(
+        "a route that waits keeps back another in its lane",
+        (
+            Edit(
+                "domain/rules.py",
+                "plan",
+                "return Plan(selection, tuple(waits))",
+                "return Plan(None if waits else selection, tuple(waits))",
+            ),
+        ),
+        "tests/unit/test_rules.py",
+    ),
+    Mutation(
+        "a pause does not end by itself",
+        (Edit("domain/protocol.py", "Lane.is_paused", "not 0 < self.paused_until <= now", "True"),),
+        "tests/unit/test_rules.py",
     ),
     Mutation(
         "a refused secret is sent again",

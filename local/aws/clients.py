@@ -10,6 +10,7 @@ import boto3
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -52,6 +53,11 @@ class Aws:
         return self._session.client("dynamodb", endpoint_url=self.url)
 
     @cached_property
+    def events(self) -> EventBridgeClient:
+        """EventBridge, at moto, which sends no schedule's events."""
+        return self._session.client("events", endpoint_url=self.url)
+
+    @cached_property
     def functions(self) -> LambdaClient:
         """Lambda, at the dispatcher."""
         return self._session.client("lambda", endpoint_url=self.lambda_url)
@@ -83,6 +89,6 @@ class Aws:
 
     def close(self) -> None:
         """Close the connections of every client that was made."""
-        for name in ("cloudformation", "dynamodb", "functions", "s3", "secrets", "sns", "sqs", "sts"):
+        for name in ("cloudformation", "dynamodb", "events", "functions", "s3", "secrets", "sns", "sqs", "sts"):
             if name in self.__dict__:
                 getattr(self, name).close()

@@ -13,12 +13,15 @@ from shlex import quote
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from anaplan_autoload.domain import routes
 from anaplan_autoload.domain.routes import RoutesInvalid
 from local.aws.journal import function_lines, metrics
+from local.aws.processes import EVERYWHERE
 from local.aws.stack import ROOT, STACK_NAME, Message, Options, Stack
 from local.cloudworks import Pace, SimulatorSettings
+from local.sam import files
 
 LOOK_SECONDS = 0.5
 KEPT = "The routes are broken and were not pushed. Correct the file, and save it again."
@@ -56,6 +59,12 @@ Look after it with the command line, which that file leads here too (stack {stac
 The routes are in the ledger. Edit {routes} and save it, and it is pushed; the function
 uses it within 30 seconds. Or push any file: anaplan-autoload routes push FILE. Ctrl-C ends everything.
 """
+DOCKER_GUIDE = """\
+Containers reach all of this, and so do other machines in your network: it listens on every address, without a password.
+The events of events/ are in {events}, with objects that are there. With Docker running:
+  {command}
+"""
+SAM_FOLDER = ROOT / ".local/sam"
 BOTOCORES = re.compile(r"\[INFO\]\s+\S+Z\s.*Found (credentials|endpoint) ")
 """What the SDK tells of itself in every invocation: true, and of no use here."""
 QUIET = frozenset(
@@ -68,12 +77,17 @@ def main() -> None:
     options = _options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     logs = ROOT / ".local/logs" / time.strftime("%Y-%m-%dT%H.%M.%S")
-    anaplan = SimulatorSettings(pace=Pace(run_seconds=options.run_seconds))
     print("Starting …", flush=True)
     try:
-        with Stack(Options(runtimes=options.runtimes, anaplan=anaplan, logs=logs)) as stack:
-            edited = EditedRoutes(stack, ROUTES.format(**stack.seed(INTEGRATIONS)))
+        with Stack(_stack_options(options, logs)) as stack:
+            current = stack.store.current()
+            routes_text = current.text if current else ROUTES.format(**stack.seed(INTEGRATIONS))
+            edited = EditedRoutes(stack, routes_text)
             print(_guide(stack, edited.path), flush=True)
+            if options.docker:
+                written = files.Files(SAM_FOLDER)
+                command = " ".join(quote(word) for word in written.command("s3-put"))
+                print(DOCKER_GUIDE.format(events=written.events.relative_to(ROOT), command=command), flush=True)
             try:
                 for line in _happenings(stack, edited):
                     print(line, flush=True)
@@ -87,12 +101,14 @@ class EditedRoutes:
     """The routes file that people edit: each sound version of it is pushed."""
 
     def __init__(self, stack: Stack, text: str) -> None:
-        """Write the file, and push it."""
+        """Write the file, and push it unless it is in force."""
         self.path = stack.logs / "routes.toml"
         self._stack = stack
         self.path.write_text(text)
         self._seen: str | None = text
-        stack.push(text)
+        current = stack.store.current()
+        if current is None or current.text != text:
+            stack.push(text)
 
     def look(self) -> list[str]:
         """Push the file if it was changed; what there is to tell of it."""
@@ -140,7 +156,23 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--runtimes", type=int, default=4, help="invocations that run at the same time (default: 4)")
     parser.add_argument("--run-seconds", type=float, default=5.0, help="how long Anaplan's runs take (default: 5)")
+    parser.add_argument(
+        "--docker",
+        action="store_true",
+        help="listen where containers reach it, and write .local/sam for sam local invoke",
+    )
     return parser.parse_args()
+
+
+def _stack_options(options: argparse.Namespace, logs: Path) -> Options:
+    """The stack's; with `--docker` it is for `sam local invoke` too, and the package for that is built here."""
+    anaplan = SimulatorSettings(pace=Pace(run_seconds=options.run_seconds))
+    common = Options(runtimes=options.runtimes, anaplan=anaplan, logs=logs)
+    if not options.docker:
+        return common
+    package = ROOT / ".local/sam-package"
+    files.build(package)
+    return replace(common, listen=EVERYWHERE, prepare=lambda stack: files.prepare(stack, SAM_FOLDER, package))
 
 
 def _guide(stack: Stack, edited: Path) -> str:

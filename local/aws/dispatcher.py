@@ -13,7 +13,7 @@ import sys
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
@@ -24,9 +24,12 @@ from local.aws.resources import ALIAS
 
 if TYPE_CHECKING:
     from local.aws.executions import Executions
+    from local.aws.resources import DeployedFunction
     from local.aws.runtimes import Pool
 
 INVOKE = re.compile(r"/2015-03-31/functions/([^/]+)/invocations")
+DESCRIBED = re.compile(r"/2015-03-31/functions/[^/]+(/configuration)?")
+"""GetFunction and GetFunctionConfiguration."""
 DURABLE = "/2025-12-01/"
 BY_THE_EMULATOR = "X-Dex-Handler-Invoke"
 PASS_SECONDS = 60.0
@@ -44,7 +47,7 @@ class LambdaAnswer(Struct, frozen=True):
 class Backends(Struct, frozen=True, kw_only=True):
     """Whom the dispatcher hands requests to."""
 
-    function_name: str
+    function: DeployedFunction
     pool: Pool
     executions: Executions
     durable_port: int
@@ -54,8 +57,9 @@ class Backends(Struct, frozen=True, kw_only=True):
 class Dispatcher:
     """Serves from its creation on; answers 503 until `connect` tells whom to hand requests to."""
 
-    def __init__(self) -> None:
-        self._server = _Server((HOST, 0), _Handler)
+    def __init__(self, listen: str = HOST) -> None:
+        """`listen` is the address of the interface that it is reached by."""
+        self._server = _Server((listen, 0), _Handler)
         self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="dispatcher", daemon=True)
         self._thread.start()
 
@@ -117,13 +121,15 @@ class _Handler(BaseHTTPRequestHandler):
         url = urlsplit(self.path)
         if (invoked := INVOKE.fullmatch(url.path)) and self.command == "POST":
             name, qualifier = _split_name(unquote(invoked[1]), parse_qs(url.query).get("Qualifier"))
-            if name != backends.function_name or qualifier not in (None, ALIAS):
+            if name != backends.function.name or qualifier not in (None, ALIAS):
                 return _refusal(404, "ResourceNotFoundException", f"Function not found: {name}:{qualifier}")
             if BY_THE_EMULATOR in self.headers:
                 return _run_handler(backends.pool, body)
             return self._start(backends.executions, qualifier, body)
         port = backends.durable_port if url.path.startswith(DURABLE) else backends.moto_port
-        return self._pass_on(port, body)
+        answer = self._pass_on(port, body)
+        described = DESCRIBED.fullmatch(url.path)
+        return _completed(answer, backends.function) if described and self.command == "GET" else answer
 
     def _start(self, executions: Executions, qualifier: str | None, event: bytes) -> LambdaAnswer:
         """What Lambda does with an invocation of a durable function by a client."""
@@ -171,6 +177,18 @@ def _run_handler(pool: Pool, event: bytes) -> LambdaAnswer:
     if invoked.failed:
         headers["X-Amz-Function-Error"] = "Unhandled"
     return LambdaAnswer(200, invoked.payload, headers)
+
+
+def _completed(answer: LambdaAnswer, function: DeployedFunction) -> LambdaAnswer:
+    """Moto's answer about the function, with what moto does not know of its configuration."""
+    if answer.status != 200:
+        return answer
+    told = msgspec.json.decode(answer.body, type=dict[str, Any])
+    if "Configuration" in told:
+        told["Configuration"] |= function.configuration
+    else:
+        told |= function.configuration
+    return LambdaAnswer(answer.status, msgspec.json.encode(told), answer.headers)
 
 
 def _split_name(text: str, query: list[str] | None) -> tuple[str, str | None]:

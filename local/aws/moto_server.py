@@ -8,10 +8,14 @@ Moto serves every request in a thread of its own and locks little. Left alone
 - it rebuilds a queue for every deletion, and drops messages that are sent in between.
 
 Here requests to DynamoDB are answered one after another, and deletions wait for those who send.
+
+Moto would also run a function that a bucket notifies in a container. Here the event goes to a queue instead, for
+`notifications.py`; so a bucket can have the notifications of the template.
 """
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from copy import copy
 from threading import Lock
@@ -20,8 +24,11 @@ from typing import Any
 from moto.core.common_types import TYPE_RESPONSE
 from moto.dynamodb.models.table import Table
 from moto.dynamodb.responses import DynamoHandler
+from moto.s3 import notifications
 from moto.server import main
-from moto.sqs.models import Queue
+from moto.sqs.models import Queue, sqs_backends
+
+from local.aws.notifications import NOTIFICATIONS_QUEUE
 
 
 def mend() -> None:
@@ -29,6 +36,7 @@ def mend() -> None:
     _answer_one_after_another()
     _copy_tables_cheaply()
     _delete_while_nobody_sends()
+    _queue_what_functions_are_told()
 
 
 def _answer_one_after_another() -> None:
@@ -65,6 +73,14 @@ def _delete_while_nobody_sends() -> None:
             delete(queue, receipt_handle)
 
     Queue.delete_message = delete_alone  # type: ignore[method-assign, assignment]
+
+
+def _queue_what_functions_are_told() -> None:
+    def send(account_id: str, event_body: Any, fn_arn: str, region_name: str) -> None:
+        body = json.dumps(event_body)
+        sqs_backends[account_id][region_name].send_message(queue_name=NOTIFICATIONS_QUEUE, message_body=body)
+
+    notifications._invoke_awslambda = send  # noqa: SLF001  (moto has no public place for it)
 
 
 if __name__ == "__main__":

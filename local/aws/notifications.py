@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 POLL_SECONDS = 1
+NOTIFICATIONS_QUEUE = "s3-notifications"
+"""Where our moto puts what buckets tell functions."""
 Record = dict[str, Any]
 """One of an S3 event's `Records`."""
 
@@ -50,7 +52,7 @@ class Notifications:
         self._s3 = s3
         self._sqs = sqs
         self._send = send
-        self._queue = sqs.create_queue(QueueName="s3-notifications")["QueueUrl"]
+        self._queue = sqs.create_queue(QueueName=NOTIFICATIONS_QUEUE)["QueueUrl"]
         self._versions = _Versions(s3)
         self._sequence = time.time_ns() >> 16
         self._lock = Lock()
@@ -59,17 +61,10 @@ class Notifications:
         self._thread = Thread(target=self._run, name="notifications", daemon=True)
         self._thread.start()
 
-    def watch(self, bucket: str) -> None:
-        """Deliver the events of this bucket too."""
-        attributes = self._sqs.get_queue_attributes(QueueUrl=self._queue, AttributeNames=["QueueArn"])["Attributes"]
-        self._s3.put_bucket_notification_configuration(
-            Bucket=bucket,
-            NotificationConfiguration={
-                "QueueConfigurations": [
-                    {"Id": "autoload", "QueueArn": attributes["QueueArn"], "Events": ["s3:ObjectCreated:*"]}
-                ]
-            },
-        )
+    def watch(self, bucket: str, configurations: list[Record]) -> None:
+        """Deliver the events of this bucket too; the configurations are the bucket's notifications of functions."""
+        settings: Any = {"LambdaFunctionConfigurations": configurations}
+        self._s3.put_bucket_notification_configuration(Bucket=bucket, NotificationConfiguration=settings)
 
     @property
     def idle(self) -> bool:

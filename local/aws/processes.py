@@ -21,6 +21,9 @@ from typing import Self
 from msgspec import Struct
 
 HOST = "127.0.0.1"
+"""Where the parts find each other."""
+EVERYWHERE = "0.0.0.0"  # noqa: S104 (asked for with --docker)
+"""To be listened on for containers, which reach this machine by the address of its bridge."""
 ATTEMPTS = 3
 READY_SECONDS = 60.0
 GRACE_SECONDS = 2.0

@@ -1,8 +1,10 @@
 """What `template.yaml` describes, created in moto: the template itself is the list of resources, there is no second.
 
-The SAM translator expands the template. Moto's CloudFormation then creates the resources that hold data, and the
-function's configuration with its environment; so `describe_stacks` and `get_function_configuration` answer as on AWS.
-What only protects or observes (policies, permissions, alarms) is left out.
+The SAM translator expands the template. Moto's CloudFormation then creates the resources that hold data, the rules of
+EventBridge, and the function's configuration with its environment. What that passes over is added from the same
+template: the alias and its policy, the buckets' notifications, the function's durable settings and dead-letter queue.
+So tools that ask about the service get the answers that they get on AWS. What only protects or observes (policies of
+other resources, alarms) is left out.
 """
 
 from __future__ import annotations
@@ -27,6 +29,7 @@ ALIAS = "live"
 DATA = frozenset(
     {
         "AWS::DynamoDB::Table",
+        "AWS::Events::Rule",
         "AWS::IAM::Role",
         "AWS::KMS::Key",
         "AWS::Lambda::Function",
@@ -55,6 +58,14 @@ class Schedule(Struct, frozen=True):
     """JSON."""
 
 
+class Notifying(Struct, frozen=True):
+    """A bucket that notifies the function."""
+
+    bucket: str
+    configurations: list[Json]
+    """As PutBucketNotificationConfiguration takes them."""
+
+
 class DeployedFunction(Struct, frozen=True, kw_only=True):
     """The function's configuration as the template has it, every reference resolved."""
 
@@ -67,6 +78,8 @@ class DeployedFunction(Struct, frozen=True, kw_only=True):
     retention_days: int
     dead_letter_queue_url: str
     log_format: str
+    configuration: Json
+    """What GetFunctionConfiguration tells on AWS and moto leaves out."""
 
 
 class Resources(Struct, frozen=True, kw_only=True):
@@ -77,8 +90,7 @@ class Resources(Struct, frozen=True, kw_only=True):
     physical_ids: dict[str, str]
     """Logical id to name, ARN or URL: what `Ref` gives."""
     function: DeployedFunction
-    notifying_buckets: tuple[str, ...]
-    """Names of the buckets that the function is notified by."""
+    notifying: tuple[Notifying, ...]
     schedules: tuple[Schedule, ...]
 
 
@@ -115,11 +127,17 @@ def create(expanded: Json, stack_name: str, parameters: Mapping[str, str], aws: 
     for name, resource in resources.items():
         if name in physical_ids:
             _complete(resource, physical_ids[name], aws)
+    function = _function(resources[FUNCTION]["Properties"], physical_ids, aws)
+    _permit(resources, function.name, physical_ids, aws)
     return Resources(
         outputs={output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]},
         physical_ids=physical_ids,
-        function=_function(resources[FUNCTION]["Properties"], physical_ids, aws),
-        notifying_buckets=tuple(physical_ids[name] for name in resources if _notifies(resources[name])),
+        function=function,
+        notifying=tuple(
+            Notifying(physical_ids[name], found)
+            for name, resource in resources.items()
+            if name in physical_ids and (found := _notifications(resource, physical_ids))
+        ),
         schedules=tuple(schedule for rule in resources.values() for schedule in _schedules(rule)),
     )
 
@@ -175,6 +193,8 @@ def _function(properties: Json, physical_ids: Mapping[str, str], aws: Aws) -> De
     configuration = aws.functions.get_function_configuration(FunctionName=name)
     durable = properties.get("DurableConfig", {})
     variables = configuration.get("Environment", {}).get("Variables", {})
+    queue = physical_ids[_target(properties["DeadLetterConfig"]["TargetArn"])]
+    asked = aws.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])
     return DeployedFunction(
         name=name,
         handler=configuration["Handler"],
@@ -183,8 +203,12 @@ def _function(properties: Json, physical_ids: Mapping[str, str], aws: Aws) -> De
         environment={key: str(value) for key, value in variables.items()},
         execution_timeout_seconds=durable["ExecutionTimeout"],
         retention_days=durable["RetentionPeriodInDays"],
-        dead_letter_queue_url=physical_ids[_target(properties["DeadLetterConfig"]["TargetArn"])],
+        dead_letter_queue_url=queue,
         log_format=properties.get("LoggingConfig", {}).get("LogFormat", "Text"),
+        configuration={
+            "DurableConfig": durable,
+            "DeadLetterConfig": {"TargetArn": asked["Attributes"]["QueueArn"]},
+        },
     )
 
 
@@ -194,9 +218,37 @@ def _target(attribute: Json) -> str:
     return logical_id
 
 
-def _notifies(resource: Json) -> bool:
+def _notifications(resource: Json, physical_ids: Mapping[str, str]) -> list[Json]:
+    """A bucket's notifications of functions, from CloudFormation's form to S3's."""
     notification = resource.get("Properties", {}).get("NotificationConfiguration", {})
-    return resource["Type"] == "AWS::S3::Bucket" and bool(notification.get("LambdaConfigurations"))
+    configurations: list[Json] = []
+    for each in notification.get("LambdaConfigurations", []):
+        configuration: Json = {"LambdaFunctionArn": physical_ids[each["Function"]["Ref"]], "Events": [each["Event"]]}
+        if rules := each.get("Filter", {}).get("S3Key", {}).get("Rules"):
+            configuration["Filter"] = {"Key": {"FilterRules": rules}}
+        configurations.append(configuration)
+    return configurations
+
+
+def _permit(resources: Json, function: str, physical_ids: Mapping[str, str], aws: Aws) -> None:
+    """Give the alias the policy that the template's permissions make; those with a condition are left out."""
+    account = aws.sts.get_caller_identity()["Account"]
+    for name, resource in resources.items():
+        properties = resource.get("Properties", {})
+        if resource["Type"] != "AWS::Lambda::Permission" or "Condition" in resource:
+            continue
+        limits: Json = {"SourceAccount": account} if "SourceAccount" in properties else {}
+        if "SourceArn" in properties:
+            rule = physical_ids[_target(properties["SourceArn"])]
+            limits["SourceArn"] = aws.events.describe_rule(Name=rule.rpartition("/")[2])["Arn"]
+        aws.functions.add_permission(
+            FunctionName=function,
+            Qualifier=ALIAS,
+            StatementId=name,
+            Action=properties["Action"],
+            Principal=properties["Principal"],
+            **limits,
+        )
 
 
 def _schedules(resource: Json) -> list[Schedule]:

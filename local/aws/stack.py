@@ -11,7 +11,7 @@ with Stack() as stack:
 
 Every part is the real one where a laptop can have it: AWS's Lambda runtime, its emulator of the durable service, the
 project's own function and template. Moto stands for the other services, a simulator for Anaplan. All of it listens
-on free ports of 127.0.0.1 and is gone when the `with` block ends, however it ends.
+on free ports, of 127.0.0.1 unless told otherwise, and is gone when the `with` block ends, however it ends.
 """
 
 from __future__ import annotations
@@ -59,6 +59,10 @@ class Options(Struct, frozen=True, kw_only=True):
     sweep_seconds: float | None = None
     """Between two events of every schedule; None: what the template says."""
     anaplan: SimulatorSettings | None = None
+    listen: str = HOST
+    """The address that the parts listen on. With `EVERYWHERE`, containers and other machines reach them too."""
+    prepare: Callable[[Stack], object] | None = None
+    """Called before the buckets begin to notify the function: what it uploads is not loaded."""
     logs: Path | None = None
     """A directory for the parts' logs; None: a temporary one, which is kept."""
 
@@ -216,13 +220,13 @@ class Stack:
     def _start(self) -> None:
         emulator = find_emulator(ROOT)
         guardian = self._parts.enter_context(Guardian())
-        moto = self._serve(guardian, "moto", _moto)
-        dispatcher = Dispatcher()
+        moto = self._serve(guardian, "moto", lambda port: _moto(port, self.options.listen))
+        dispatcher = Dispatcher(self.options.listen)
         self._parts.callback(dispatcher.close)
         self.aws = Aws(moto.url, dispatcher.url)
         self._parts.callback(self.aws.close)
         self.simulator = Simulator(S3Buckets(self.aws.s3), settings=self.options.anaplan or SimulatorSettings())
-        self.anaplan = self._parts.enter_context(serve(self.simulator))
+        self.anaplan = self._parts.enter_context(serve(self.simulator, listen=self.options.listen))
         self.resources = self._create(moto)
         durable = self._serve(guardian, "durable", lambda port: _durable(port, dispatcher.url))
         self.executions = Executions(durable.port, self.resources.function, self.aws.sqs)
@@ -231,13 +235,15 @@ class Stack:
         self._parts.callback(self.pool.close)
         dispatcher.connect(
             Backends(
-                function_name=self.resources.function.name,
+                function=self.resources.function,
                 pool=self.pool,
                 executions=self.executions,
                 durable_port=durable.port,
                 moto_port=moto.port,
             )
         )
+        if self.options.prepare is not None:
+            self.options.prepare(self)
         self._notify()
 
     def _serve(self, guardian: Guardian, name: str, arguments: Callable[[int], tuple[str, ...]]) -> Server:
@@ -276,8 +282,8 @@ class Stack:
         """Bring events to the function and its messages to us."""
         self.notifications = Notifications(self.aws.s3, self.aws.sqs, self.executions.start)
         self._parts.callback(self.notifications.close)
-        for bucket in self.resources.notifying_buckets:
-            self.notifications.watch(bucket)
+        for notifying in self.resources.notifying:
+            self.notifications.watch(notifying.bucket, notifying.configurations)
         for schedule in self.resources.schedules:
             rate = Rate(self.options.sweep_seconds or schedule.every_seconds, schedule.event, self.executions)
             self._parts.callback(rate.close)
@@ -294,8 +300,8 @@ class Stack:
         )
 
 
-def _moto(port: int) -> tuple[str, ...]:
-    return (sys.executable, "-m", "local.aws.moto_server", "-H", HOST, "-p", str(port))
+def _moto(port: int, listen: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "local.aws.moto_server", "-H", listen, "-p", str(port))
 
 
 def _durable(port: int, lambda_url: str) -> tuple[str, ...]:

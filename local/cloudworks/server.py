@@ -43,12 +43,14 @@ class Serving(Struct, frozen=True):
 
 
 @contextmanager
-def serve(simulator: Simulator, port: int = 0) -> Iterator[Serving]:
+def serve(simulator: Simulator, port: int = 0, listen: str = HOST) -> Iterator[Serving]:
     """Serve until the end of the `with` block, which closes all connections; port 0 takes any free one.
+
+    `listen` is the address of the interface that it is reached by.
 
     A simulator may be served again, on the same port if need be: an outage that its memory survives.
     """
-    server = _Server(simulator, port)
+    server = _Server(simulator, port, listen)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="cloudworks", daemon=True)
     thread.start()
     simulator.open()
@@ -67,8 +69,8 @@ class _Server(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self, simulator: Simulator, port: int) -> None:
-        super().__init__((HOST, port), _Handler)
+    def __init__(self, simulator: Simulator, port: int, listen: str) -> None:
+        super().__init__((listen, port), _Handler)
         self.simulator = simulator
         self._admin = Admin(simulator)
         self._lock = Lock()

@@ -39,11 +39,13 @@ from anaplan_autoload.domain.protocol import (
     Take,
     WaitFor,
 )
-from anaplan_autoload.steps import admission, ending, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps import admission, checking, ending, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps.checking import Passed, Unfit
 from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
 from anaplan_autoload.steps.finishing import Recorded
 from anaplan_autoload.steps.following import Following
 from anaplan_autoload.steps.starting import (
+    Closed,
     NoAnswer,
     NotNow,
     NotStaged,
@@ -181,6 +183,8 @@ class Execution:
     def load_batch(self, lease: Lease, batch: Batch, recorded: tuple[tuple[str, str], ...]) -> Ended:
         """Bring a batch to its end, and tell everyone before its uploads are final."""
         end = self.run_to_the_end(lease, batch)
+        if isinstance(end, Closed):
+            return self.act(ending.put_back, lease, end, recorded)
         if isinstance(end, Recorded):
             self.act(finishing.announce, lease, end)
         state: UploadState = end.outcome if isinstance(end, Recorded) else "superseded"
@@ -189,14 +193,19 @@ class Execution:
             self.act(finishing.finish_uploads, lease, batch, state, run_id, start)
         return self.act(ending.end, lease, batch, state, run_id, recorded)
 
-    def run_to_the_end(self, lease: Lease, batch: Batch) -> Recorded | Superseded:
-        """Start the batch's run and follow it. Start it again if it failed but may succeed."""
+    def run_to_the_end(self, lease: Lease, batch: Batch) -> Recorded | Superseded | Closed:
+        """Start the batch's run and follow it. Start it again if it failed but may succeed.
+
+        A run that has begun is followed after its window closes. No run begins outside the window: the uploads wait.
+        """
         while True:
             started = self.start(lease, batch)
-            if isinstance(started, Superseded):
+            if isinstance(started, Superseded | Closed):
                 return started
             if isinstance(started, TurnedDown):
                 return self.act(finishing.record_failure, lease, batch, started.reason)
+            if isinstance(started, Unfit):
+                return self.act(finishing.record_failure, lease, started.batch, started.reason)
             run, batch = self.follow(lease, started)
             recorded = self.act(finishing.record_run, lease, batch, run)
             if recorded.retry_in is None:
@@ -205,7 +214,7 @@ class Execution:
                 lease, recorded.batch, recorded.retry_in, "a failed run is about to be retried"
             )
 
-    def start(self, lease: Lease, batch: Batch) -> Batch | TurnedDown | Superseded:
+    def start(self, lease: Lease, batch: Batch) -> Batch | TurnedDown | Unfit | Superseded | Closed:
         """Start the batch's run. Returns the batch with its run's id, or why there is no run."""
         if batch.failure is not None:
             return TurnedDown(batch.failure.reason)
@@ -224,13 +233,15 @@ class Execution:
                 start.batch = put_off
             if start.batch.attempts >= protocol.MAX_ATTEMPTS:
                 return TurnedDown(f"gave up after {start.batch.attempts - 1} attempts: {DEATHS}")
+            if start.batch.route.check and (unfit := self.check(lease, start.batch)):
+                return unfit
             if start.batch.route.load == "each" and (not_staged := self.stage(lease, start.batch)):
                 return not_staged
             match self.post(lease, start.batch):
                 case Started(batch):
                     return batch
-                case TurnedDown() as turned_down:
-                    return turned_down
+                case TurnedDown() | Closed() as not_started:
+                    return not_started
                 case NotNow(batch, seconds, reason):
                     start.batch = self.wait_with_lease(lease, batch, seconds, reason)
                 case Occupied(batch) if batch.unresolved_since is not None and not start.others:
@@ -253,7 +264,22 @@ class Execution:
             case Stop() as stop:
                 raise Stopped(stop)
 
-    def stage(self, lease: Lease, batch: Batch) -> Superseded | TurnedDown | None:
+    def check(self, lease: Lease, batch: Batch) -> Unfit | TurnedDown | Superseded | None:
+        """Check the files that the run will read; None if they are as the route wants them."""
+        upload: int | None = 0
+        while upload is not None:
+            match self.step(checking.check, lease, batch, upload):
+                case Passed(next=upload):
+                    pass
+                case NotStaged(reason):
+                    return TurnedDown(reason)
+                case Stop() as stop:
+                    raise Stopped(stop)
+                case Unfit() | Superseded() as unfit:
+                    return unfit
+        return None
+
+    def stage(self, lease: Lease, batch: Batch) -> Superseded | TurnedDown | Closed | None:
         """Copy exactly the batch's data to the integration's source file; None if that succeeded."""
         staged = self.step(starting.stage, lease, batch)
         while isinstance(staged, PartedCopy):
@@ -263,7 +289,7 @@ class Execution:
                 raise Stopped(staged)
             case NotStaged(reason):
                 return TurnedDown(reason)
-            case Superseded():
+            case Superseded() | Closed():
                 return staged
         return None
 

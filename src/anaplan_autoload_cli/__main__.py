@@ -24,9 +24,14 @@ def main() -> None:
 
 
 def _run() -> None:
-    from anaplan_autoload_cli import app  # here, as it takes long enough to be interrupted
+    from anaplan_autoload_cli import commands  # here, as it takes long enough to be interrupted
 
     try:
+        if len(sys.argv) == 2 and sys.argv[1] in commands.HELP:
+            sys.stdout.write(f"{commands.overview()}\n")
+            return
+        from anaplan_autoload_cli import app
+
         app.main()
     finally:
         sys.stdout.flush()  # now, as a closed pipe that shows at the interpreter's end cannot be caught any more

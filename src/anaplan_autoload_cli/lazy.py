@@ -5,29 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple, cast
+from typing import TYPE_CHECKING, cast
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from anaplan_autoload_cli.commands import Entry
+
 if TYPE_CHECKING:
     from typer._click import Command, Context
-
-WORKFLOW = "The workflow"
-SERVICE = "Running the service"
-
-
-class Entry(NamedTuple):
-    """One command, or group of commands, of the top level."""
-
-    name: str
-    target: str
-    """`package.module:attribute`: a `group`, or a function that becomes a command."""
-    help: str
-    """One line, as `--help` lists it."""
-    panel: str
-    """`WORKFLOW` or `SERVICE`."""
 
 
 class LazyGroup(TyperGroup):

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import typer
 from msgspec import Struct
 
-from anaplan_autoload.anaplan.credentials import LoginRefused, Secret, Tokens, secret_source
+from anaplan_autoload.anaplan.credentials import LoginRefused, Secret, Tokens
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.settings import environment
 

@@ -14,8 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-import typer
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.status import Status
@@ -150,6 +148,8 @@ class Output:
             raise CommandFailed(
                 f"{question} Nobody can answer here.", remedy="Add --yes to go ahead without being asked."
             )
+        import typer  # here, as the help of the top level needs none
+
         if not typer.confirm(printable(question), default=False, err=True):
             raise CommandFailed("Nothing was changed.")
 

@@ -28,6 +28,21 @@ def count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
+def ahead(text: str) -> int:
+    """`45m`, `12h`, `7d` from now, or a date or time in ISO form (UTC where it names no zone), as epoch ms.
+
+    Raises typer's `BadParameter` for anything else, and for what is past.
+    """
+    now = round(time.time() * 1000)
+    if length := re.fullmatch(r"(\d{1,6})([smhdw])", text):
+        then = now + int(length[1]) * _SECONDS[length[2]] * 1000
+    else:
+        then = moment(text)
+    if then <= now:
+        raise typer.BadParameter(f"{text!r} is past. Write a time to come, as in 12h or 2026-11-30T07:00+00:00.")
+    return then
+
+
 def moment(text: str) -> int:
     """`12h`, `7d` (before now) or a date or time in ISO form (UTC where it names no zone), as epoch ms.
 

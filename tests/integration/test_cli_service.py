@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import boto3
@@ -75,6 +75,54 @@ def test_a_paused_route_loads_nothing_until_it_is_resumed(autoload: Autoload, co
     assert len(autoload.simulator.runs) == 1
     [idle] = command.data("status")
     assert (idle["state"], idle["waiting"], idle["last"]["outcome"]) == ("idle", 0, "loaded")
+
+
+def test_a_pause_with_an_end_is_shown_and_ends(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+
+    paused = command("pause", "accounts", "--until", "2h")
+    [shown] = command.data("status")
+
+    assert paused.exit_code == 0 and f"Paused until {shown['paused_until']}" in paused.stderr + paused.stdout
+    assert 7190 < epoch_ms(shown["paused_until"]) / 1000 - time.time() <= 7200
+    assert f"paused until {shown['paused_until'][:10]}" in command("status").stdout
+    autoload.ledger.pause(autoload.lane(), wall_clock() - 1)
+    [ended] = command.data("status")
+    assert (ended["state"], ended["paused"], ended["paused_until"]) == ("idle", False, None)
+    assert "Not paused" in command("resume", "accounts").stderr
+
+
+@pytest.mark.parametrize("until", ["tomorrow", "2020-01-01", "0m", "-2h", "12:00"])
+def test_a_pause_ends_at_a_time_to_come(autoload: Autoload, command: Command, until: str) -> None:
+    latest(autoload)
+
+    refused = command("pause", "accounts", "--until", until)
+
+    assert refused.exit_code == 2 and not autoload.ledger.lane(autoload.lane()).paused
+
+
+def test_planned_waits_are_shown_and_are_no_trouble(autoload: Autoload, command: Command) -> None:
+    ids = autoload.seed(accounts=KEY, rates="rates/a.csv")
+    opens = datetime.fromtimestamp(autoload.now() / 1000 + 7200, UTC)
+    window = f"{opens:%H:%M}-{opens + timedelta(hours=1):%H:%M} UTC"
+    night = LATEST.format(**ids) + f'window = "{window}"\n'
+    needs = '[[route]]\nname = "rates"\nprefix = "rates/"\nintegration = "{rates}"\nneeds = ["a.csv", "b.csv"]\n'
+    autoload.write_routes(night + needs.format(**ids))
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    autoload.invoke(autoload.upload("rates/a.csv", ACCOUNTS))
+
+    accounts, rates = command.data("status")
+
+    assert (accounts["state"], rates["state"], accounts["delay_seconds"]) == ("waiting", "waiting", 0)
+    assert accounts["waits_for"][0]["why"] == f"window opens {opens:%a %H:%M} UTC"
+    assert rates["waits_for"][0]["awaited"] == ["b.csv"]
+    assert "waiting for b.csv since " in command("status", "rates").stdout
+    assert "Waits for" in command("status").stdout
+    assert "waiting for b.csv since " in command("loads", "--key", f"s3://{BUCKET}/rates/a.csv").stderr
+    matched = command.data("routes", "match", URL)
+    assert matched["window"] == [window] and matched["opens_at"].startswith(f"{opens:%Y-%m-%dT%H:%M}")
+    assert command.data("routes", "match", f"s3://{BUCKET}/rates/x.csv")["needs"] == ["a.csv", "b.csv"]
+    assert "none of 2 is held, paused or behind" in command("doctor").stdout
 
 
 def test_pause_names_the_routes_that_pause_with_it(autoload: Autoload, command: Command) -> None:

@@ -267,6 +267,22 @@ integration = "{regions}"
     assert {message["route"] for message in autoload.messages()} == {"accounts", "regions"}
 
 
+def test_under_sam_local_an_invocation_of_itself_is_skipped_and_logged(
+    autoload: Autoload, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The emulator of `sam local` would answer 404, and the execution would fail."""
+    latest(autoload)
+    autoload.change(sam_local=True)
+    autoload.record_backlog(autoload.upload(KEY, ACCOUNTS), 1)
+
+    assert autoload.invoke({"sweep": True})["state"] == "ignored"
+
+    [skipped] = [record for record in caplog.records if record.getMessage().startswith("Skipped an invocation")]
+    assert vars(skipped)["skipped_event"] == {"drain": autoload.lane()}
+    assert "On AWS, another execution would get this event" in skipped.getMessage()
+    assert autoload.sent.take() == []
+
+
 def test_a_requested_reload_runs_again_once_per_request(autoload: Autoload) -> None:
     latest(autoload)
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))

@@ -9,6 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from anaplan_autoload.aws import staging
+from anaplan_autoload.aws.refusals import IN_TROUBLE
 from local.cloudworks import PASSWORD, Fault
 from tests.autoload import BUCKET, REPORTS, Autoload, ExecutionFailed
 from tests.integration.test_edges import sweep
@@ -22,7 +23,9 @@ ACCOUNT = "123456789012"
 PARTLY = "Code,Name\nA1,Cash\n,Nameless\n"
 
 
-def fails(autoload: Autoload, service: str, operation: str, code: str, said: str = "", times: int = 10_000) -> None:
+def fails(
+    autoload: Autoload, service: str, operation: str, code: str, said: str = "", times: int = 10_000, status: int = 400
+) -> None:
     """Let AWS answer so many calls with this error."""
     left = times
 
@@ -30,7 +33,8 @@ def fails(autoload: Autoload, service: str, operation: str, code: str, said: str
         nonlocal left
         left -= 1
         if left >= 0:
-            raise ClientError({"Error": {"Code": code, "Message": said}}, operation)
+            answer: Any = {"Error": {"Code": code, "Message": said}, "ResponseMetadata": {"HTTPStatusCode": status}}
+            raise ClientError(answer, operation)
 
     client: Any = getattr(autoload.services_now(), service)
     client = getattr(client, "_client", client)
@@ -47,6 +51,9 @@ REFUSED = [
     ("AccessDenied", "Access Denied", "kms:Decrypt"),
     ("PermanentRedirect", "Use another endpoint", "Change what it names"),
     ("NotImplemented", "A header is not implemented", "Change what it names"),
+    ("EntityTooLarge", "Your proposed upload exceeds the maximum allowed size.", "Change what it names"),
+    ("InvalidArgument", "Invalid Argument", "Change what it names"),
+    ("AuthorizationHeaderMalformed", "The region 'us-east-1' is wrong", "Change what it names"),
     ("AWordNobodyKnows", "", "Change what it names"),
 ]
 
@@ -69,12 +76,15 @@ def test_a_copy_that_s3_refuses_for_good_fails_its_batch_at_once(
     assert message["outcome"] == "failed"
     for words in (f"s3://{BUCKET}/{KEY}", said.removesuffix("."), code, remedy):
         assert words in message["message"]
-    assert autoload.now() - before < 2_000
+    assert autoload.now() - before < 20_000  # at once, on a busy machine too
     assert autoload.runs_asked_for() == 0
     assert "Uploads" not in autoload.s3.list_multipart_uploads(Bucket=BUCKET)
 
 
-HEALS = ["SlowDown", "InternalError", "503", "RequestTimeout", "KMS.ThrottlingException", "ExpiredToken"]
+HEALS = [
+    *("SlowDown", "InternalError", "503", "RequestTimeout", "KMS.ThrottlingException", "ExpiredToken"),
+    *("OperationAborted", "RequestTimeTooSkewed"),
+]
 
 
 @pytest.mark.parametrize("operation", ["CopyObject", "UploadPartCopy", "CompleteMultipartUpload"])
@@ -90,6 +100,16 @@ def test_a_copy_that_fails_for_a_while_is_made_in_the_end(
     result = autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
     assert result["uploads"][0]["state"] == "loaded"
+
+
+@pytest.mark.parametrize("status", sorted(IN_TROUBLE))
+def test_a_code_that_nobody_knows_may_pass_where_the_service_says_that_the_trouble_is_its_own(
+    autoload: Autoload, status: int
+) -> None:
+    each(autoload)
+    fails(autoload, "s3", "CopyObject", "AWordNobodyKnows", times=2, status=status)
+
+    assert autoload.invoke(autoload.upload(KEY, ACCOUNTS))["uploads"][0]["state"] == "loaded"
 
 
 def test_a_refusal_stands_although_the_parts_cannot_be_dropped(
@@ -114,7 +134,7 @@ def test_a_reload_that_s3_refuses_to_tell_of_fails_with_its_place_and_is_asked_f
 
     with pytest.raises(ExecutionFailed, match=rf"load: S3 refused to describe s3://{BUCKET}/{KEY}.*{code}"):
         autoload.invoke({"load": {"bucket": BUCKET, "key": KEY, "request_id": "r1"}})
-    assert autoload.now() - before < 2_000
+    assert autoload.now() - before < 20_000  # at once, on a busy machine too
 
 
 @pytest.mark.parametrize("code", ["AccessDeniedException", "ValidationException", "KMSDisabledException"])

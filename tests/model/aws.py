@@ -11,6 +11,7 @@ import json
 from collections.abc import Callable
 from functools import cache
 from hashlib import md5
+from io import BytesIO
 from typing import Any
 
 import boto3
@@ -175,6 +176,26 @@ class Bucket:
         versions.append(stored)
         return stored
 
+    def get_object(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Key: str,  # noqa: N803
+        VersionId: str | None = None,  # noqa: N803
+        IfMatch: str = "",  # noqa: N803
+        Range: str = "",  # noqa: N803
+        **_: str,
+    ) -> dict[str, Any]:
+        """Read a version, or what has this etag; all of it, as nothing here is as long as the range."""
+        found = self._found(Key, VersionId, IfMatch, "GetObject")
+        size = len(found.content)
+        return {
+            "Body": BytesIO(found.content),
+            "ContentLength": size,
+            "ContentRange": f"bytes 0-{size - 1}/{size}",
+            "ETag": found.etag,
+        }
+
     def copy_object(
         self,
         *,
@@ -185,14 +206,16 @@ class Bucket:
         **_: str,
     ) -> None:
         """Copy a version, or what has this etag; refused as S3 does."""
-        versions = self._objects.get(CopySource["Key"], [])
-        wanted = CopySource.get("VersionId")
-        found = [stored for stored in versions if wanted in (None, stored.version_id)]
+        found = self._found(CopySource["Key"], CopySource.get("VersionId"), CopySourceIfMatch, "CopyObject")
+        self.put(Key, found.content)
+
+    def _found(self, key: str, version: str | None, etag: str, operation: str) -> StoredObject:
+        found = [stored for stored in self._objects.get(key, []) if version in (None, stored.version_id)]
         if not found:
-            raise aws_error("NoSuchVersion" if wanted else "NoSuchKey", "CopyObject")
-        if CopySourceIfMatch not in ("", found[-1].etag):
-            raise aws_error("PreconditionFailed", "CopyObject")
-        self.put(Key, found[-1].content)
+            raise aws_error("NoSuchVersion" if version else "NoSuchKey", operation)
+        if etag not in ("", found[-1].etag):
+            raise aws_error("PreconditionFailed", operation)
+        return found[-1]
 
 
 class Topic:

@@ -17,11 +17,11 @@ from urllib3 import HTTPResponse
 from urllib3.exceptions import ProtocolError
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
-from anaplan_autoload.anaplan.credentials import secret_source
 from anaplan_autoload.anaplan.http import note_departure
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.routes_in_force import RoutesInForce
 from anaplan_autoload.aws.routes_store import RoutesStore
+from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload.aws.services import Services
 from anaplan_autoload.aws.settings import Settings
 from anaplan_autoload.aws.standings import Standings
@@ -51,8 +51,14 @@ SOURCES = {
     "orders": "source/orders.csv",
     "facts": "source/facts.csv",
     "hierarchy": "incoming/hierarchy/a.csv",
+    "nightly": "incoming/nightly/a.csv",
+    "month_end": "incoming/month-end/a.csv",
 }
 """Integration → the key that it reads."""
+SECOND = "incoming/month-end/b.csv"
+"""What the last of them reads besides."""
+WINDOW = [f"{hour}:{minute:02}-{hour}:{minute + 10} UTC" for hour in range(11, 18) for minute in (0, 30)]
+"""Open when a history begins, at 11:06, and for the first ten minutes of every half-hour."""
 ROUTES = """
 [[route]]
 name = "accounts"
@@ -67,6 +73,7 @@ prefix = "incoming/units/"
 integration = "{units}"
 settle = "20s"
 overdue = "1m"
+check = {{ columns = ["Code", "Name"] }}
 
 [[route]]
 name = "orders"
@@ -82,6 +89,7 @@ integration = "{facts}"
 load = "each"
 stage_to = "source/facts.csv"
 lane = "model"
+check = {{ columns = ["Code", "Name"], min_rows = 1 }}
 
 [[route]]
 name = "hierarchy"
@@ -89,6 +97,22 @@ prefix = "incoming/hierarchy/"
 integration = "{hierarchy}"
 lane = "model"
 expect = "11:20 UTC"
+
+[[route]]
+name = "nightly"
+prefix = "incoming/nightly/"
+integration = "{nightly}"
+lane = "ruled"
+window = {window}
+retries = 1
+
+[[route]]
+name = "month_end"
+prefix = "incoming/month-end/"
+integration = "{month_end}"
+lane = "ruled"
+needs = ["a.csv", "b.csv"]
+within = "5m"
 """
 
 
@@ -103,6 +127,8 @@ class Sent(Struct, frozen=True):
     upload: Upload
     content: str
     event: dict[str, Any]
+    bad: bool = False
+    """It fails its route's check."""
 
     @property
     def sha256(self) -> str:
@@ -132,7 +158,8 @@ class Function:
         self.simulator = Simulator(self.bucket, clock=lambda: self.world.seconds)
         self.world.next_change, self.world.change = self.simulator.next_change, self.simulator.tick
         self.ids = seed(self.simulator, BUCKET, list(SOURCES.items())).integration_ids
-        text = ROUTES.format(**self.ids)
+        self._read_also(self.ids["month_end"], SECOND)
+        text = ROUTES.format(**self.ids, window=json.dumps(WINDOW))
         self.routes: Routes = routes.parse(text, "routes.toml")
         self.settings = Settings(
             secret_id="anaplan",
@@ -174,17 +201,17 @@ class Function:
 
     # What users do
 
-    def upload(self, route_name: str, key: str, delay: float = 0) -> Sent:
-        """Put an object of its own content; its event comes `delay` seconds later."""
+    def upload(self, route_name: str, key: str, delay: float = 0, *, bad: bool = False) -> Sent:
+        """Put an object of its own content, whose header is `bad` or good; its event comes `delay` seconds later."""
         route = next(route for route in self.routes if route.name == route_name)
-        content = f"Code,Name\nA{len(self.sent)},upload {len(self.sent)}\n"
+        content = f"Code,{'Title' if bad else 'Name'}\nA{len(self.sent)},upload {len(self.sent)}\n"
         place = f"{route.prefix}{key}"
         put = self.bucket.put(place, content.encode())
         sequencer = f"{len(self.sent) + 1:016X}"
         event = s3_event(BUCKET, place, len(content), put.etag, put.version_id, iso(self.world.now), sequencer)
         parsed = parse(event)
         assert isinstance(parsed, Uploads)
-        sent = Sent(route, parsed.uploads[0], content, event)
+        sent = Sent(route, parsed.uploads[0], content, event, bad and route.check is not None)
         self.sent.append(sent)
         self.service.start(event, delay)
         return sent
@@ -192,7 +219,23 @@ class Function:
     def is_read(self, sent: Sent) -> bool:
         """Whether a run of its route reads what was uploaded, or its copy."""
         key = sent.route.stage_to or sent.upload.key
+        if key == SECOND:
+            return sent.route.integration == self.ids["month_end"]
         return key in {SOURCES[name] for name, integration in self.ids.items() if integration == sent.route.integration}
+
+    def _read_also(self, integration_id: str, file: str) -> None:
+        """Let an integration read one file more."""
+        integrations = self.simulator.tenant.integrations
+        integration = integrations[integration_id]
+        [job] = integration.jobs
+        another = replace(job, sources=(replace(job.sources[0], file=file),))
+        integrations[integration_id] = replace(integration, jobs=(job, another))
+
+    def lacks(self, ledger: list[dict[str, Any]]) -> list[str]:
+        """The names that a set of files still lacks; none where no set is under way."""
+        route = next(route for route in self.routes if route.needs)
+        came = {item["key"] for item in ledger if item["route"]["name"] == route.name and item["state"] == "waiting"}
+        return [name for name in route.needs if came and route.prefix + name not in came]
 
     @property
     def disturbed(self) -> bool:

@@ -26,6 +26,9 @@ from tests.model.world import Trouble
 
 ROUTES = st.sampled_from(["accounts", "units", "orders", "facts", "hierarchy"])
 STAGED = ("orders", "facts")
+RULED = st.sampled_from(["nightly", "month_end"])
+"""Their uploads wait for a window or for other files, so that only a sweep may find that it is time."""
+CHECKED = st.sampled_from(["units", "facts"])
 INTEGRATIONS = st.sampled_from(sorted(SOURCES))
 KEYS = st.sampled_from("aaab")
 """Of routes that load the latest, nobody reads b.csv."""
@@ -162,6 +165,10 @@ class CalmHistories(RuleBasedStateMachine):
         function.world.after_effects(effects, upload)
         function.upload(route, "b.csv" if route in STAGED else "a.csv")
 
+    @rule(route=CHECKED, key=KEYS, delay=DELAYS)
+    def upload_a_file_that_fails_its_check(self, route: str, key: str, delay: float) -> None:
+        self.function.upload(route, f"{key}.csv", delay, bad=True)
+
     @rule(seconds=st.sampled_from([0.05, 0.5, 2, 7, 30, 70, 200, 400]))
     def pass_time(self, seconds: float) -> None:
         self.function.world.pass_time(seconds)
@@ -189,6 +196,12 @@ class Histories(CalmHistories):
         self.function.world.troubles.add(trouble)
         self.function.upload(route, "a.csv")
         self.function.world.pass_time(1)
+
+    @rule(uploads=st.lists(st.tuples(RULED, KEYS, DELAYS), min_size=1, max_size=3), minutes=st.sampled_from([0, 2, 9]))
+    def upload_by_rule(self, uploads: list[tuple[str, str, float]], minutes: int) -> None:
+        """Into a route with a window, or one that needs a set of files."""
+        self.upload(uploads)
+        self.function.world.pass_time(minutes * 60)
 
     @rule(fault=st.sampled_from(ANSWERS), route=ROUTES)
     def fail_at_anaplan(self, fault: Fault, route: str) -> None:
@@ -327,7 +340,45 @@ def _a_file_that_nobody_reads(function: Function) -> None:
     function.upload("accounts", "b.csv")
 
 
+def _an_upload_outside_its_window(function: Function) -> None:
+    function.world.pass_time(300)  # it closes after 200
+    function.upload("nightly", "a.csv")
+    function.world.pass_time(60)
+    function.upload("nightly", "a.csv")
+
+
+def _a_run_that_fails_as_its_window_closes(function: Function) -> None:
+    function.world.pass_time(170)
+    function.end_run("nightly", ENDS[0])
+    function.upload("nightly", "a.csv")
+    function.world.pass_time(20)
+    function.upload("nightly", "a.csv")
+
+
+def _a_set_that_comes_bit_by_bit(function: Function) -> None:
+    for key in ("a.csv", "a.csv", "b.csv"):
+        function.upload("month_end", key)
+        function.world.pass_time(40)
+
+
+def _a_set_that_is_late(function: Function) -> None:
+    function.upload("month_end", "b.csv")
+    function.upload("nightly", "a.csv")
+    function.world.pass_time(700)
+
+
+def _files_that_fail_their_check(function: Function) -> None:
+    for route in ("facts", "units"):
+        function.upload(route, "a.csv", bad=True)
+        function.world.pass_time(700)
+        function.upload(route, "a.csv")
+
+
 HISTORIES = [
+    _an_upload_outside_its_window,
+    _a_run_that_fails_as_its_window_closes,
+    _a_set_that_comes_bit_by_bit,
+    _a_set_that_is_late,
     _two_uploads_of_one_key,
     _three_uploads_one_by_one,
     _an_answer_that_is_lost,
@@ -341,6 +392,7 @@ HISTORIES = [
     _two_integrations_that_share_a_lane,
     _a_secret_that_is_refused,
     _a_file_that_nobody_reads,
+    _files_that_fail_their_check,
 ]
 History = Callable[[Function], None]
 NOTHING = Trouble("crash", "before", effect="nothing is called so")
@@ -353,6 +405,11 @@ CROSSINGS: dict[str, tuple[History, Trouble]] = {
     "a run just before a lost request": (_a_request_that_is_lost_right_after_a_run, NOTHING),
     "a secret that is refused": (_a_secret_that_is_refused, NOTHING),
     "a file that nobody reads": (_a_file_that_nobody_reads, NOTHING),
+    "an upload outside its window": (_an_upload_outside_its_window, NOTHING),
+    "a run that fails as its window closes": (_a_run_that_fails_as_its_window_closes, NOTHING),
+    "a set that comes bit by bit": (_a_set_that_comes_bit_by_bit, NOTHING),
+    "a set that is late": (_a_set_that_is_late, NOTHING),
+    "files that fail their check": (_files_that_fail_their_check, NOTHING),
     "a foreign run": (_an_upload_during_a_foreign_run, NOTHING),
 }
 """Where chance needs thousands of histories to find what these show at once."""

@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 import typer
+from aws_lambda_powertools import Logger
 from typer.testing import CliRunner
 
 from anaplan_autoload.anaplan.credentials import Secret, Tokens
@@ -113,7 +114,7 @@ def test_sns_publish(autoload: Autoload) -> None:
 
 def test_lambda_invoke(autoload: Autoload) -> None:
     latest(autoload)
-    autoload.services_now().send({"drain": PASSWORD})
+    autoload.services_now().send({"drain": PASSWORD}, Logger())
 
 
 def test_checkpoint(autoload: Autoload, monkeypatch: pytest.MonkeyPatch) -> None:

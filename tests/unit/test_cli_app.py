@@ -10,15 +10,17 @@ from pathlib import Path
 import boto3
 import pytest
 from moto import mock_aws
+from typer.core import TyperOption
+from typer.main import get_command
 
-from anaplan_autoload_cli.app import COMMANDS
-from anaplan_autoload_cli.lazy import Entry
+from anaplan_autoload_cli.app import app
+from anaplan_autoload_cli.commands import COMMANDS, Entry, overview
 from anaplan_autoload_cli.settings import SETTINGS
 from local.cloudworks import PASSWORD, USERNAME
 from tests.cli_tenant import CliTenant, empty_tenant
 
 ROOT = Path(__file__).parents[2]
-HEAVY = ("boto3", "botocore", "msgspec", "urllib3", "aws_durable_execution_sdk_python", "cryptography")
+HEAVY = ("typer", "rich", "boto3", "botocore", "msgspec", "urllib3", "aws_durable_execution_sdk_python", "cryptography")
 
 
 @pytest.fixture
@@ -40,13 +42,35 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_help_imports_nothing_heavy() -> None:
     script = (
-        "import sys; from anaplan_autoload_cli.app import app\n"
-        "try: app(['--help'])\nexcept SystemExit: pass\n"
+        "import sys; from anaplan_autoload_cli.__main__ import main\n"
+        "main()\n"
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
-    shown = python("-c", script)
+    shown = python("-c", script, "--help")
     assert shown.stderr.strip() == "[]"
     assert "The workflow" in shown.stdout
+
+
+def test_help_of_the_top_level_names_every_shared_option_as_typer_knows_it() -> None:
+    listed = " ".join(overview(100).split())
+    for param in get_command(app).params:
+        assert isinstance(param, TyperOption)
+        flags = ", ".join([*param.opts, *param.secondary_opts])
+        value = "" if param.is_flag else " PATH" if param.name == "config" else " TEXT"
+        assert f"{flags}{value} {param.help}" in listed
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("--json", "--help"), ("--help", "--json")])
+def test_help_of_the_top_level_is_the_same_however_it_is_asked_for(
+    tenant: CliTenant, arguments: tuple[str, ...]
+) -> None:
+    assert tenant.run(*arguments, COLUMNS="80").out.rstrip() == overview(80)
+
+
+@pytest.mark.parametrize("width", [40, 80, 300])
+def test_help_of_the_top_level_fits_the_terminal(width: int) -> None:
+    lines = overview(width).splitlines()
+    assert max(len(line) for line in lines if line.startswith("  ")) <= min(width, 100)
 
 
 @pytest.mark.parametrize("entry", COMMANDS, ids=lambda entry: entry.name)

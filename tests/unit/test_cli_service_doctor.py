@@ -107,14 +107,15 @@ class Deployed:
             Bucket=BUCKET, NotificationConfiguration={"LambdaFunctionConfigurations": [configuration]}
         )
 
-    def permit(self) -> None:
+    def permit(self, **limits: str) -> None:
+        """Let S3 invoke the alias for the inbox, or within these limits."""
         self.functions.add_permission(
             FunctionName="autoload",
             Qualifier="live",
             StatementId="inbox",
             Action="lambda:InvokeFunction",
             Principal="s3.amazonaws.com",
-            SourceArn=f"arn:aws:s3:::{BUCKET}",
+            **(limits or {"SourceArn": f"arn:aws:s3:::{BUCKET}"}),  # type: ignore[arg-type]
         )
 
     def _make_buckets(self) -> None:
@@ -241,6 +242,14 @@ def _no_permission(deployed: Deployed) -> None:
     deployed.functions.remove_permission(FunctionName="autoload", Qualifier="live", StatementId="inbox")
 
 
+def _permission_for(**limits: str) -> Callable[[Deployed], None]:
+    def spoil(deployed: Deployed) -> None:
+        _no_permission(deployed)
+        deployed.permit(**limits)
+
+    return spoil
+
+
 def _no_sweep(deployed: Deployed) -> None:
     deployed.events.disable_rule(Name="sweep")
 
@@ -319,6 +328,15 @@ def _broken_routes(deployed: Deployed) -> None:
         (_no_notification, "inbox", "failed", "does not tell"),
         (_filtered_notification, "inbox", "failed", "not of those of route accounts"),
         (_no_permission, "permission", "failed", "S3 may not invoke"),
+        (_permission_for(SourceAccount="123456789012"), "permission", "ok", "S3 may invoke"),
+        (_permission_for(SourceAccount="111122223333"), "permission", "failed", "S3 may not invoke"),
+        (_permission_for(SourceArn="arn:aws:s3:::another"), "permission", "failed", "S3 may not invoke"),
+        (
+            _permission_for(SourceArn="arn:aws:s3:::another", SourceAccount="123456789012"),
+            "permission",
+            "failed",
+            "S3 may not invoke",
+        ),
         (_no_sweep, "sweep", "failed", "no enabled schedule"),
         (_deaf_route, "route accounts", "failed", "elsewhere"),
         (_empty_secret, "secret", "failed", "username"),

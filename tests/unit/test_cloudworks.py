@@ -390,6 +390,8 @@ def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(
     [
         ("http://api.cloudworks.anaplan.com/2/0", "not encrypted"),
         ("http://127.0.0.1.example.com", "not encrypted"),
+        ("http://host.docker.internal.example.com", "not encrypted"),
+        ("http://docker.internal", "not encrypted"),
         ("https://user:hunter2@example.com", "user name or password"),
         ("http://127.0.0.1@example.com", "user name or password"),
         ("http://127.0.0.1:99999", "no usable port"),
@@ -422,6 +424,7 @@ def test_a_url_that_is_not_fit_for_tokens_is_refused(url: str, reason: str) -> N
         ("https://ca1a.api.anaplan.com/cloudworks/", "https://ca1a.api.anaplan.com/cloudworks"),
         ("http://127.0.0.1:8080/2/0", "http://127.0.0.1:8080/2/0"),
         ("http://localhost", "http://localhost"),
+        ("http://host.docker.internal:8080/2/0", "http://host.docker.internal:8080/2/0"),
     ],
 )
 def test_a_good_url_loses_its_closing_slash_only(url: str, checked: str) -> None:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import lzma
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from anaplan_autoload.domain.contents import Check, Problem, described, learned, problems, wants_whole_file
+from anaplan_autoload.domain.contents import (
+    ENCODINGS,
+    SHOWN_CHARACTERS,
+    Check,
+    Problem,
+    described,
+    encoding_named,
+    learned,
+    problems,
+    verdict,
+    wants_whole_file,
+)
 
 COLUMNS = ("Code", "Name", "Parent")
 EXACT = Check(columns=COLUMNS)
@@ -65,7 +79,11 @@ FAILS = [
     (EXACT, "A1,Cash,\n", "columns", "A1, Cash, ", "Gone: Code, Name, Parent."),
     (REQUIRED, "Code,Parent\n", "columns", "Code, Parent", "Gone: Name."),
     (EXACT, gzip.compress(GOOD.encode(), mtime=0), "format", "a gzip file", "unpacked"),
-    (EXACT, b"PK\x03\x04 and so on", "format", "a ZIP file or an Excel workbook (.xlsx)", "saved as CSV"),
+    (EXACT, b"PK\x03\x04 and so on", "format", "a ZIP file", "saved as CSV"),
+    (EXACT, b"PK\x03\x04 and xl/workbook.xml", "format", "an Excel workbook (.xlsx)", "saved as CSV"),
+    (EXACT, bz2.compress(GOOD.encode()), "format", "a bzip2 file", "unpacked"),
+    (EXACT, lzma.compress(GOOD.encode()), "format", "an xz file", "unpacked"),
+    (EXACT, '<?xml version="1.0"?><rows/>', "format", "an XML file", "saved as CSV"),
     (EXACT, b"\xd0\xcf\x11\xe0\xa1\xb1", "format", "an Excel workbook (.xls)", "saved as CSV"),
     (EXACT, "<!DOCTYPE html><html>", "format", "a web page (HTML)", ""),
     (EXACT, GOOD.encode("utf-16"), "encoding", "utf-16-le", 'encoding = "utf-16-le"'),
@@ -174,6 +192,56 @@ def test_a_good_file_passes_the_check_learned_from_it(
     check = learned(data, len(data))
     assert check == Check(columns=columns, delimiter=delimiter, encoding=encoding, min_rows=1)
     assert [problem.about for problem in found(check, data)] in ([], ["min_rows"])
+
+
+@pytest.mark.parametrize(
+    ("header", "required"),
+    [(",Code,Name", ("Code", "Name")), ('Code,"Name, long"', ("Code",)), ("Code,Name,Code", ("Code", "Name"))],
+)
+def test_columns_that_cannot_be_listed_are_left_out_of_what_is_learned(header: str, required: tuple[str, ...]) -> None:
+    content = f"{header}\nA1,Cash,x\n".encode()
+    check = learned(content, len(content))
+    assert check == Check(required=required, min_rows=1)
+    assert found(check, content) == ()
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("utf8", "utf-8"),
+        ("UTF-8", "utf-8"),
+        ("us_ascii", "utf-8"),
+        ("utf-16", "utf-16"),
+        ("Latin1", "iso-8859-1"),
+        ("ISO-8859-1", "iso-8859-1"),
+        ("Windows-1252", "windows-1252"),
+        ("CP1252", "windows-1252"),
+        ("utf-7", None),
+        ("", None),
+    ],
+)
+def test_an_encoding_has_several_spellings(written: str, meant: str | None) -> None:
+    assert encoding_named(written) == meant
+    assert meant is None or meant in ENCODINGS
+
+
+def test_a_file_without_bytes_fails_unless_the_route_admits_it() -> None:
+    assert [problem.about for problem in verdict(EXACT, b"", 0, allow_empty=False)] == ["empty"]
+    assert verdict(EXACT, b"", 0, allow_empty=True) == ()
+    assert verdict(EXACT, GOOD.encode(), len(GOOD), allow_empty=False) == ()
+
+
+def test_rows_of_a_large_file_are_counted_line_by_line() -> None:
+    content = "\ufeff" + GOOD + "A3,Größe,\r" * 200_000
+    for encoding in ("utf-8", "utf-16-le", "utf-16-be"):
+        check = Check(columns=COLUMNS, encoding=encoding, min_rows=200_002)
+        assert found(check, content.encode(encoding)) == ()
+        assert found(replace(check, min_rows=200_003), content.encode(encoding))
+
+
+def test_long_texts_are_cut() -> None:
+    [problem] = found(EXACT, "x" * 5_000 + "\n")
+    assert len(problem.found) == SHOWN_CHARACTERS
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\x1f\x8b\x08", b",,\n"])

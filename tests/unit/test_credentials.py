@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from base64 import b64decode
+from base64 import b64decode, b64encode
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,6 +24,9 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from cryptography.hazmat.primitives.serialization.pkcs7 import PKCS7SignatureBuilder
+from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_and_certificates
+from cryptography.x509 import load_pem_x509_certificate
 from hypothesis import given
 from hypothesis import strategies as st
 from moto import mock_aws
@@ -37,14 +40,16 @@ from anaplan_autoload.anaplan.credentials import (
     SecretInvalid,
     Tokens,
     decode_secret,
-    secret_source,
 )
 from anaplan_autoload.anaplan.errors import AddressInvalid, NotSent, Refused, TryLater
 from anaplan_autoload.anaplan.http import Limits, http_pool
+from anaplan_autoload.aws.secret import secret_source
 from tests.unit.scripted import Reply, Script, certificate_of, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cryptography.x509 import Certificate
 
     from anaplan_autoload.anaplan.credentials import Credentials
 
@@ -111,6 +116,20 @@ def pem(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, password: bytes | N
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption).decode()
 
 
+def pkcs7(key: rsa.RSAPrivateKey, certificate: str) -> str:
+    signed = PKCS7SignatureBuilder().set_data(b"").add_signer(parsed(certificate), key, hashes.SHA256())
+    return signed.sign(Encoding.PEM, []).decode()
+
+
+def pkcs12(key: rsa.RSAPrivateKey, certificate: str) -> str:
+    """As it is, in base64: such a file has no lines."""
+    return b64encode(serialize_key_and_certificates(None, key, parsed(certificate), None, NoEncryption())).decode()
+
+
+def parsed(certificate: str) -> Certificate:
+    return load_pem_x509_certificate(certificate.encode())
+
+
 @pytest.fixture(scope="module")
 def key() -> rsa.RSAPrivateKey:
     return rsa.generate_private_key(65537, 2048)
@@ -122,6 +141,19 @@ def other_key() -> rsa.RSAPrivateKey:
 
 
 # What people store, and what is sent.
+
+
+def without(text: str, line: int) -> str:
+    """A PEM text without its first or last line."""
+    lines = text.strip().split("\n")
+    del lines[line]
+    return "\n".join(lines) + "\n"
+
+
+def trusted(certificate: str) -> str:
+    """What `openssl x509 -trustout` makes of a certificate: its settings follow the certificate's own bytes."""
+    der = b64decode("".join(certificate.split("\n")[1:-2])) + b"\x30\x05\x0c\x03abc"
+    return f"-----BEGIN TRUSTED CERTIFICATE-----\n{b64encode(der).decode()}\n-----END TRUSTED CERTIFICATE-----\n"
 
 
 def pasted(certificate: str, private: str, other: str) -> dict[str, tuple[str, str]]:
@@ -145,6 +177,17 @@ def pasted(certificate: str, private: str, other: str) -> dict[str, tuple[str, s
         "with carriage returns": (certificate.replace("\n", "\r\n"), private.replace("\n", "\r\n")),
         "indented": (certificate.replace("\n", "\n    "), private.replace("\n", "\n    ")),
         "without BEGIN and END": (body, key_body),
+        "without BEGIN": (without(certificate, 0), without(private, 0)),
+        "without END": (without(certificate, -1), without(private, -1)),
+        "both in both, without BEGIN": (without(private, 0) + without(certificate, 0),) * 2,
+        "both in both, without END": (without(certificate, -1) + without(private, -1),) * 2,
+        "escaped twice": (certificate.replace("\n", "\\\\n"), private.replace("\n", "\\\\r\\\\n")),
+        "with tabs as two characters": (certificate.replace("\n", "\n\\t"), private.replace("\n", "\\n\\t")),
+        "with escaped slashes": (certificate.replace("/", "\\/"), private.replace("/", "\\/")),
+        "with characters of no width": (certificate.replace("\n", "\u200b\n\u2060"), private.replace("\n", "\u00ad\n")),
+        "with dashes for hyphens": (certificate.replace("--", "\u2014"), private.replace("-----", "\u2013\u2013")),
+        "in base64 once more": (b64encode(certificate.encode()).decode(), b64encode(both.encode()).decode()),
+        "as OpenSSL trusts it": (trusted(certificate), private),
         "with a byte order mark": ("\ufeff" + certificate, "\ufeff" + private),
     }
 
@@ -189,6 +232,13 @@ def test_whatever_is_pasted_the_one_certificate_that_fits_the_key_is_sent(
     (request,) = world.script.requests
     scheme, encoded = request.authorization.split()
     assert (scheme, b64decode(encoded).decode()) == ("CACertificate", certificate)
+
+
+def test_a_password_that_is_no_text_in_utf8_is_wrong_and_not_shown(key: rsa.RSAPrivateKey) -> None:
+    credentials = CertificateCredentials(certificate_of(key, FAR), pem(key, b"right"), f"\udc80{PASSWORD}")
+    with pytest.raises(SecretInvalid, match='"private_key_password" is wrong') as caught:
+        credentials.login(NOW)
+    assert_hidden(caught.value)
 
 
 def test_of_a_renewed_certificate_the_one_that_is_valid_is_sent(
@@ -290,6 +340,13 @@ def test_any_other_secret_is_refused_with_both_forms_named_and_nothing_shown(tex
         ({"user name": "a", "password": "p"}, "1 field too many"),
         ({"username": "a", "password": "p", "otp": "1"}, 'too many: "otp"'),
         ({"username": "a", "password": "p", "hunter2": "", "note": ""}, '2 fields too many: "note"'),
+        ({"user": "a", "password": "p"}, '1 field too many: "user", and lacks "username"'),
+        ({"certificate": "c", "key": "k"}, '1 field too many: "key", and lacks "private_key"'),
+        ({"username": "a", "password": "p", "private_key_password": ""}, "mixes a password and a certificate"),
+        ({"username": "a", "password": "p\0"}, '"password" has a line break or another control character'),
+        ({"username": "a\u200b", "password": "p"}, '"username" has a character that cannot be seen'),
+        ({"username": '"a"', "password": '"p"'}, '"username" has quotation marks around it'),
+        ({"username": None, "password": 7.5}, '"username" and "password" are not text'),
         ({"username": "a"}, 'lacks "password"'),
         ({"certificate": "c", "private_key_password": "p"}, 'lacks "private_key"'),
         ({"username": "a", "password": 7}, '"password" is not text'),
@@ -313,13 +370,24 @@ def test_what_is_wrong_with_a_secret_is_named(fields: dict[str, object], problem
         ("{'username': 'a', 'password': 'p'}", "quotation marks are not JSON"),
         ("{\u201cusername\u201d: \u201ca\u201d}", "quotation marks are not JSON"),
         (json.dumps(BASIC), "a JSON text, not a JSON object"),
+        (f"'{BASIC}'", "without quotation marks around it"),
+        (f"\u201c{BASIC}\u201d", "without quotation marks around it"),
+        (BASIC.replace('"', '\\"'), "have backslashes before them"),
+        (BASIC.replace('"ada@example.com"', "\u201cada@example.com\u201d"), "quotation marks are not JSON"),
         ("[1]", "not an object"),
+        ("7", "not an object"),
+        ("null", "not an object"),
         ("username=a", "not JSON"),
     ],
 )
 def test_a_secret_that_is_not_a_json_object_says_so(text: str, problem: str) -> None:
     with pytest.raises(SecretInvalid, match=problem):
         decode_secret(text)
+
+
+@pytest.mark.parametrize(("before", "after"), [("\ufeff\ufeff", ""), ("\n\ufeff", "\0"), ("\u200b", "\r\n\0\0")])
+def test_marks_and_blanks_around_the_object_do_no_harm(before: str, after: str) -> None:
+    assert decode_secret(before + BASIC + after) == BasicCredentials("ada@example.com", PASSWORD)
 
 
 @pytest.mark.parametrize("status", [401, 403])
@@ -406,14 +474,20 @@ def test_certificates_that_cannot_work_are_refused_before_anything_is_sent(
     public = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
     cases: list[tuple[str, str, str | None, str]] = [
         ("no PEM", private, None, "no certificate in PEM form"),
-        (private, private, None, "no certificate in PEM form, but a private key alone"),
-        (good[:400], private, None, "no certificate in PEM form"),
-        (good, "no PEM", None, "no private key in PEM form"),
-        (good, good, None, "no private key in PEM form"),
+        ("a word", private, None, r"no certificate in PEM form\."),
+        (private, private, None, "no certificate in PEM form, but a private key"),
+        (good[:400], private, None, '"certificate" cannot be read: its text is damaged'),
+        (good.replace("\n", "<br>"), private, None, '"certificate" cannot be read: its text is damaged'),
+        (pkcs7(key, good), private, None, "no certificate in PEM form, but a PKCS #7 file"),
+        (pkcs12(key, good), private, None, "no certificate in PEM form, but a PKCS #12 file"),
+        (good, "no PEM", None, r"no private key in PEM form\."),
+        (good, good, None, "no private key in PEM form, but a certificate"),
+        (good, private[:400], None, '"private_key" cannot be read: its text is damaged'),
         (good, public, None, "no private key in PEM form, but a public key"),
         (good, private.replace("A", "!"), None, "no private key in PEM form"),
         (good, pem(key, b"right"), None, 'is encrypted. Add its password to the secret as "private_key_password"'),
-        (good, pem(key, b"right"), "wr0ng", '"private_key_password" is wrong'),
+        (good, pem(key, b"right"), "wr0ng", '"private_key_password" is wrong, or'),
+        (good, pem(key, b"right"), "right\n", "begins or ends with a space or a line break"),
         (good, private, "needless", 'is not encrypted. Leave "private_key_password" out'),
         (good, pem(ec.generate_private_key(ec.SECP256R1())), None, "not an RSA key"),
         (good, pem(other_key), None, "do not belong together"),
@@ -664,6 +738,40 @@ def test_a_secret_that_may_not_be_read_names_the_right_that_is_missing(world: Su
     client = boto3.client("secretsmanager", endpoint_url=world.script.url)
     world.script.answer(400, {"__type": code, "message": "no"})
     with pytest.raises(SecretInvalid, match="secretsmanager:GetSecretValue"):
+        secret_source(client, "anaplan")()
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("InvalidParameterException", "Invalid name."),
+        ("UnrecognizedClientException", "The security token included in the request is invalid."),
+        ("OptInRequired", "Not signed up"),
+        ("AWordNobodyKnows", ""),
+    ],
+)
+def test_a_refusal_by_secrets_manager_for_good_holds_with_its_words(world: Surroundings, code: str, said: str) -> None:
+    client = boto3.client("secretsmanager", endpoint_url=world.script.url)
+    world.script.answer(400, {"__type": code, "message": said})
+    with pytest.raises(SecretInvalid, match=f"refused to return the secret anaplan: .*{code}") as caught:
+        secret_source(client, "anaplan")()
+    assert said.removesuffix(".") in caught.value.reason and caught.value.version == NO_VERSION
+
+
+@pytest.mark.parametrize(
+    ("status", "code"), [(400, "LimitExceededException"), (500, "InternalServiceError"), (503, "AWordNobodyKnows")]
+)
+def test_trouble_of_secrets_managers_own_is_tried_later(world: Surroundings, status: int, code: str) -> None:
+    client = boto3.client("secretsmanager", endpoint_url=world.script.url, config=Config(retries={"max_attempts": 0}))
+    world.script.answer(status, {"__type": code, "message": "slow"})
+    with pytest.raises(TryLater, match=code):
+        secret_source(client, "anaplan")()
+
+
+def test_a_proxys_answer_in_secrets_managers_place_is_tried_later(world: Surroundings) -> None:
+    client = boto3.client("secretsmanager", endpoint_url=world.script.url, config=Config(retries={"max_attempts": 0}))
+    world.script.page(200)
+    with pytest.raises(TryLater, match="answer for anaplan has no version"):
         secret_source(client, "anaplan")()
 
 

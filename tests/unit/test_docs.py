@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from anaplan_autoload_cli.app import COMMANDS
+from anaplan_autoload_cli.commands import COMMANDS
 from docs.generate import COLUMNS, PAGE, page
 from local.transcripts.page import NAME, Ended, PageFailed, played
 from local.transcripts.terminal import Terminal

@@ -15,10 +15,12 @@ from aws_lambda_powertools import Logger
 from moto import mock_aws
 from msgspec.structs import replace
 
+from anaplan_autoload.domain.contents import SHOWN_CHARACTERS, Problem, why_rejected
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.outcomes import ReportOutcome
 from anaplan_autoload.report import log, mail, message, metrics, report, subject
 from anaplan_autoload.report.report import LastLoad, Report, ReportedError, ReportedUpload
+from anaplan_autoload.steps.checking import KEPT_PROBLEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -92,6 +94,15 @@ OUTCOMES: dict[ReportOutcome, Report] = {
         "held", id="batch-7", run_id=None, started_at=None, ended_at=None, message=REFUSED, secret_id="anaplan/autoload"
     ),
     "overdue": a_report("overdue", ended_at=None, message="Still running after 2 h"),
+    "incomplete": a_report(
+        "incomplete",
+        id="set-7",
+        run_id=None,
+        started_at=None,
+        ended_at=None,
+        message="entities.csv and rates.csv have not come yet. Autoload keeps waiting.",
+        awaited=("entities.csv", "rates.csv"),
+    ),
     "missing": a_report(
         "missing",
         id="missing-accounts-2026-11-24T06:00:00.000Z",
@@ -139,6 +150,7 @@ def test_the_document_has_exactly_the_documented_keys_with_explicit_nulls() -> N
         "report_link": None,
         "rows_saved": False,
         "details_missing": None,
+        "problems": [],
     }
 
 
@@ -472,6 +484,58 @@ def test_a_rejected_file_is_told_with_both_ways_out() -> None:
     assert "anaplan-autoload routes check --online" in text and "anaplan-autoload retry batch-7" in text
 
 
+UNFIT = (
+    Problem("columns", "Code, Name", "Code, Title", "Gone: Name. New: Title.", "incoming/accounts/a.csv"),
+    Problem("shrink", "at most 50 % smaller than the file loaded last", "7 bytes\x1b[31m", key="incoming/b.csv"),
+)
+
+
+def an_unfit_report(**changes: object) -> Report:
+    why = why_rejected(UNFIT, several=True, checked_at="2026-11-24T21:08:32.000Z")
+    return replace(OUTCOMES["rejected"], **{"message": why, "problems": UNFIT, **changes})
+
+
+def test_a_file_that_failed_its_check_is_told_with_expected_above_found() -> None:
+    text = mail.email_text(an_unfit_report())
+
+    assert text.startswith(
+        "a.csv was NOT loaded into Anaplan (route accounts), as what a run would read failed the route's check."
+    )
+    assert (
+        "What the check found:\n"
+        "incoming/accounts/a.csv:\n"
+        "columns:\n  expected: Code, Name\n  found:    Code, Title\n  Gone: Name. New: Title.\n"
+        "incoming/b.csv:\n"
+        "shrink:\n  expected: at most 50 % smaller than the file loaded last\n  found:    7 bytes [31m\n"
+    ) in text
+    assert "somebody could still replace it" in text
+    assert "no run would read it" not in text and "routes check --online" not in text
+    assert "anaplan-autoload routes learn accounts FILE" in text and "anaplan-autoload retry batch-7" in text
+
+
+def test_a_check_is_told_in_the_subject_and_in_the_document() -> None:
+    report = an_unfit_report()
+
+    assert subject.subject(report) == (
+        'Rejected: accounts: the file "incoming/accounts/a.csv" failed its check: its columns differ'
+    )
+    document = json.loads(message.document(report))
+    assert document["problems"][0] == {
+        "about": "columns",
+        "expected": "Code, Name",
+        "found": "Code, Title",
+        "hint": "Gone: Name. New: Title.",
+        "key": "incoming/accounts/a.csv",
+    }
+
+
+def test_the_longest_problems_fit_a_message() -> None:
+    long = "\U0001f600" * SHOWN_CHARACTERS
+    problems = tuple(Problem("columns", long, long, long, "k" * 1_024) for _ in range(KEPT_PROBLEMS))
+
+    assert len(message.message(an_unfit_report(problems=problems)).encode()) <= message.MESSAGE_LIMIT
+
+
 def test_a_partial_load_without_saved_rows_points_to_cloudworks() -> None:
     assert "The run's history in CloudWorks has them too" in mail.email_text(
         a_partial_report(report_url=None, rows_saved=False)
@@ -711,6 +775,7 @@ def test_a_run_is_one_structured_line_with_stable_keys() -> None:
         ("rejected", "ERROR"),
         ("held", "ERROR"),
         ("overdue", "WARNING"),
+        ("incomplete", "WARNING"),
         ("missing", "ERROR"),
         ("recovered", "INFO"),
     ],
@@ -797,7 +862,25 @@ def test_only_what_stays_failed_counts_as_failed(
     assert units.keys() == names
 
 
-@pytest.mark.parametrize("outcome", ["held", "overdue", "missing", "recovered"])
+def test_a_late_set_names_the_files_that_have_not_come() -> None:
+    report = OUTCOMES["incomplete"]
+
+    assert json.loads(message.document(report))["awaited"] == ["entities.csv", "rates.csv"]
+    assert "awaited" not in json.loads(message.document(OUTCOMES["loaded"]))
+    assert subject.subject(report) == "Incomplete: accounts: entities.csv and rates.csv have not come yet"
+    text = mail.email_text(report)
+    assert "1. Upload what has not come, under exactly these names: entities.csv, rates.csv." in text
+    assert "anaplan-autoload status accounts" in text
+
+
+def test_late_sets_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
+    metrics.count_incomplete("accounts", stack=STACK)
+
+    [(_, values, _)] = metrics_in(capsys.readouterr().out)
+    assert values == {"stack": STACK, "route": "accounts", "SetsIncomplete": [1.0]}
+
+
+@pytest.mark.parametrize("outcome", ["held", "overdue", "incomplete", "missing", "recovered"])
 def test_what_has_not_ended_is_not_counted(outcome: ReportOutcome, capsys: pytest.CaptureFixture[str]) -> None:
     metrics.write_metrics(OUTCOMES[outcome], stack=STACK, oldest=OLDEST)
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from anaplan_autoload.domain.contents import ENCODINGS, Check, as_toml, is_listable
 from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.outcomes import ReportOutcome
 from anaplan_autoload.domain.routes import Route, Routes, RoutesInvalid, load, parse
@@ -121,7 +125,11 @@ def test_a_due_time_is_kept_as_it_was_written() -> None:
 @pytest.mark.parametrize(
     ("written", "told", "silent"),
     [
-        (None, ["loaded", "partial", "failed", "rejected", "held", "overdue", "missing", "recovered"], []),
+        (
+            None,
+            ["loaded", "partial", "failed", "rejected", "held", "overdue", "incomplete", "missing", "recovered"],
+            [],
+        ),
         ('["failed", "missing"]', ["failed", "missing", "held"], ["loaded", "partial", "recovered", "overdue"]),
         ("[]", ["held"], ["loaded", "failed", "missing"]),
     ],
@@ -242,6 +250,38 @@ def test_a_file_without_usable_routes_is_refused(text: str, finding: str) -> Non
         ("retries", "1.0", "retries is a number with a fraction."),
         ("allow_empty", '"yes"', "allow_empty is text. Write true or false."),
         ("allow_empty", "{}", "allow_empty is a table."),
+        ("check", '"Code"', "check is text, not a table. Write it in braces: check = {"),
+        ("check", "{}", "check is empty. Say what a file must be like"),
+        ("check", '{ colums = ["Code"] }', 'check has the unknown key "colums". Did you mean "columns"?'),
+        ("check", "{ columns = [] }", "check columns is empty. Name the columns"),
+        ("check", '{ columns = "Code" }', "check columns is text, not a list."),
+        ("check", "{ columns = [1] }", "check columns holds a number, not text."),
+        ("check", '{ columns = ["Code", " "] }', "check columns holds an empty name."),
+        ("check", '{ columns = ["Code", "Name", "Code"] }', 'check columns holds "Code" twice.'),
+        ("check", '{ columns = ["Code,Name"] }', 'check columns holds "Code,Name", which contains the delimiter ",".'),
+        ("check", '{ columns = ["a;b"], delimiter = ";" }', 'check columns holds "a;b", which contains the delimiter'),
+        ("check", f'{{ columns = ["{"x" * 10_001}"] }}', "check columns has more than 10,000 characters in all."),
+        ("check", "{ columns = {} }", "check columns is empty. Write { required ="),
+        ("check", '{ columns = { reqired = ["a"] } }', 'check columns has the unknown key "reqired". Did you mean'),
+        ("check", "{ columns = { required = [] } }", "check columns required is empty."),
+        ("check", '{ columns = { required = ["a", "a"] } }', 'check columns required holds "a" twice.'),
+        ("check", '{ delimiter = "" }', 'check delimiter "" is not one character.'),
+        ("check", '{ delimiter = ";;" }', 'check delimiter ";;" is not one character.'),
+        ("check", '{ delimiter = "tab" }', 'check delimiter "tab" is not one character. Write the character itself'),
+        ("check", """{ delimiter = '"' }""", 'check delimiter """ cannot part columns.'),
+        ("check", '{ delimiter = "\\n" }', 'check delimiter "\\n" cannot part columns.'),
+        ("check", '{ delimiter = "\\r" }', 'check delimiter "\\r" cannot part columns.'),
+        ("check", '{ encoding = "utf-9" }', 'check encoding "utf-9" is not known. Known are: utf-8, utf-16,'),
+        ("check", "{ encoding = 8 }", "check encoding is a number, not text."),
+        ("check", "{ min_rows = -1 }", "check min_rows is not between 0 and 10000000."),
+        ("check", f"{{ min_rows = 1{'0' * 40} }}", "check min_rows is not between 0 and 10000000."),
+        ("check", '{ min_rows = "1" }', "check min_rows is text. Write a number"),
+        ("check", "{ min_rows = true }", "check min_rows is true or false."),
+        ("check", "{ shrink = 50 }", 'check shrink is a number. Write it as in "50%", in quotes.'),
+        ("check", '{ shrink = "101%" }', 'check shrink "101%" is not between "0%" and "100%".'),
+        ("check", '{ shrink = "50" }', 'check shrink "50" is not between'),
+        ("check", '{ shrink = "-5%" }', 'check shrink "-5%" is not between'),
+        ("check", '{ shrink = "12.5%" }', 'check shrink "12.5%" is not between'),
     ],
 )
 def test_a_wrong_value_is_refused_with_file_route_reason_and_remedy(key: str, value: str, reason: str) -> None:
@@ -275,6 +315,57 @@ def test_every_mistake_is_told_at_once() -> None:
     found = findings(table(settle="30", retries="9"), other(name='"accounts"', flow=f'"{TWO}"', lane='"a b"'))
 
     assert [line.partition("accounts")[2].split()[1] for line in found] == ["settle", "retries", "lane", "it", "2"]
+
+
+def test_every_mistake_of_a_check_is_told_at_once() -> None:
+    found = findings(table(check='{ colums = ["a"], delimiter = ";;", min_rows = -1, shrink = "5" }'))
+
+    assert [line.partition("check ")[2].split()[0] for line in found] == ["has", "delimiter", "min_rows", "shrink"]
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ('{ columns = ["Code", "Name"] }', Check(columns=("Code", "Name"))),
+        ('{ columns = { required = ["Code"] } }', Check(required=("Code",))),
+        ('{ delimiter = "\\t" }', Check(delimiter="\t")),
+        ('{ encoding = "UTF8" }', Check()),
+        ('{ encoding = "Latin-1", min_rows = 0 }', Check(encoding="iso-8859-1")),
+        ('{ encoding = "ISO_8859-1" }', Check(encoding="iso-8859-1")),
+        ('{ encoding = "cp1252" }', Check(encoding="windows-1252")),
+        ('{ encoding = "UTF-16LE" }', Check(encoding="utf-16-le")),
+        ('{ min_rows = 3, shrink = "0%" }', Check(min_rows=3, shrink=0)),
+        ('{ shrink = "100 %" }', Check(shrink=100)),
+    ],
+)
+def test_a_check_is_read(written: str, read: Check) -> None:
+    assert [route.check for route in routes(table(check=written))] == [read]
+
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
+
+
+@given(
+    st.lists(NAMES.filter(lambda name: is_listable(name, ";")), min_size=1, max_size=5, unique=True).map(tuple),
+    st.sampled_from(ENCODINGS),
+    st.integers(0, 99),
+    st.none() | st.integers(0, 100),
+    st.booleans(),
+)
+def test_a_check_is_written_as_it_is_read(
+    names: tuple[str, ...], encoding: str, rows: int, shrink: int | None, exact: bool
+) -> None:
+    listed = {"columns": names} if exact else {"required": names}
+    check = Check(delimiter=";", encoding=encoding, min_rows=rows, shrink=shrink, **listed)
+    (route,) = routes(table(check=as_toml(check).removeprefix("check = ")))
+
+    assert route.check == check
+
+
+def test_a_route_with_a_check_is_kept_with_its_uploads() -> None:
+    (route,) = routes(table(check='{ columns = ["Code"], min_rows = 2, shrink = "10%" }'))
+
+    assert msgspec.convert(msgspec.to_builtins(route), Route) == route
 
 
 def test_a_refusal_stays_on_its_line_whatever_the_file_holds() -> None:

@@ -76,6 +76,15 @@ def test_a_run_without_an_end_date_has_not_ended_whatever_else_it_says(absent: d
         (False, 12, "Process failed: 3 rows failed", "failed"),
         ("false", None, "Success", "failed"),
         (None, None, None, "failed"),
+        (True, None, {"loaded": 98, "failed": 2}, "partial"),
+        (True, None, ["3 rows failed"], "partial"),
+        (True, None, 7, "loaded"),
+        (False, None, {"text": "No"}, "failed"),
+        ({"value": True}, None, "Success", "failed"),
+        ([], None, "Success", "failed"),
+        (1.5, None, "Success", "failed"),
+        (True, {"code": 12}, "Success", "failed"),
+        (True, True, "Success", "failed"),
     ],
 )
 def test_a_run_ends_loaded_partial_or_failed(success: object, code: object, message: object, outcome: str) -> None:
@@ -220,6 +229,7 @@ LOADED = (
 """What runs say, with success and without a code, that loaded all: add what CloudWorks is seen to say."""
 
 PARTIAL = (
+    "Import finished: 1,204 ok, 6 nok",
     "3 of 120 rows failed",
     "Partial success: 3 of 120 rows failed",
     "3 rows failed",
@@ -474,6 +484,11 @@ def test_counts_of_any_size_and_form_are_read(loaded: int, left_out: int, separa
         (None, "Model 'Finance' is currently being updated"),
         (None, "Too many requests"),
         (None, "Could not connect to Anaplan"),
+        (None, "API rate limit exceeded"),
+        (None, "Socket closed"),
+        (None, "The host is unreachable"),
+        (None, "Deadlock detected while loading"),
+        (None, "The model 'Finance' is opening"),
     ],
 )
 def test_troubles_of_connections_servers_and_locked_models_may_heal(code: int | None, message: str) -> None:
@@ -565,7 +580,7 @@ def test_a_last_run_may_be_text() -> None:
     assert page.total == 4
 
 
-@pytest.mark.parametrize("record", [{}, {"id": 7}, {"id": "r", "startDate": "soon"}, {"id": "r", "message": {}}])
+@pytest.mark.parametrize("record", [{}, {"id": 7}, {"id": "r", "startDate": "soon"}, {"id": "r", "endDate": []}])
 def test_a_history_that_cannot_be_read_is_refused_rather_than_guessed_at(record: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         history(history_of_runs={"runs": [record]})
@@ -588,6 +603,14 @@ RECORD = {"id": "e1", "taskId": "t1", "errorMessages": [ACTION]}
 @pytest.mark.parametrize("content", [{}, [], None, {"errorMessages": None}, [{"errorMessages": []}]])
 def test_a_run_without_errors_has_none_in_any_form(content: object) -> None:
     assert errors(content) == ()
+
+
+@pytest.mark.parametrize(
+    ("said", "read"), [(7, "7"), ({"en": "Wrong type"}, "en: Wrong type"), (["a", ["b", 1.5]], "a; b; 1.5"), (None, "")]
+)
+def test_an_error_is_told_whatever_form_its_text_has(said: object, read: str) -> None:
+    [error] = errors([{"errorMessages": [{**ACTION, "actionId": {}, "errorMessage": [{"localMessageText": said}]}]}])
+    assert (error.message, error.action_id, error.action) == (read, None, "Import accounts")
 
 
 @pytest.mark.parametrize("content", [[RECORD], RECORD])

@@ -35,6 +35,12 @@ def sample(name: str) -> object:
     return msgspec.json.decode((SAMPLES / f"{name}.json").read_bytes())
 
 
+def test_the_docs_say_of_every_sample_what_it_does() -> None:
+    page = (SAMPLES.parent / "docs/try-one-event.md").read_text(encoding="utf-8")
+
+    assert [path.name for path in SAMPLES.iterdir() if f"`{path.name}`" not in page] == []
+
+
 def test_every_sample_is_tried_here() -> None:
     assert {path.stem for path in SAMPLES.iterdir()} == {*KEYS, *OTHERS}
 

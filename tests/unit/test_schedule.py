@@ -62,6 +62,21 @@ def test_a_window_is_open_from_its_first_minute_until_before_its_last(
     assert utc(schedule.opens_at(windows, ms(now))) == opens
 
 
+OPENED = [
+    ([NIGHT], "2026-11-25 18:59", None),
+    ([NIGHT], "2026-11-25 19:00", "2026-11-25 19:00"),
+    ([NIGHT], "2026-11-26 06:29", "2026-11-25 19:00"),
+    (["08:00-12:00 UTC", "12:00-17:00 UTC"], "2026-11-25 13:00", "2026-11-25 08:00"),
+    (["08:00-12:00 UTC", "13:00-17:00 UTC"], "2026-11-25 13:00", "2026-11-25 13:00"),
+    ([], "2026-11-25 13:00", None),
+]
+
+
+@pytest.mark.parametrize(("windows", "now", "opened"), OPENED)
+def test_since_when_a_window_has_been_open(windows: list[str], now: str, opened: str | None) -> None:
+    assert utc(schedule.opened_at(windows, ms(now))) == opened
+
+
 DUE = [
     ("06:00 Europe/London mon-fri", "2026-11-25 06:00", "2026-11-24 06:00", "2026-11-25 06:00"),
     ("06:00 Europe/London mon-fri", "2026-11-25 05:59", "2026-11-23 06:00", "2026-11-24 06:00"),

@@ -9,9 +9,11 @@ from __future__ import annotations
 import re
 import secrets
 import time
+import unicodedata
 from base64 import b64encode
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
+from string import whitespace
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -34,7 +36,6 @@ from anaplan_autoload.anaplan.http import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mypy_boto3_secretsmanager import SecretsManagerClient
     from urllib3 import PoolManager
 
 SECRET_SECONDS = 300
@@ -61,8 +62,6 @@ _REMEDY = (
 )
 RESUMES = "Correct this and store the secret again. Loading resumes within minutes of the new version."
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_MISSING = ("ResourceNotFoundException", "InvalidRequestException")
-_FORBIDDEN = ("AccessDeniedException", "DecryptionFailure")
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,4}")
 _READABLE_TOKEN = re.compile(r"[\x21-\x7e]+")
 
@@ -163,6 +162,7 @@ Credentials = BasicCredentials | CertificateCredentials
 
 _FORMS: tuple[type[BasicCredentials | CertificateCredentials], ...] = (BasicCredentials, CertificateCredentials)
 _FIELDS = ("username", "password", "certificate", "private_key", "private_key_password")
+_QUOTES = "'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 _PLAIN_NAME = re.compile(r"[A-Za-z_-]{1,40}")
 
 
@@ -187,7 +187,7 @@ def _malformed(problem: str) -> SecretInvalid:
 
 def _fields(text: str) -> dict[str, object]:
     """The secret's JSON object."""
-    text = text.removeprefix("\ufeff").strip()  # Windows editors may write a byte order mark
+    text = text.strip(f"\ufeff\u200b\0{whitespace}")  # Windows editors may write a byte order mark
     if not text:
         raise _malformed("The secret is empty.")
     decoded: object = None
@@ -195,8 +195,7 @@ def _fields(text: str) -> dict[str, object]:
     try:
         decoded = msgspec.json.decode(text)
     except (ValueError, RecursionError):
-        quotes = " Its quotation marks are not JSON's straight ones." if text.startswith(("{'", "{\u201c")) else ""
-        problem = f"The secret is not JSON.{quotes}"
+        problem = f"The secret is not JSON.{_about_quotes(text)}"
     if problem:
         raise _malformed(problem)
     if isinstance(decoded, str):
@@ -208,6 +207,16 @@ def _fields(text: str) -> dict[str, object]:
     return decoded
 
 
+def _about_quotes(text: str) -> str:
+    """What is wrong with the quotation marks of a text that should be a JSON object; empty if nothing is."""
+    if text[0] in _QUOTES:
+        return " Store the object itself, without quotation marks around it."
+    if text.startswith('{\\"'):
+        return " Its quotation marks have backslashes before them. Store it without."
+    curved = any(mark in text for mark in _QUOTES.removeprefix("'`"))
+    return " Its quotation marks are not JSON's straight ones." if curved or text.startswith("{'") else ""
+
+
 def _unfit(credentials: Credentials) -> str:
     """What is wrong with the values of a secret that has the right fields; empty if nothing is."""
     values = {name: value for name in _FIELDS if (value := getattr(credentials, name, None)) is not None}
@@ -217,10 +226,14 @@ def _unfit(credentials: Credentials) -> str:
     if isinstance(credentials, CertificateCredentials):
         return ""
     for name in ("username", "password"):
-        if any(character in values[name] for character in "\r\n\t\0"):
+        if any(unicodedata.category(character) == "Cc" for character in values[name]):
             return f'The secret\'s "{name}" has a line break or another control character. Store it without.'
         if values[name] != values[name].strip():
             return f'The secret\'s "{name}" begins or ends with a space. Store it without.'
+    if any(unicodedata.category(character) == "Cf" for character in credentials.username):
+        return 'The secret\'s "username" has a character that cannot be seen. Type it anew.'
+    if credentials.username[0] in f'"{_QUOTES}' and credentials.username[-1] in f'"{_QUOTES}':
+        return 'The secret\'s "username" has quotation marks around it. Store it without.'
     if ":" in credentials.username:
         return "The secret's \"username\" has a colon, which Anaplan's log-in cannot send."
     return ""
@@ -232,19 +245,22 @@ def _mismatch(fields: dict[str, object]) -> str:
         meant = name.strip().lower().replace("-", "_").replace(" ", "_")
         if name not in _FIELDS and meant in _FIELDS:
             return f'The secret\'s field "{meant}" is spelled differently. Field names are in lower case.'
+    of_password = fields.keys() & {"username", "password"}
+    wanted = ("username", "password") if of_password else ("certificate", "private_key")
+    missing = [name for name in wanted if name not in fields]
+    lacks = f"lacks {_quoted(missing)}"
     unknown = [name for name in fields if name not in _FIELDS]
     if unknown:
         shown = [name for name in unknown if _PLAIN_NAME.fullmatch(name)]
         named = f": {_quoted(shown)}" if shown else ""  # another name may be a secret in the wrong place
-        return f"The secret has {len(unknown)} field{'s' if len(unknown) > 1 else ''} too many{named}."
+        too = f", and {lacks}" if missing else ""
+        return f"The secret has {len(unknown)} field{'s' if len(unknown) > 1 else ''} too many{named}{too}."
     untyped = [name for name, value in fields.items() if not isinstance(value, str)]
     if untyped:
         return f"The secret's {_quoted(untyped)} {_is(untyped)} not text."
-    if {"username", "password"} & fields.keys() and {"certificate", "private_key"} & fields.keys():
+    if of_password and fields.keys() - {"username", "password"}:
         return "The secret mixes a password and a certificate. Store one of the two."
-    wanted = ("username", "password") if {"username", "password"} & fields.keys() else ("certificate", "private_key")
-    missing = [name for name in wanted if name not in fields]
-    return f"The secret lacks {_quoted(missing)}."
+    return f"The secret {lacks}."
 
 
 def _quoted(names: list[str]) -> str:
@@ -253,28 +269,6 @@ def _quoted(names: list[str]) -> str:
 
 def _is(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
-
-
-def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], Secret]:
-    """Read a secret from Secrets Manager, as text or as binary.
-
-    The function that it returns raises `SecretInvalid` if the secret has no value or the function may not read it, and
-    `TryLater` if Secrets Manager cannot be reached or is throttling.
-    """
-
-    def read() -> Secret:
-        from botocore.exceptions import BotoCoreError, ClientError
-
-        try:
-            answer = client.get_secret_value(SecretId=secret_id)
-        except ClientError as error:
-            refusal = error.response.get("Error", {})
-            raise _unreadable(secret_id, refusal.get("Code", ""), refusal.get("Message", "")) from error
-        except BotoCoreError as error:
-            raise TryLater(f"Secrets Manager could not be reached for {secret_id}: {type(error).__name__}.") from error
-        return Secret(answer["VersionId"], answer.get("SecretString") or _text(answer.get("SecretBinary", b"")))
-
-    return read
 
 
 class Tokens:
@@ -426,28 +420,6 @@ class _Issued(RedactedRepr, frozen=True, rename="camel"):
 
 
 _NO_TOKEN = _TokenInfo("")
-
-
-def _text(binary: bytes) -> str:
-    """A secret that was stored as a file: UTF-8, or UTF-16 with its byte order mark."""
-    return binary.decode("utf-16" if binary[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "replace")
-
-
-def _unreadable(secret_id: str, code: str, message: str) -> CloudWorksError:
-    """The error for a refusal by Secrets Manager, whose own text may say more than a reader should see."""
-    if code == "InvalidRequestException" and re.search(r"mark\w* .*delet", message):
-        return SecretInvalid(
-            f"The secret {secret_id} is marked for deletion. "
-            f"Restore it: aws secretsmanager restore-secret --secret-id {secret_id}"
-        )
-    if code in _MISSING:
-        return SecretInvalid(f"The secret {secret_id} has no value, or does not exist. Store {SHAPES}.")
-    if code in _FORBIDDEN:
-        return SecretInvalid(
-            f"The function may not read the secret {secret_id} ({code}). Allow it secretsmanager:GetSecretValue, and "
-            "kms:Decrypt if the secret is encrypted with its own KMS key."
-        )
-    return TryLater(f"Secrets Manager refused to return {secret_id} ({code or 'no code'}).")
 
 
 def _of(login: Login) -> str:

@@ -45,7 +45,8 @@ CHUNK = 64 * 1024
 RETRY_AFTER_CAP = 3600.0
 """Seconds; one answer never delays a lane for longer."""
 _LONGEST_QUOTE = 200
-_LOCAL_HOSTS = ("127.0.0.1", "localhost")
+_LOCAL_HOSTS = ("127.0.0.1", "localhost", "host.docker.internal")
+"""This machine. The last is its name within a container of Docker; outside it leads nowhere."""
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _URL = re.compile(rf"(https?)://({_LABEL}(?:\.{_LABEL})*)(:[0-9]{{1,5}})?((?:/[A-Za-z0-9._~-]+)*)/*")
 _LONGEST_HOST = 253

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import binascii
 import re
+import unicodedata
 from base64 import b64decode
 from contextlib import suppress
 from textwrap import wrap
@@ -16,16 +17,17 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.x509 import Certificate
 
-_BLOCK = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----(.*?)-----END \1-----", re.DOTALL)
-_MARKER = re.compile(r"-----(?:BEGIN|END) ([A-Z0-9 ]+)-----")
+_MARKER = re.compile(r"-----(BEGIN|END) ([A-Z0-9 #]+)-----")
 _ESCAPED = re.compile(r"\\+[rnt]")
 """Line breaks and tabs as the two characters of an escape, perhaps escaped once more."""
-_UNSEEN = re.compile("[\ufeff\u200b-\u200d\u2060]")
+_DASHES = re.compile("[-\u2010-\u2015\u2212]{2,}")
+"""Programs that correct what is typed turn hyphens into dashes."""
+_DAMAGED = "cannot be read: its text is damaged or not complete. Store the key file's text again."
 _LEGACY_ENCRYPTION = re.compile(r"\s*Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*(\S+)\s+")
 _CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 _KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
@@ -35,8 +37,12 @@ _OTHERS = {
     "CERTIFICATE REQUEST": "a certificate request",
     "NEW CERTIFICATE REQUEST": "a certificate request",
     "OPENSSH PRIVATE KEY": "a key in OpenSSH's form",
-    "PKCS7": "a PKCS #7 file",
+    **dict.fromkeys(("PKCS7", "PKCS #7 SIGNED DATA", "CMS"), "a PKCS #7 file"),
+    **dict.fromkeys(_KEYS, "a private key"),
+    **dict.fromkeys(_CERTIFICATES, "a certificate"),
 }
+_OF_DER = {b"\x02\x01\x03": "a PKCS #12 file", b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x02": "a PKCS #7 file"}
+"""How the content of a file without PEM lines begins, after its length."""
 
 
 class PemUnusable(ValueError):
@@ -81,11 +87,12 @@ def read_pair(certificate: str, private_key: str, password: str | None, now_ms: 
     """The private key in the secret's two PEM fields, and its certificate; `now_ms` is epoch ms.
 
     Accepted in either field: several blocks in any order, a whole chain, bag attributes around them, line breaks that
-    became spaces or the two characters `\\n`, and a single block without its BEGIN and END lines. Raises `PemUnusable`.
+    became spaces or the two characters `\\n`, blocks without their BEGIN or END line, a single one without both, and
+    all of this in base64 once more. Raises `PemUnusable`.
     """
-    blocks = [*_blocks(certificate, "certificate"), *_blocks(private_key, "private_key")]
-    certificates = _certificates(blocks)
-    keys = _private_keys(blocks, password)
+    fields = (_field("certificate", certificate), _field("private_key", private_key))
+    certificates = _certificates(fields)
+    keys = _private_keys(fields, password)
     fitting = [Pair(each, key) for key in keys for each in certificates if each.public_key() == key.public_key()]
     if not fitting:
         raise PemUnusable(
@@ -95,56 +102,106 @@ def read_pair(certificate: str, private_key: str, password: str | None, now_ms: 
     return _valid(fitting, now_ms)
 
 
-def _blocks(text: str, field: str) -> list[_Block]:
-    """The PEM blocks of a field, in their order."""
-    text = _UNSEEN.sub("", _ESCAPED.sub("\n", text))
-    found = [block for match in _BLOCK.finditer(text) if (block := _block(match[1], match[2]))]
-    markers = _MARKER.findall(text)
-    if found or len(markers) > 1:
-        return found
-    label = markers[0] if markers else "CERTIFICATE" if field == "certificate" else "PRIVATE KEY"
-    bare = _block(label, _MARKER.sub("", text))  # without its BEGIN line, its END line or both
-    return [bare] if bare and bare.der else []
+class _Field(Struct, frozen=True):
+    """A field of the secret, taken apart."""
+
+    blocks: tuple[_Block, ...]
+    labels: frozenset[str]
+    """What its BEGIN and END lines announce, also where the text between them cannot be read."""
+
+    def __repr__(self) -> str:
+        return "_Field(…)"
 
 
-def _block(label: str, body: str) -> _Block | None:
-    legacy = _LEGACY_ENCRYPTION.match(body)
-    encoded = "".join(body[legacy.end() if legacy else 0 :].split())
+def _field(name: str, text: str) -> _Field:
+    text = _plain(text)
+    if (inner := _base64(text)) and b"-----BEGIN " in inner:
+        return _field(name, inner.decode(errors="replace"))  # a whole file in base64
+    bare = "CERTIFICATE" if name == "certificate" else "PRIVATE KEY"
+    found = [_block(label, body) for label, body in _labelled(text, bare)]
+    return _Field(tuple(block for block in found if block), frozenset(match[2] for match in _MARKER.finditer(text)))
+
+
+def _labelled(text: str, bare: str) -> Iterator[tuple[str, str]]:
+    """The texts between the lines, with what the BEGIN line before them or the END line after them says.
+
+    `bare` is the label of a text without any such line.
+    """
+    pieces = _MARKER.split(text)  # text, word, label, text, word, label, text
+    if len(pieces) == 1:
+        yield bare, text
+    for at in range(0, len(pieces) - 1, 3):
+        if at and pieces[at - 2] == "BEGIN":
+            yield pieces[at - 1], pieces[at]
+        elif pieces[at + 1] == "END":
+            yield pieces[at + 2], pieces[at]
+    if pieces[-3:-2] == ["BEGIN"]:
+        yield pieces[-2], pieces[-1]
+
+
+def _plain(text: str) -> str:
+    """A pasted text with real line breaks and hyphens, and without backslashes and characters that cannot be seen."""
+    text = _ESCAPED.sub("\n", text).replace("\\", "")
+    seen = "".join(character for character in text if unicodedata.category(character) != "Cf")
+    return _DASHES.sub("-----", seen)
+
+
+def _base64(text: str) -> bytes | None:
     try:
-        return _Block(label, b64decode(encoded, validate=True), legacy[1] if legacy else None)
+        return b64decode("".join(text.split()), validate=True)
     except ValueError:
         return None
 
 
-def _certificates(blocks: Sequence[_Block]) -> list[Certificate]:
+def _block(label: str, body: str) -> _Block | None:
+    legacy = _LEGACY_ENCRYPTION.match(body)
+    der = _base64(body[legacy.end() if legacy else 0 :])
+    return _Block(label, der, legacy[1] if legacy else None) if der else None
+
+
+def _certificates(fields: Sequence[_Field]) -> list[Certificate]:
     from cryptography import x509
 
     found = []
-    for block in blocks:
-        if block.label in _CERTIFICATES:
-            with suppress(ValueError):
-                found.append(x509.load_der_x509_certificate(block.der))
-    if not found:
+    for block in _blocks(fields, _CERTIFICATES):
+        with suppress(ValueError):
+            found.append(x509.load_der_x509_certificate(_first_element(block.der)))
+    if found:
+        return found
+    if any(field.labels.intersection(_CERTIFICATES) for field in fields):
         raise PemUnusable(
-            f'The secret\'s "certificate" has no certificate in PEM form{_instead(blocks, _KEYS)}. '
-            "Store the text of the certificate file, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----."
+            'The secret\'s "certificate" cannot be read: its text is damaged or not complete. '
+            "Store the certificate file's text again."
         )
-    return found
+    raise PemUnusable(
+        f'The secret\'s "certificate" has no certificate in PEM form{_instead(fields[0])}. '
+        "Store the text of the certificate file, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----."
+    )
 
 
-def _private_keys(blocks: Sequence[_Block], password: str | None) -> list[RSAPrivateKey]:
+def _first_element(der: bytes) -> bytes:
+    """The first element of DER: OpenSSL writes trust settings behind a `TRUSTED CERTIFICATE`."""
+    if len(der) < 2 or der[1] < 0x80:
+        return der[: 2 + der[1]] if len(der) > 1 else der
+    head = 2 + (der[1] & 0x7F)
+    return der[: head + int.from_bytes(der[2:head], "big")]
+
+
+def _private_keys(fields: Sequence[_Field], password: str | None) -> list[RSAPrivateKey]:
     keys: list[RSAPrivateKey] = []
     problem = None
-    for block in _distinct(block for block in blocks if block.label in _KEYS):
+    for block in _blocks(fields, _KEYS):
         try:
             keys.append(_private_key(block, password))
         except PemUnusable as error:
             problem = str(error)
     if keys:
         return keys
+    if problem is None and any(field.labels.intersection(_KEYS) for field in fields):
+        problem = f'The secret\'s "private_key" {_DAMAGED}'
     if problem is None:
         raise PemUnusable(
-            f'The secret\'s "private_key" has no private key in PEM form{_instead(blocks, ())}. '
+            f'The secret\'s "private_key" has no private key in PEM form{_instead(fields[1])}. '
             "Store the text of the key file, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----."
         )
     raise PemUnusable(problem)
@@ -167,9 +224,9 @@ def _private_key(block: _Block, password: str | None) -> RSAPrivateKey:
         )
     except (ValueError, UnsupportedAlgorithm):
         problem = (
-            'cannot be read: "private_key_password" is wrong, or the key is damaged. Store both again.'
+            f'cannot be read: "private_key_password" {_wrong(given)}, or the key is damaged. Store both again.'
             if given
-            else "cannot be read: the text between BEGIN and END is damaged. Store the key file's text again."
+            else _DAMAGED
         )
     else:
         problem = "is not an RSA key. Anaplan takes RSA only: register a certificate with an RSA key."
@@ -199,13 +256,19 @@ def _valid(pairs: Sequence[Pair], now_ms: int) -> Pair:
     raise PemUnusable(f"The secret's certificate expired on {expiry:%Y-%m-%d}. Register a new one with Anaplan.")
 
 
-def _distinct(blocks: Iterable[_Block]) -> list[_Block]:
-    return list({block.der: block for block in blocks}.values())
+def _wrong(password: bytes) -> str:
+    edge = ", as it begins or ends with a space or a line break" if password != password.strip() else ""
+    return f"is wrong{edge}"
 
 
-def _instead(blocks: Iterable[_Block], also: Iterable[str]) -> str:
-    """What the fields hold instead of the missing part."""
-    found = {_OTHERS[block.label] for block in blocks if block.label in _OTHERS}
-    if not found and any(block.label in also for block in blocks):
-        found = {"a private key alone"}
+def _blocks(fields: Iterable[_Field], labels: Iterable[str]) -> list[_Block]:
+    """The blocks of these kinds in all fields, each once."""
+    return list({block.der: block for field in fields for block in field.blocks if block.label in labels}.values())
+
+
+def _instead(field: _Field) -> str:
+    """What a field holds instead of what belongs there."""
+    found = {_OTHERS[label] for label in field.labels if label in _OTHERS}
+    if not field.labels:
+        found = {name for block in field.blocks for start, name in _OF_DER.items() if start in block.der[:20]}
     return f", but {' and '.join(sorted(found))}" if found else ""

@@ -2,7 +2,8 @@
 
 Everything here is pure and lenient. Unknown fields are ignored, missing ones are None, and every shape is accepted that
 its documentation, its tenants or its clients have shown. A field that decisions depend on (an id, the start and end of
-a run, its message) raises `ValueError` if its shape is unknown. A field that is only shown becomes None.
+a run) raises `ValueError` if its shape is unknown. A field that is only shown becomes None. A run with an end has ended
+whatever the rest of its answer looks like: a message is read as text, and an unknown result or code as no success.
 """
 
 from __future__ import annotations
@@ -172,12 +173,12 @@ def _size(paging: _Paging, items: int) -> int:
 
 class _WireRun(Struct, frozen=True, rename="camel"):
     id: str | None = None
-    integration_id: str | None = None
+    integration_id: object = None
     start_date: str | int | float | None = None
     end_date: str | int | float | None = None
-    success: bool | int | str | None = None
-    message: str | None = None
-    execution_error_code: int | float | str | None = None
+    success: object = None
+    message: object = None
+    execution_error_code: object = None
     triggered_by: object = None
     created_by: object = None
     trace_id: object = None
@@ -186,11 +187,11 @@ class _WireRun(Struct, frozen=True, rename="camel"):
     def plain(self, integration_id: str | None = None) -> Run:
         return Run(
             id=self.id or "",
-            integration_id=self.integration_id or integration_id,
+            integration_id=_text(self.integration_id) or integration_id,
             started_at=normalize_time(self.start_date) if self.start_date else None,
             ended_at=normalize_time(self.end_date) if self.end_date else None,
             success=_truth(self.success),
-            message=self.message or "",
+            message=_words(self.message),
             error_code=_code(self.execution_error_code),
             author=_text(self.triggered_by) or _text(self.created_by),
             trace_id=_text(self.trace_id),
@@ -338,13 +339,13 @@ class _FlowDetail(Struct, frozen=True, rename="camel"):
 
 
 class _WireError(Struct, frozen=True, rename="camel"):
-    local_message_text: str | None = None
+    local_message_text: object = None
     occurrences: object = None
     values: object = None
 
 
 class _WireAction(Struct, frozen=True, rename="camel"):
-    action_id: str | int | None = None
+    action_id: object = None
     action_name: object = None
     failure_dump_generated: object = None
     error_message: list[_WireError] | _WireError | str | None = None
@@ -377,6 +378,17 @@ def _text(value: object) -> str | None:
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value) or None
     return None
+
+
+def _words(value: object) -> str:
+    """A text as it is, nothing as an empty one, and in one line what has another form."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    if isinstance(value, list):
+        return "; ".join(map(_words, value))
+    if isinstance(value, dict):
+        return "; ".join(f"{name}: {_words(part)}" for name, part in value.items())
+    return msgspec.json.encode(value).decode()
 
 
 def _truth(value: object) -> bool | None:
@@ -438,14 +450,14 @@ def _shown_run(latest: object) -> Run | None:
 
 def _action_errors(action: _WireAction) -> Iterator[RunError]:
     """One error for each message, and one without for an action that only left a dump."""
-    action_id = None if action.action_id is None else str(action.action_id)
+    action_id = _text(action.action_id)
     dump = _truth(action.failure_dump_generated) or False
     said = action.error_message
     messages = _listed(_WireError(said) if isinstance(said, str) else said)
     for error in messages or ([_WireError()] if dump else []):
         yield RunError(
             action=_text(action.action_name) or action_id or "",
-            message=error.local_message_text or "",
+            message=_words(error.local_message_text),
             occurrences=_code(error.occurrences) or 1,
             values=_texts(error.values),
             action_id=action_id,

@@ -11,7 +11,8 @@ Each lane has one item collection (`pk` = `lane#<lane id>`):
 
 and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), the newest data of a key that
 was loaded with `load = "each"` (`pk` = `key#<sha256 of bucket and key>`, `sk` = the integration's or flow's id: a route
-may change its lane), and the version of a secret that Anaplan refused (`pk` = `secret#<id>`).
+may change its lane), the size of the file that a route loaded last from a key, for its check (the same `pk`, `sk` =
+`size#<route>`), and the version of a secret that Anaplan refused (`pk` = `secret#<id>`).
 
 Items that need work have the attribute `waiting`, and so are in the sparse local index of that name: waiting uploads in
 their order, and the lane's own item while a batch is open. The index is local because only local indexes can be read
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from anaplan_autoload.domain.contents import Problem
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Lane, Lease, Waiting
@@ -35,11 +37,11 @@ from anaplan_autoload.domain.runs import RunError
 from anaplan_autoload.domain.times import epoch_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
-    from anaplan_autoload.domain.protocol import UploadState
+    from anaplan_autoload.domain.protocol import Noted, PutBack, UploadState
     from anaplan_autoload.domain.runs import Run
     from anaplan_autoload.domain.sources import Reads
 
@@ -97,6 +99,8 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     """Whether rejected rows were saved there, and not the errors alone."""
     details_missing: str | None = None
     """Which errors and rejected rows could not be fetched or saved, and why; None if nothing is missing."""
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with files that failed their route's check."""
     retried: bool = False
     """The run failed and was started again: it is not announced."""
     announced: bool = False
@@ -133,6 +137,10 @@ class Pending(Struct, frozen=True):
     lane: str
     oldest: Mapping[str, str]
     """Route name → event time of its oldest waiting upload."""
+    ruled: tuple[Waiting, ...] = ()
+    """The uploads, oldest first, whose routes have a window or need other files."""
+    free: bool = True
+    """Whether there is more to do: other uploads, or an open batch."""
 
 
 class Ledger:
@@ -189,11 +197,8 @@ class Ledger:
         ):
             yield from map(_upload_record, page)
 
-    def waiting(self, lane: str, *, whole: bool = False) -> list[Waiting]:
-        """The waiting uploads of a lane, oldest first, read consistently.
-
-        If the oldest upload's route says `load = "each"`, only the first page is read, unless `whole`.
-        """
+    def waiting(self, lane: str, enough: Callable[[Sequence[Waiting]], bool] | None = None) -> list[Waiting]:
+        """The waiting uploads of a lane, oldest first, read consistently, page by page until there are `enough`."""
         found: list[Waiting] = []
         for page in self._pages(
             "query",
@@ -203,7 +208,7 @@ class Ledger:
             ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":end": OPEN_MARK}),
         ):
             found += [_waiting(item) for item in page]
-            if found and found[0].route.load == "each" and not whole:
+            if enough is not None and enough(found):
                 break
         return found
 
@@ -245,6 +250,17 @@ class Ledger:
         item = {**_loaded_key(target, upload), **msgspec.to_builtins(upload), "ttl": _ttl(now, UPLOAD_DAYS)}
         self._client.put_item(TableName=self._table, Item=_encode(item))
 
+    def loaded_size(self, route: Route, upload: Upload) -> int | None:
+        """Bytes of the file that the route loaded last, with `load = "latest"` from this key; None if not known."""
+        item = self._get_key(_size_key(route, upload))
+        return int(item["size"]) if item else None
+
+    def remember_size(self, route: Route, upload: Upload, now: int) -> None:
+        """Note the size of a file that the route loaded, if it is known. For the lane's leader only."""
+        if upload.size is not None:
+            item = {**_size_key(route, upload), "size": upload.size, "ttl": _ttl(now, RUN_DAYS)}
+            self._client.put_item(TableName=self._table, Item=_encode(item))
+
     # Lanes and leases.
 
     def lane(self, lane: str) -> Lane:
@@ -263,7 +279,8 @@ class Ledger:
                 UpdateExpression="SET holder = :me, lease_until = :until",
                 ConditionExpression=(
                     "(attribute_not_exists(holder) OR holder = :me OR lease_until < :now)"
-                    " AND (attribute_not_exists(paused) OR attribute_exists(#open)) AND attribute_not_exists(held)"
+                    " AND (attribute_not_exists(paused) OR paused_until <= :now OR attribute_exists(#open))"
+                    " AND attribute_not_exists(held)"
                 ),
                 ExpressionAttributeNames={"#open": "open"},
                 ExpressionAttributeValues=_encode({":me": holder, ":until": now + self._lease_ms, ":now": now}),
@@ -297,10 +314,13 @@ class Ledger:
             values[":not_before"] = not_before
         return self._update_lane(lease.lane, f"SET {', '.join(sets)}", condition, values, names)
 
-    def open_batch(self, lease: Lease, batch: Batch, ids: Sequence[str], now: int) -> bool:
+    def open_batch(
+        self, lease: Lease, batch: Batch, ids: Sequence[str], now: int, put_back: Mapping[str, PutBack]
+    ) -> bool:
         """Open a batch of exactly these uploads; False if the lease is lost or another batch is open.
 
-        The ids are written before, or in the same transaction as, the lane's item that points to them.
+        The ids are written before, or in the same transaction as, the lane's item that points to them. `put_back` is
+        what the lane remembers of other batches.
         """
         puts = [
             {
@@ -319,7 +339,7 @@ class Ledger:
             "Update": {
                 "TableName": self._table,
                 "Key": _encode(_key(lease.lane, "lane")),
-                "UpdateExpression": "SET #open = :open, waiting = :mark, lease_until = :until",
+                "UpdateExpression": "SET #open = :open, waiting = :mark, lease_until = :until, put_back = :back",
                 "ConditionExpression": "holder = :me AND attribute_not_exists(#open)",
                 "ExpressionAttributeNames": {"#open": "open"},
                 "ExpressionAttributeValues": _encode(
@@ -328,6 +348,7 @@ class Ledger:
                         ":mark": OPEN_MARK,
                         ":until": now + self._lease_ms,
                         ":me": lease.holder,
+                        ":back": msgspec.to_builtins(put_back),
                     }
                 ),
             }
@@ -348,6 +369,27 @@ class Ledger:
             "SET lease_until = :until REMOVE #open, waiting, not_before",
             "holder = :me AND (attribute_not_exists(#open) OR #open.id = :batch)",
             {":me": lease.holder, ":until": now + self._lease_ms, ":batch": batch.id},
+            {"#open": "open"},
+        )
+        if lane is not None:
+            self._forget_ids(lease.lane, batch)
+        return lane
+
+    def put_back(self, lease: Lease, batch: Batch, put_back: Mapping[str, PutBack], now: int) -> Lane | None:
+        """Dissolve a batch whose run has not begun: its uploads wait again. Returns None if the lease is lost.
+
+        Putting it back twice has no effect.
+        """
+        lane = self._update_lane(
+            lease.lane,
+            "SET lease_until = :until, put_back = :back REMOVE #open, waiting, not_before",
+            "holder = :me AND (attribute_not_exists(#open) OR #open.id = :batch)",
+            {
+                ":me": lease.holder,
+                ":until": now + self._lease_ms,
+                ":back": msgspec.to_builtins(put_back),
+                ":batch": batch.id,
+            },
             {"#open": "open"},
         )
         if lane is not None:
@@ -403,13 +445,31 @@ class Ledger:
             {"#reads": "reads"},
         )
 
-    def pause(self, lane: str) -> None:
-        """Claim nothing more in this lane until it is resumed. A run that has begun is followed to its end."""
-        self._update_lane(lane, "SET paused = :yes", "attribute_not_exists(paused)", {":yes": True}, {})
+    def note_waits(self, lease: Lease, waits: Mapping[str, Noted]) -> Lane | None:
+        """Note what was said of the lane's planned waits, by route; None when the lease is lost."""
+        return self._update_lane(
+            lease.lane,
+            "SET waits = :waits",
+            "holder = :me",
+            {":me": lease.holder, ":waits": msgspec.to_builtins(waits)},
+            {},
+        )
+
+    def pause(self, lane: str, until: int = 0) -> None:
+        """Claim nothing more in this lane until it is resumed, or until a time (epoch ms).
+
+        A run that has begun is followed to its end.
+        """
+        if until:
+            self._update_lane(
+                lane, "SET paused = :yes, paused_until = :until", None, {":yes": True, ":until": until}, {}
+            )
+        else:
+            self._update_lane(lane, "SET paused = :yes REMOVE paused_until", None, {":yes": True}, {})
 
     def resume(self, lane: str) -> None:
         """End a pause; a drain of the lane should follow."""
-        self._update_lane(lane, "REMOVE paused", "attribute_exists(paused)", {}, {})
+        self._update_lane(lane, "REMOVE paused, paused_until", "attribute_exists(paused)", {}, {})
 
     # The load history.
 
@@ -472,13 +532,27 @@ class Ledger:
     def pending(self) -> list[Pending]:
         """Every lane that has something waiting or open, from one consistent scan of the sparse index."""
         oldest: dict[str, dict[str, str]] = {}
+        ruled: dict[str, list[Waiting]] = {}
+        free: set[str] = set()
         for page in self._pages("scan", IndexName="waiting", ConsistentRead=True):
             for item in page:
-                routes = oldest.setdefault(item["pk"].removeprefix("lane#"), {})
+                routes = oldest.setdefault(lane := item["pk"].removeprefix("lane#"), {})
+                if item["sk"] != "lane" and (item["route"].get("window") or item["route"].get("needs")):
+                    ruled.setdefault(lane, []).append(_waiting(item))
+                else:
+                    free.add(lane)
                 if item["sk"] != "lane":
                     name, event_time = item["route"]["name"], item["event_time"]
                     routes[name] = min(routes.get(name, event_time), event_time)
-        return [Pending(lane, routes) for lane, routes in oldest.items()]
+        return [
+            Pending(
+                lane,
+                routes,
+                tuple(sorted(ruled.get(lane, ()), key=lambda item: item.upload.order)),
+                lane in free,
+            )
+            for lane, routes in oldest.items()
+        ]
 
     # Rejected secrets.
 
@@ -496,14 +570,17 @@ class Ledger:
 
     # Plumbing.
 
-    def _update_lane(self, lane: str, update: str, condition: str, values: Item, names: dict[str, str]) -> Lane | None:
+    def _update_lane(
+        self, lane: str, update: str, condition: str | None, values: Item, names: dict[str, str]
+    ) -> Lane | None:
         request: dict[str, Any] = {
             "TableName": self._table,
             "Key": _encode(_key(lane, "lane")),
             "UpdateExpression": update,
-            "ConditionExpression": condition,
             "ReturnValues": "ALL_NEW",
         }
+        if condition is not None:
+            request["ConditionExpression"] = condition
         if values:
             request["ExpressionAttributeValues"] = _encode(values)
         if names:
@@ -547,7 +624,16 @@ def _key(lane: str, sk: str) -> Item:
 
 
 def _loaded_key(target: str, upload: Upload) -> Item:
-    return {"pk": "key#" + sha256(f"{upload.bucket}\0{upload.key}".encode()).hexdigest(), "sk": target}
+    return {"pk": _place(upload.bucket, upload.key), "sk": target}
+
+
+def _size_key(route: Route, upload: Upload) -> Item:
+    """With `load = "each"` every file comes under a key of its own, so the key is that of the copy."""
+    return {"pk": _place(upload.bucket, route.stage_to or upload.key), "sk": f"size#{route.name}"}
+
+
+def _place(bucket: str, key: str) -> str:
+    return "key#" + sha256(f"{bucket}\0{key}".encode()).hexdigest()
 
 
 def _ttl(now: int, days: int) -> int:

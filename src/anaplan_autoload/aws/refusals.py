@@ -5,10 +5,14 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+AWS_TROUBLE = (BotoCoreError, ClientError, ResponseParserError)
+"""AWS answered with an error, not at all, or with something else than its own form, as a proxy does."""
 
 MAY_HEAL = frozenset(
     {
@@ -29,7 +33,9 @@ MAY_HEAL = frozenset(
         "ServiceUnavailableException",
         # Too many requests.
         "429",
+        "BandwidthLimitExceeded",
         "Busy",
+        "EC2ThrottledException",
         "LimitExceededException",
         "PriorRequestNotComplete",
         "ProvisionedThroughputExceeded",
@@ -80,10 +86,14 @@ MAY_HEAL = frozenset(
     }
 )
 """The codes of errors that may pass by themselves. Every other code is a refusal: a retry gets the same answer.
+A code that is not here may pass too if its HTTP status is one of `IN_TROUBLE`.
 
 `AccessDenied` counts as a refusal, although a change in IAM takes some seconds to take effect. A wrong role is far more
 common than one that was changed a moment ago, and waiting would stop the lane.
 """
+
+IN_TROUBLE = frozenset({429, 500, 503, 504})
+"""With these statuses a service says that the trouble is its own. Lambda sends 502 for wrong settings of a function."""
 
 _LOAD_AGAIN = "then load it again (anaplan-autoload load s3://…)"
 _RESTORE = f"The object is archived. Restore it (aws s3api restore-object), wait until that is done, {_LOAD_AGAIN}."
@@ -124,7 +134,10 @@ def code_of(error: ClientError) -> str:
 
 def may_heal(error: Exception) -> bool:
     """Whether the same call may succeed later. Errors without an answer (a lost connection) may."""
-    return not isinstance(error, ClientError) or code_of(error) in MAY_HEAL
+    if not isinstance(error, ClientError):
+        return True
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return code_of(error) in MAY_HEAL or status in IN_TROUBLE
 
 
 def in_words(error: ClientError) -> str:

@@ -13,11 +13,12 @@ import boto3
 from botocore.config import Config
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
-from anaplan_autoload.anaplan.credentials import Tokens, secret_source
+from anaplan_autoload.anaplan.credentials import Tokens
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.routes_in_force import RoutesInForce
 from anaplan_autoload.aws.routes_store import RoutesStore
+from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload.aws.settings import check_settings
 from anaplan_autoload.aws.standings import Standings
 from anaplan_autoload.domain import routes
@@ -25,7 +26,7 @@ from anaplan_autoload.domain import routes
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from aws_durable_execution_sdk_python.types import LambdaContext
+    from aws_durable_execution_sdk_python.types import LambdaContext, LoggerInterface
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
@@ -41,6 +42,13 @@ BRISK = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "
 """These services answer in milliseconds or not at all. Four tries fit into the function's timeout."""
 PATIENT = Config(connect_timeout=3, read_timeout=50, retries={"mode": "standard", "total_max_attempts": 2})
 """S3 answers a copy request when the copy is complete."""
+
+
+NOT_SENT = (
+    "Skipped an invocation of the function by itself, because the emulator of sam local has none. On AWS, another "
+    "execution would get this event, lead the lane that it names and load what waits there. To do that here, invoke "
+    "the function with this event"
+)
 
 
 def wall_clock() -> int:
@@ -152,10 +160,13 @@ class Services:
         """CloudWorks, with our log-in."""
         return CloudWorks(self.http, self.settings.cloudworks_url, self.tokens, sleep=self.sleep)
 
-    def send(self, event: dict[str, object]) -> None:
-        """Send the function an event, to be handled by another execution."""
+    def send(self, event: dict[str, object], logger: LoggerInterface) -> None:
+        """Send the function an event, to be handled by another execution; under `sam local`, log what is skipped."""
         import msgspec
 
+        if self.settings.sam_local:
+            logger.warning(NOT_SENT, extra={"skipped_event": event, "function": self.settings.function})
+            return
         self.lambda_.invoke(
             FunctionName=self.settings.function, InvocationType="Event", Payload=msgspec.json.encode(event)
         )

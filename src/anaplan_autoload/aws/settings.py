@@ -54,6 +54,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     lease: int = 180
     """Seconds; longer than the function's timeout plus the longest wait."""
     log_level: str = "INFO"
+    sam_local: bool = False
+    """Whether SAM runs the function on somebody's machine. The emulator there does not let it invoke itself."""
     operation_limit: int = 2_000
     """A leader hands over after this many durable operations; AWS refuses the 3,001st."""
     age_limit: int = 20 * 3600
@@ -107,6 +109,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         poll_max=poll_max,
         lease=seconds("LEASE_SECONDS", 180),
         log_level=environment.get("LOG_LEVEL") or "INFO",
+        sam_local=environment.get("AWS_SAM_LOCAL") == "true",
     )
 
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from anaplan_autoload.aws.refusals import code_of, in_words, may_heal, remedy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from mypy_boto3_s3 import S3Client
 
@@ -44,7 +44,7 @@ class Gone(Exception):
 
 
 class NotCopied(Exception):
-    """S3 will never make this copy; the text names the object, what S3 said, and the remedy."""
+    """S3 will never copy the object, or let it be read; the text names the object, what S3 said, and the remedy."""
 
 
 class PartedCopy(Struct, frozen=True, tag="parted"):
@@ -69,7 +69,7 @@ def begin(s3: S3Client, upload: Upload, stage_to: str) -> PartedCopy | None:
 
     Raises `Overwritten`, `Gone` or `NotCopied`; any other error may pass.
     """
-    with _explained(upload):
+    with explained(upload, "copy"):
         size = upload.size if upload.size is not None else _size(s3, upload)
         if size <= SINGLE_COPY_BYTES:
             # Only CloudWorks reads the copy. Tags and annotations would be copied by default, and the role would need
@@ -81,10 +81,10 @@ def begin(s3: S3Client, upload: Upload, stage_to: str) -> PartedCopy | None:
                 Tagging="",
                 AnnotationDirective="EXCLUDE",
                 **_source(upload),
-                **_owner(upload),
+                **owner_of(upload),
             )
             return None
-        begun = s3.create_multipart_upload(Bucket=upload.bucket, Key=stage_to, **_owner(upload))
+        begun = s3.create_multipart_upload(Bucket=upload.bucket, Key=stage_to, **owner_of(upload))
         part = max(PART_BYTES, -(-size // MAX_PARTS))
         return PartedCopy(begun["UploadId"], size, part)
 
@@ -105,12 +105,12 @@ def copy_parts(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) ->
             PartNumber=number,
             CopySourceRange=f"bytes={start}-{end}",
             **_source(upload),
-            **_owner(upload),
+            **owner_of(upload),
         )
 
     last = min(copy.next + PARTS_PER_STEP - 1, copy.parts)
     try:
-        with _explained(upload), ThreadPoolExecutor(PARALLEL) as pool:
+        with explained(upload, "copy"), ThreadPoolExecutor(PARALLEL) as pool:
             list(pool.map(copy_part, range(copy.next, last + 1)))
             if last < copy.parts:
                 return replace(copy, next=last + 1)
@@ -122,12 +122,12 @@ def copy_parts(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) ->
 
 def abandon(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> None:
     """Delete the parts of a copy that will not be completed, because S3 charges for them."""
-    s3.abort_multipart_upload(Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id, **_owner(upload))
+    s3.abort_multipart_upload(Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id, **owner_of(upload))
 
 
 def _complete(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> None:
     listed = s3.get_paginator("list_parts").paginate(
-        Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id, **_owner(upload)
+        Bucket=upload.bucket, Key=stage_to, UploadId=copy.upload_id, **owner_of(upload)
     )
     parts: Any = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for page in listed for part in page["Parts"]]
     s3.complete_multipart_upload(
@@ -135,7 +135,7 @@ def _complete(s3: S3Client, upload: Upload, stage_to: str, copy: PartedCopy) -> 
         Key=stage_to,
         UploadId=copy.upload_id,
         MultipartUpload={"Parts": parts},
-        **_owner(upload),
+        **owner_of(upload),
     )
 
 
@@ -147,28 +147,31 @@ def _source(upload: Upload) -> dict[str, Any]:
     return {"CopySource": source, **({"CopySourceIfMatch": upload.etag} if upload.etag else {}), **owner}
 
 
-def _owner(upload: Upload) -> dict[str, Any]:
+def owner_of(upload: Upload) -> dict[str, Any]:
     """Make S3 refuse if another account owns the bucket: anyone can take the name of a deleted bucket."""
     return {"ExpectedBucketOwner": upload.owner} if upload.owner else {}
 
 
 def _size(s3: S3Client, upload: Upload) -> int:
     version: Any = {"VersionId": upload.version_id} if upload.version_id else {}
-    return s3.head_object(Bucket=upload.bucket, Key=upload.key, **version, **_owner(upload))["ContentLength"]
+    return s3.head_object(Bucket=upload.bucket, Key=upload.key, **version, **owner_of(upload))["ContentLength"]
 
 
 @contextmanager
-def _explained(upload: Upload) -> Iterator[None]:
-    """Turn S3's refusals into this module's three errors. Errors that may pass are raised unchanged."""
+def explained(upload: Upload, what: str, unexplained: Container[str] = ()) -> Iterator[None]:
+    """Turn S3's refusals to copy or read (`what`) an upload into this module's three errors.
+
+    Errors that may pass, and those of the codes in `unexplained`, are raised unchanged.
+    """
     place = f"s3://{upload.bucket}/{upload.key}"
     try:
         yield
     except ClientError as error:
         code = code_of(error)
-        if code == "NoSuchUpload" or may_heal(error):
+        if code == "NoSuchUpload" or code in unexplained or may_heal(error):
             raise
         if code == "PreconditionFailed":
             raise Overwritten(f"{place} was overwritten before it could be loaded.") from error
         if code in GONE:
             raise Gone(f"{place} no longer exists. Upload it again if it should be loaded.") from error
-        raise NotCopied(f"S3 refused to copy {place}: {in_words(error)}. {remedy(error)}") from error
+        raise NotCopied(f"S3 refused to {what} {place}: {in_words(error)}. {remedy(error)}") from error

@@ -7,14 +7,14 @@ numbers. These checks look at the file before any run begins. They are pure: who
 from __future__ import annotations
 
 import codecs
-import csv
 import io
+from itertools import groupby
 from typing import TYPE_CHECKING
 
-from msgspec import Struct
+from msgspec import Struct, json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 HEAD_BYTES = 64 * 1024
 """How much of a file is looked at, except where its rows have to be counted."""
@@ -23,15 +23,42 @@ WHOLE_BYTES = 50 * 1024**2
 ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-1", "windows-1252")
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 SHOWN_COLUMNS = 50
+SHOWN_CHARACTERS = 1_000
+"""Of each text of a problem: it is stored, mailed and logged."""
 
 _PYTHON_NAMES = {"iso-8859-1": "latin-1", "windows-1252": "cp1252"}
+_SPELLINGS = {
+    "utf8": "utf-8",
+    "utf8sig": "utf-8",
+    "utf8bom": "utf-8",
+    "ascii": "utf-8",
+    "usascii": "utf-8",
+    "utf16": "utf-16",
+    "utf16le": "utf-16-le",
+    "utf16be": "utf-16-be",
+    "iso88591": "iso-8859-1",
+    "latin1": "iso-8859-1",
+    "windows1252": "windows-1252",
+    "cp1252": "windows-1252",
+    "win1252": "windows-1252",
+    "ansi": "windows-1252",
+}
+"""Without what parts words; ASCII text is UTF-8 text too."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _FORMATS = {
     b"\x1f\x8b": "a gzip file",
-    b"PK\x03\x04": "a ZIP file or an Excel workbook (.xlsx)",
+    b"BZh91AY&SY": "a bzip2 file",
+    b"\xfd7zXZ\x00": "an xz file",
+    b"\x28\xb5\x2f\xfd": "a Zstandard file",
+    b"7z\xbc\xaf\x27\x1c": "a 7-Zip file",
+    b"PK\x03\x04": "a ZIP file",
+    b"PK\x05\x06": "an empty ZIP file",
     b"\xd0\xcf\x11\xe0": "an Excel workbook (.xls)",
     b"%PDF": "a PDF file",
     b"PAR1": "a Parquet file",
+    b"SQLite format 3\x00": "an SQLite database",
+    b"-----BEGIN PGP MESSAGE": "a file encrypted with PGP",
+    b"{\\rtf": "an RTF document",
 }
 """What files begin with that are not text, and their names."""
 
@@ -55,11 +82,26 @@ class Problem(Struct, frozen=True):
     """One thing about a file that is not as its route's check wants it."""
 
     about: str
-    """`columns`, `encoding`, `format`, `min_rows` or `shrink`."""
+    """`columns`, `empty`, `encoding`, `format`, `min_rows` or `shrink`."""
     expected: str
     found: str
     hint: str = ""
     """What is probably wrong, as sentences."""
+    key: str = ""
+    """The file's key in S3, where it has one."""
+
+
+_EMPTY = Problem(
+    "empty",
+    "a file with rows",
+    "a file without bytes",
+    "Upload a file with rows, or set allow_empty = true on the route if an empty file is meant.",
+)
+
+
+def encoding_named(text: str) -> str | None:
+    """The encoding that a user means: UTF8, latin1 and CP1252 are spellings of these; None if it is not known."""
+    return _SPELLINGS.get("".join(char for char in text.casefold() if char not in " -_"))
 
 
 def wants_whole_file(check: Check, head: bytes, size: int) -> bool:
@@ -67,6 +109,15 @@ def wants_whole_file(check: Check, head: bytes, size: int) -> bool:
     if len(head) >= size or not check.min_rows or size > WHOLE_BYTES:
         return False
     return not problems(check, head, size) and _rows(check, head, whole=False) < check.min_rows
+
+
+def verdict(
+    check: Check, content: bytes, size: int, last_size: int | None = None, *, allow_empty: bool
+) -> tuple[Problem, ...]:
+    """What `problems` finds; a file without bytes fails, or passes unseen where the route admits empty files."""
+    if not size:
+        return () if allow_empty else (_EMPTY,)
+    return problems(check, content, size, last_size)
 
 
 def problems(check: Check, content: bytes, size: int, last_size: int | None = None) -> tuple[Problem, ...]:
@@ -81,17 +132,88 @@ def problems(check: Check, content: bytes, size: int, last_size: int | None = No
     return (*_header(check, content, whole), *_too_few(check, content, whole), *_shrunk(check, size, last_size))
 
 
-def described(found: tuple[Problem, ...]) -> str:
-    """Problems as text for people: expected against found, a paragraph each."""
-    return "\n".join(
-        f"{problem.about}:\n  expected: {problem.expected}\n  found:    {problem.found}"
-        + (f"\n  {problem.hint}" if problem.hint else "")
-        for problem in found
+def described(found: Sequence[Problem]) -> str:
+    """Problems as text for people, expected above found, each with its file's key; without control characters."""
+    parts = []
+    for key, of_key in groupby(found, lambda problem: problem.key):
+        parts += [f"{_printable(key)}:"] if key else []
+        parts += map(_described, of_key)
+    return "\n".join(parts)
+
+
+def _described(problem: Problem) -> str:
+    hint = f"\n  {_printable(problem.hint)}" if problem.hint else ""
+    return (
+        f"{problem.about}:\n  expected: {_printable(problem.expected)}\n  found:    {_printable(problem.found)}{hint}"
     )
+
+
+def why_rejected(found: Sequence[Problem], *, several: bool, checked_at: str | None) -> str:
+    """Why a batch is rejected, of `several` files or one; the first sentence is the news.
+
+    `checked_at` is when the files were read, for people; None where it was a version that nobody can replace.
+    """
+    first = found[0]
+    news = ", ".join(_news(problem) for problem in found if problem.key == first.key)
+    which = f'The file "{first.key}"' if several else "The file"
+    said = [f"{which} failed its check: {news}."]
+    if others := len({problem.key for problem in found} - {first.key}):
+        said.append(f"{others} more failed {'its' if others == 1 else 'their'} check too.")
+    if several:
+        said.append("A run would read all files together, so none of them was loaded.")
+    if checked_at is not None:
+        said.append(
+            f"This is about what the key held at {checked_at}, just before the run; somebody could still replace it."
+        )
+    return " ".join(said)
+
+
+def _news(problem: Problem) -> str:
+    match problem.about:
+        case "columns":
+            return "its columns differ"
+        case "encoding":
+            return f"its encoding is {problem.found}"
+        case "min_rows":
+            return f"it has {problem.found} {'row' if problem.found == '1' else 'rows'}"
+        case "shrink":
+            return "it is much smaller than the one before"
+        case _:
+            return f"it is {problem.found}"
+
+
+def as_toml(check: Check) -> str:
+    """The check as it is written in `routes.toml`: `check = { columns = ["Code", "Name"], … }`."""
+    parts = []
+    if check.columns:
+        parts.append(f"columns = {_toml_list(check.columns)}")
+    if check.required:
+        parts.append(f"columns = {{ required = {_toml_list(check.required)} }}")
+    parts += [f"delimiter = {_toml_text(check.delimiter)}", f"encoding = {_toml_text(check.encoding)}"]
+    if check.min_rows:
+        parts.append(f"min_rows = {check.min_rows}")
+    if check.shrink is not None:
+        parts.append(f'shrink = "{check.shrink}%"')
+    return f"check = {{ {', '.join(parts)} }}"
+
+
+def _toml_list(names: Iterable[str]) -> str:
+    return f"[{', '.join(map(_toml_text, names))}]"
+
+
+def _toml_text(text: str) -> str:
+    return json.encode(text).decode().replace("\x7f", "\\u007f")  # JSON's other escapes are TOML's too
+
+
+def is_listable(name: str, delimiter: str) -> bool:
+    """Whether a check may list a column of this name: an empty one, or one with the delimiter, is mostly a mistake."""
+    return bool(name.strip()) and delimiter not in name
 
 
 def learned(content: bytes, size: int) -> Check:
     """The check that a good file passes: its encoding, delimiter and columns.
+
+    Where not all of its columns can be listed (see `is_listable`) or one is there twice, the others are required.
 
     Raises:
         ValueError: it is not a text file with a header.
@@ -99,33 +221,50 @@ def learned(content: bytes, size: int) -> Check:
     if kind := _format(content):
         raise ValueError(f"it is {kind}, not text")
     encoding = _probable_encoding(content)
-    text = _text(content, encoding, whole=len(content) >= size)
+    text = _text(content[:HEAD_BYTES], encoding, whole=False)
     delimiter = _probable_delimiter(_first_line(text))
-    columns = next(_records(text, delimiter), [])
-    if not any(cell.strip(" ".join(DELIMITERS)) for cell in columns):
+    columns = next(_records(io.StringIO(text, newline=""), delimiter), [])
+    listable = tuple(name for name in dict.fromkeys(columns) if is_listable(name, delimiter))
+    if not any(name.strip("".join(DELIMITERS)) for name in listable):
         raise ValueError("it has no header")
-    return Check(columns=tuple(columns), delimiter=delimiter, encoding=encoding, min_rows=1)
+    if len(listable) < len(columns):
+        return Check(required=listable, delimiter=delimiter, encoding=encoding, min_rows=1)
+    return Check(columns=listable, delimiter=delimiter, encoding=encoding, min_rows=1)
 
 
 def _unreadable(check: Check, content: bytes, whole: bool) -> Problem | None:
     """Why the file cannot be read as text in the encoding that is expected."""
     if kind := _format(content):
-        return Problem("format", "text with columns (CSV)", kind, "Upload it unpacked and saved as CSV.")
+        return _problem("format", "text with columns (CSV)", kind, "Upload it unpacked and saved as CSV.")
     found = _probable_encoding(content)
     if _fits(check, content, found, whole):
         return None
     if found == _encoding(check, content):
-        return Problem("encoding", check.encoding, f"{found}, cut within its last character", "Upload the whole file.")
+        return _problem("encoding", check.encoding, f"{found}, cut within its last character", "Upload the whole file.")
     hint = f'Save it as {check.encoding.upper()}, or set encoding = "{found}" in the route\'s check.'
-    return Problem("encoding", check.encoding, found, hint)
+    return _problem("encoding", check.encoding, found, hint)
+
+
+def _problem(about: str, expected: str, found: str, hint: str = "") -> Problem:
+    return Problem(about, _cut(expected), _cut(found), _cut(hint))
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= SHOWN_CHARACTERS else f"{text[: SHOWN_CHARACTERS - 1]}…"
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() or char == "\t" else " " for char in text)
 
 
 def _format(content: bytes) -> str | None:
     known = (name for start, name in _FORMATS.items() if content.startswith(start))
     if name := next(known, None):
-        return name
-    start = content.removeprefix(codecs.BOM_UTF8).lstrip()[:15].lower()
-    return "a web page (HTML)" if start.startswith((b"<!doctype html", b"<html")) else None
+        return "an Excel workbook (.xlsx)" if name == "a ZIP file" and b"xl/" in content[:HEAD_BYTES] else name
+    start = content[:1_000].removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page (HTML)"
+    return "an XML file" if start.startswith(b"<?xml") else None
 
 
 def _fits(check: Check, content: bytes, found: str, whole: bool) -> bool:
@@ -160,51 +299,68 @@ def _probable_encoding(content: bytes) -> str:
 
 def _is_text_in(content: bytes, encoding: str, whole: bool) -> bool:
     """Whether these bytes are text in this encoding; the last character may be cut unless all is `whole`."""
+    decoder = _decoder(encoding)
     try:
-        text = _text(content, encoding, whole=whole)
+        for start in range(0, len(content), HEAD_BYTES):
+            if "\0" in decoder.decode(content[start : start + HEAD_BYTES]):
+                return False
+        decoder.decode(b"", final=whole)
     except UnicodeError:
         return False
-    return "\0" not in text
+    return True
+
+
+def _decoder(encoding: str) -> codecs.IncrementalDecoder:
+    return codecs.getincrementaldecoder(_PYTHON_NAMES.get(encoding, encoding))()
 
 
 def _text(content: bytes, encoding: str, *, whole: bool) -> str:
     """Decoded, without a byte order mark; a character that is cut at the end is left out unless all is `whole`."""
-    decoder = codecs.getincrementaldecoder(_PYTHON_NAMES.get(encoding, encoding))()
-    return decoder.decode(content, final=whole).removeprefix("\ufeff")
+    return _decoder(encoding).decode(content, final=whole).removeprefix("\ufeff")
+
+
+def _lines(content: bytes, encoding: str, *, whole: bool) -> Iterable[str]:
+    """The text's lines; those of a whole file are decoded one after another, as it may be large."""
+    if not whole:
+        return io.StringIO(_text(content, encoding, whole=False), newline="")
+    file = io.BytesIO(content)
+    file.seek(next((len(bom) for bom, name in _BOMS if name == encoding and content.startswith(bom)), 0))
+    return io.TextIOWrapper(file, _PYTHON_NAMES.get(encoding, encoding), newline="")
 
 
 def _first_line(text: str) -> str:
-    return text.lstrip("\r\n").partition("\n")[0]
+    return text.lstrip("\r\n").replace("\r", "\n").partition("\n")[0]
 
 
-def _records(text: str, delimiter: str) -> Iterator[list[str]]:
+def _records(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     """The rows that are not blank, quoted as in RFC 4180."""
+    import csv  # imported here because most routes have no check
+
     csv.field_size_limit(WHOLE_BYTES)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    return (row for row in reader if any(cell.strip() for cell in row))
+    return (row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row))
 
 
 def _probable_delimiter(line: str) -> str:
     """The delimiter that parts a header into most columns."""
-    return max(DELIMITERS, key=lambda delimiter: len(next(_records(line, delimiter), [])))
+    return max(DELIMITERS, key=lambda delimiter: len(next(_records([line], delimiter), [])))
 
 
 def _header(check: Check, content: bytes, whole: bool) -> Iterator[Problem]:
     if not check.columns and not check.required:
         return
-    text = _text(content, _encoding(check, content), whole=False)
-    if not whole and "\n" not in text.lstrip("\r\n"):
-        yield Problem(
-            "columns", _list(check.columns or check.required), f"no end of the first line in {len(text)} characters"
-        )
+    text = _text(content[:HEAD_BYTES], _encoding(check, content), whole=False)
+    begins = text.lstrip("\r\n")
+    if not (whole and len(content) <= HEAD_BYTES) and not ("\n" in begins or "\r" in begins):
+        wanted = _list(check.columns or check.required)
+        yield _problem("columns", wanted, f"no end of the first line in {len(text)} characters")
         return
-    found = tuple(next(_records(text, check.delimiter), []))
+    found = tuple(next(_records(io.StringIO(text, newline=""), check.delimiter), []))
     gone = [name for name in check.columns or check.required if name not in found]
     if found == check.columns or (check.required and not gone):
         return
     new = [name for name in found if name not in check.columns] if check.columns else []
     expected = _list(check.columns) if check.columns else f"{_list(check.required)}, among others"
-    yield Problem("columns", expected, _list(found) or "no header", _column_hint(check, found, gone, new, text))
+    yield _problem("columns", expected, _list(found) or "no header", _column_hint(check, found, gone, new, text))
 
 
 def _column_hint(check: Check, found: tuple[str, ...], gone: list[str], new: list[str], text: str) -> str:
@@ -237,19 +393,19 @@ def _list(columns: tuple[str, ...]) -> str:
 
 def _rows(check: Check, content: bytes, *, whole: bool) -> int:
     """Rows below the header; where not all is there, the last one may be cut and is not counted."""
-    text = _text(content, _encoding(check, content), whole=whole)
-    return max(0, sum(1 for _ in _records(text, check.delimiter)) - (1 if whole else 2))
+    lines = _lines(content, _encoding(check, content), whole=whole)
+    return max(0, sum(1 for _ in _records(lines, check.delimiter)) - (1 if whole else 2))
 
 
 def _too_few(check: Check, content: bytes, whole: bool) -> Iterator[Problem]:
     if not whole or not check.min_rows:
         return
     if (rows := _rows(check, content, whole=True)) < check.min_rows:
-        yield Problem("min_rows", f"at least {check.min_rows} below the header", str(rows))
+        yield _problem("min_rows", f"at least {check.min_rows} below the header", str(rows))
 
 
 def _shrunk(check: Check, size: int, last_size: int | None) -> Iterator[Problem]:
     if check.shrink is None or not last_size or size * 100 >= last_size * (100 - check.shrink):
         return
     smaller = f"{size:,} bytes, {100 - size * 100 // last_size} % less than the {last_size:,} bytes loaded last"
-    yield Problem("shrink", f"at most {check.shrink} % smaller than the file loaded last", smaller)
+    yield _problem("shrink", f"at most {check.shrink} % smaller than the file loaded last", smaller)

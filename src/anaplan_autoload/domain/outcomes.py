@@ -11,8 +11,11 @@ Outcome = Literal["loaded", "partial", "failed"]
 """How a run ends."""
 Ending = Literal["loaded", "partial", "failed", "rejected"]
 """How a batch ends: as its run does, or without one; rejected where no run would have read it."""
-ReportOutcome = Literal["loaded", "partial", "failed", "rejected", "held", "overdue", "missing", "recovered"]
-"""What is announced: how a batch ended, log-in refused (`held`), a run that takes long, and how a route stands."""
+ReportOutcome = Literal[
+    "loaded", "partial", "failed", "rejected", "held", "overdue", "incomplete", "missing", "recovered"
+]
+"""What is announced: how a batch ended, log-in refused (`held`), a run that takes long (`overdue`), a set of files of
+which some have not come in time (`incomplete`), and how a route stands (`missing`, `recovered`)."""
 
 PARTIAL = 38
 """The `executionErrorCode` of a run that loaded some rows and left others out."""
@@ -25,8 +28,9 @@ _PASSING = re.compile(
         |\b(?:fail\w*|unable|could\ not|couldn't|cannot)\ (?:to\ )?connect\b
         |\btrigger\ error\b|\binternal\b(?!\ id)|\bserver\ error\b|\bservice\b.{0,20}\bunavailable\b|\bbad\ gateway\b
         |\btimeout\b|\btime-?out\b|\btemporar|\btry\ again\b|\bretry\ later\b|\bthrottl|\btoo\ many\ requests\b
-        |\bmodel\b.{0,40}\b(?:locked|busy|unavailable|offline|maintenance|being\ \w+)|\bunder\ maintenance\b
-        |\bserver\ (?:is\ )?busy\b|\bnetwork\ error\b
+        |\bmodel\b.{0,40}\b(?:locked|busy|unavailable|offline|opening|maintenance|being\ \w+)|\bunder\ maintenance\b
+        |\bserver\ (?:is\ )?busy\b|\bnetwork\ (?:is\ )?(?:error|unreachable)\b|\bhost\ (?:is\ )?unreachable\b
+        |\brate\ limit\b|\bdeadlock\b|\bsocket\ (?:error|closed|reset)\b
     """,
     re.VERBOSE,
 )

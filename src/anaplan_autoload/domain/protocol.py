@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
+from anaplan_autoload.domain.contents import Problem
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.routes import Route
 from anaplan_autoload.domain.sources import Reads, is_unread, why_unread
@@ -60,6 +61,8 @@ class Failure(Struct, frozen=True):
     reason: str
     at: int
     outcome: Literal["failed", "rejected"] = "failed"
+    problems: tuple[Problem, ...] = ()
+    """What is wrong with files that failed their route's check."""
 
 
 class Unanswered(Struct, frozen=True):
@@ -134,6 +137,11 @@ class Batch(Struct, frozen=True, omit_defaults=True):
         return None if self.run_id else (self.lost_since or self.posted_at)
 
     @property
+    def kin(self) -> str:
+        """What it shares with a later batch of the same uploads: the upload with `load = "each"`, else the route."""
+        return self.upload.id if self.upload else self.route.name
+
+    @property
     def asked(self) -> bool:
         """Whether its run was requested, so that it may be running."""
         return self.run_id is not None or self.unresolved_since is not None
@@ -144,6 +152,25 @@ class Batch(Struct, frozen=True, omit_defaults=True):
         return not self.overdue and now - began > self.route.overdue * 1000
 
 
+class Noted(Struct, frozen=True):
+    """What was said of a route's waiting uploads, so that it is said once."""
+
+    said: str
+    """As in the log."""
+    since: int
+    """`Wait.since` of the set of files that is awaited."""
+    incomplete: bool = False
+    """Whether everyone was told that this set is incomplete."""
+
+
+class PutBack(Struct, frozen=True):
+    """What was tried for uploads that wait for their window again: their next batch goes on counting."""
+
+    retries: int
+    attempts: int
+    unanswered: Unanswered | None = None
+
+
 class Lane(Struct, frozen=True):
     """The lane's item."""
 
@@ -151,6 +178,8 @@ class Lane(Struct, frozen=True):
     lease_until: int = 0
     """Epoch ms."""
     paused: bool = False
+    paused_until: int = 0
+    """Epoch ms: when a pause ends by itself; 0 where it does not."""
     held: str | None = None
     """The version of the secret that Anaplan refused; nothing is claimed until the secret has another."""
     not_before: int = 0
@@ -160,6 +189,14 @@ class Lane(Struct, frozen=True):
     """Who CloudWorks says started our runs: the display name behind our credentials."""
     reads: dict[str, Reads] = {}
     """Route's name → what its integration or flow was found to read."""
+    waits: dict[str, Noted] = {}
+    """Route's name → what was said of its uploads that wait for a window or for other files."""
+    put_back: dict[str, PutBack] = {}
+    """`Batch.kin` → what lies behind uploads whose window closed before their run began."""
+
+    def is_paused(self, now: int) -> bool:
+        """Whether nothing may be claimed, because of a pause that has not ended by itself; `now` is epoch ms."""
+        return self.paused and not 0 < self.paused_until <= now
 
 
 class Waiting(Struct, frozen=True):
@@ -187,7 +224,7 @@ class Later(Struct, frozen=True, tag="later"):
 
 
 class Nothing(Struct, frozen=True, tag="nothing"):
-    """Nothing waits."""
+    """Nothing waits, or nothing that may be loaded now."""
 
 
 class Stop(Struct, frozen=True, tag="stop"):

@@ -17,6 +17,7 @@ from typing import Literal, get_args
 
 from msgspec import Struct, convert
 
+from anaplan_autoload.domain.contents import ENCODINGS, Check, encoding_named, is_listable
 from anaplan_autoload.domain.litter import excluded_by
 from anaplan_autoload.domain.outcomes import ReportOutcome
 
@@ -26,8 +27,19 @@ MAX_SETTLE = 15 * 60
 """Seconds: the longest `settle`."""
 MIN_OVERDUE = 60
 """Seconds: the shortest `overdue`."""
+MIN_WITHIN, MAX_WITHIN = 60, 90 * 86_400
+"""Seconds: the shortest and the longest `within`. Longer than it remembers uploads, the ledger cannot wait."""
+DEFAULT_WITHIN = 86_400
+"""Seconds: `within` where a route has `needs` alone, so that no set waits unannounced."""
+MAX_NEEDS = 100
+"""The most files in `needs`: every upload of the route is stored with the list."""
 MAX_RETRIES = 5
 """The most `retries`, which come after 1, 2, 4, 8 and 16 minutes."""
+
+MAX_MIN_ROWS = 10_000_000
+"""More rows than that are in no file that is small enough to be counted."""
+MAX_COLUMN_CHARACTERS = 10_000
+"""Of all column names of a `check`: the route is stored with every upload."""
 
 _KEY_BYTES = 1024  # S3's own limit
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -35,6 +47,8 @@ _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # names of old bucket
 _ID = re.compile(r"[0-9a-f]{32}")
 _DURATION = re.compile(r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
 _UNIT_SECONDS = (86_400, 3_600, 60, 1)
+_PER_CENT = re.compile(r"([0-9]{1,3}) ?%")
+_HUNDRED = 100
 
 
 class RoutesInvalid(ValueError):
@@ -70,6 +84,14 @@ class Route(Struct, frozen=True, omit_defaults=True):
     allow_empty: bool = False
     exclude: tuple[str, ...] = ()
     """Patterns of names that are no uploads, besides those that never are."""
+    window: tuple[str, ...] = ()
+    """When runs may begin, as `schedule.window` reads it; at any time if empty."""
+    needs: tuple[str, ...] = ()
+    """Names below the prefix; a run begins when each of these files was uploaded since the last run."""
+    within: int = DEFAULT_WITHIN
+    """How long after the first file of such a set the rest may come before it is announced as incomplete."""
+    check: Check | None = None
+    """What a file must be like to be loaded."""
     expect: str | None = None
     """A due time (see `domain.schedule`): something must have been loaded since the due time before."""
     notify: tuple[str, ...] | None = None
@@ -96,6 +118,11 @@ class Route(Struct, frozen=True, omit_defaults=True):
     def matches(self, bucket: str, key: str) -> bool:
         """Whether the route matches the object. Another route that matches too may be closer."""
         return self.admits(bucket) and self.covers(key)
+
+    @property
+    def may_wait(self) -> bool:
+        """Whether its uploads may have to wait for a window or for other files."""
+        return bool(self.window or self.needs)
 
     def tells(self, outcome: ReportOutcome) -> bool:
         """Whether this outcome goes to the topic. `held` always does: nothing is loaded until somebody acts."""
@@ -244,6 +271,7 @@ def _draft(number: int, table: object) -> _Draft:
     label = f"route {_quote(name)}" if isinstance(name, str) and name else f"route {number}"
     values, wrong = _values(table)
     wrong += _missing(table) + _load_mistakes(table, values) + _exclude_mistakes(values)
+    wrong += _needs_mistakes(table, values)
     route = None if wrong else convert(values, Route)
     return _Draft(label, name, route, tuple(f"{label}: {reason}" for reason in wrong))
 
@@ -258,8 +286,8 @@ def _values(table: dict[str, object]) -> tuple[dict[str, object], list[str]]:
             continue
         try:
             values[key] = _CHECKS[key](value)
-        except _Wrong as reason:
-            wrong.append(f"{key} {reason}")
+        except _Wrong as error:
+            wrong += [f"{key} {reason}" for reason in error.args]
     return values, wrong
 
 
@@ -306,8 +334,33 @@ def _exclude_mistakes(values: dict[str, object]) -> list[str]:
     ]
 
 
+def _needs_mistakes(table: dict[str, object], values: dict[str, object]) -> list[str]:
+    """`needs` that cannot be met, and `within` without it."""
+    if "needs" not in table:
+        return ["within is set, but nothing is awaited. Add needs = [...], or leave within out."] * ("within" in table)
+    if values.get("load") == "each":
+        return ['needs is set, but load = "each" loads every file by itself. Set load = "latest", or leave needs out.']
+    route = convert({"name": "", "prefix": "", **values}, Route)
+    return [reason for name in route.needs if (reason := _why_never(route, name))]
+
+
+def _why_never(route: Route, name: str) -> str:
+    """Why a needed file would never count as an upload of its route; empty if it would."""
+    key = route.prefix + name
+    if len(key.encode(errors="surrogatepass")) > _KEY_BYTES:
+        return f"needs holds {_quote(name)}, whose key is longer than {_KEY_BYTES} bytes, the limit in S3. Shorten it."
+    if not route.covers(key):
+        return (
+            f"needs holds {_quote(name)}, but the route takes only keys that end with {_quote(route.suffix)}. "
+            "Correct one of the two."
+        )
+    if pattern := route.excluded_by(key):
+        return f"needs holds {_quote(name)}, but names like {_quote(pattern)} are ignored. Rename the file."
+    return ""
+
+
 class _Wrong(Exception):
-    """Why a value cannot be used, as words that follow the key's name."""
+    """Why a value cannot be used: one reason or several, as words that follow the key's name."""
 
 
 def _text(value: object) -> str:
@@ -393,6 +446,54 @@ def _pattern(value: object) -> str:
     return _key_part(value)
 
 
+def _windows(value: object) -> list[str]:
+    from anaplan_autoload.domain import schedule  # only routes with windows need time zones: no part of a cold start
+
+    texts = value if isinstance(value, list) else [value]
+    if not texts:
+        raise _Wrong(f"is an empty list. Write when runs may begin: {schedule.WINDOW_EXAMPLE}, or leave it out.")
+    return [_window(text) for text in texts]
+
+
+def _window(value: object) -> str:
+    from anaplan_autoload.domain import schedule
+
+    if not isinstance(value, str):
+        raise _Wrong(f"is or holds {_kind(value)}, not text. Write {schedule.WINDOW_EXAMPLE}.")
+    try:
+        schedule.window(value)
+    except schedule.ScheduleInvalid as error:
+        raise _Wrong(f"{_quote(value)} cannot be used: {error}") from None
+    return value
+
+
+def _needs(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise _Wrong(f'is {_kind(value)}, not a list. Write it in brackets: ["accounts.csv", "entities.csv"].')
+    if not 0 < len(value) <= MAX_NEEDS:
+        raise _Wrong(f"lists {len(value)} files. Name 1 to {MAX_NEEDS}, or leave it out.")
+    names = [_needed(each) for each in value]
+    if repeated := next((name for name in names if names.count(name) > 1), None):
+        raise _Wrong(f"holds {_quote(repeated)} twice. Name every file once.")
+    return names
+
+
+def _needed(value: object) -> str:
+    if not isinstance(value, str):
+        raise _Wrong(f'holds {_kind(value)}, not text. Write each name in double quotes: ["accounts.csv"].')
+    if not value.strip() or value.startswith(("/", "s3://")) or value.endswith("/"):
+        raise _Wrong(
+            f'holds {_quote(value)}, which is not a file\'s name. Write what comes after the prefix: ["accounts.csv"].'
+        )
+    return value
+
+
+def _within(value: object) -> int:
+    if not MIN_WITHIN <= (length := _seconds(value)) <= MAX_WITHIN:
+        raise _Wrong(f'{_quote(_text(value))} is too short or too long. Write "1m" to "90d".')
+    return length
+
+
 def _expect(value: object) -> str:
     from anaplan_autoload.domain.schedule import ScheduleInvalid, due  # only routes that use it pay for zone data
 
@@ -448,6 +549,121 @@ def _seconds(value: object) -> int:
     return sum(int(count or 0) * unit for count, unit in zip(found.groups(), _UNIT_SECONDS, strict=True))
 
 
+_CHECK_EXAMPLE = 'check = { columns = ["Code", "Name"] }'
+
+
+def _check(value: object) -> dict[str, object]:
+    if not isinstance(value, dict):
+        raise _Wrong(f"is {_kind(value)}, not a table. Write it in braces: {_CHECK_EXAMPLE}.")
+    if not value:
+        raise _Wrong(f"is empty. Say what a file must be like, as in {_CHECK_EXAMPLE}, or leave it out.")
+    values: dict[str, object] = {}
+    wrong: list[str] = []
+    for key, part in value.items():
+        if key not in _CHECK_PARTS:
+            wrong.append(f"has the {_unknown_key(key, _CHECK_PARTS)}")
+            continue
+        try:
+            values |= _CHECK_PARTS[key](part)
+        except _Wrong as error:
+            wrong += [f"{key} {reason}" for reason in error.args]
+    wrong += _unlistable(values)
+    if wrong:
+        raise _Wrong(*wrong)
+    return values
+
+
+def _unlistable(values: dict[str, object]) -> list[str]:
+    """Column names with the delimiter in them: mostly several names that were written as one."""
+    delimiter, found = values.get("delimiter", ","), values.get("columns") or values.get("required")
+    if not isinstance(delimiter, str) or not isinstance(found, list):
+        return []
+    return [
+        f"columns holds {_quote(name)}, which contains the delimiter {_quote(delimiter)}. Write each name by itself; "
+        "if the file has such a name in quotation marks, list the other columns as { required = […] }."
+        for name in found
+        if not is_listable(name, delimiter)
+    ]
+
+
+def _columns(value: object) -> dict[str, object]:
+    if isinstance(value, dict):
+        if unknown := [key for key in value if key != "required"]:
+            raise _Wrong(*(f"has the {_unknown_key(key, ['required'])}" for key in unknown))
+        if not value:
+            raise _Wrong('is empty. Write { required = ["Code", "Name"] }.')
+        return {"required": _column_names(value["required"], "required ")}
+    return {"columns": _column_names(value)}
+
+
+def _column_names(value: object, part: str = "") -> list[str]:
+    if not isinstance(value, list):
+        table = "" if part else ', or { required = ["Code"] } where others may be there too'
+        raise _Wrong(f'{part}is {_kind(value)}, not a list. Write ["Code", "Name"]{table}.')
+    names = [name for name in value if isinstance(name, str)]
+    if len(names) < len(value):
+        wrong = next(name for name in value if not isinstance(name, str))
+        raise _Wrong(f'{part}holds {_kind(wrong)}, not text. Write each name in double quotes: ["Code", "Name"].')
+    if not names:
+        raise _Wrong(f'{part}is empty. Name the columns, as in ["Code", "Name"], or leave it out.')
+    if not all(name.strip() for name in names):
+        raise _Wrong(
+            f"{part}holds an empty name. Write the name; if the file has a column without one, list the others as "
+            "{ required = […] }."
+        )
+    if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
+        raise _Wrong(
+            f"{part}holds {_quote(twice)} twice. Name each column once; if the file has two of that name, list the "
+            "columns as { required = […] }."
+        )
+    if sum(map(len, names)) > MAX_COLUMN_CHARACTERS:
+        raise _Wrong(
+            f"{part}has more than {MAX_COLUMN_CHARACTERS:,} characters in all. List the most important columns as "
+            "{ required = […] }."
+        )
+    return names
+
+
+def _delimiter(value: object) -> dict[str, object]:
+    text = _text(value)
+    if len(text) != 1:
+        raise _Wrong(f'{_quote(text)} is not one character. Write the character itself, such as ";"; a tab is "\\t".')
+    if text in '"\r\n' or not (text == "\t" or text.isprintable()):
+        raise _Wrong(f'{_quote(text)} cannot part columns. Write what does, such as ",", ";", "|" or "\\t".')
+    return {"delimiter": text}
+
+
+def _encoding(value: object) -> dict[str, object]:
+    text = _text(value)
+    if (name := encoding_named(text)) is None:
+        raise _Wrong(f"{_quote(text)} is not known. Known are: {', '.join(ENCODINGS)}.")
+    return {"encoding": name}
+
+
+def _min_rows(value: object) -> dict[str, object]:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise _Wrong(f"is {_kind(value)}. Write a number from 0 to {MAX_MIN_ROWS}, without quotes.")
+    if not 0 <= value <= MAX_MIN_ROWS:
+        raise _Wrong(f"is not between 0 and {MAX_MIN_ROWS}. Write how many rows a file has at least.")
+    return {"min_rows": value}
+
+
+def _shrink(value: object) -> dict[str, object]:
+    if not isinstance(value, str):
+        raise _Wrong(f'is {_kind(value)}. Write it as in "50%", in quotes.')
+    if not (found := _PER_CENT.fullmatch(value)) or int(found[1]) > _HUNDRED:
+        raise _Wrong(f'{_quote(value)} is not between "0%" and "100%". Write it as in "50%", without a fraction.')
+    return {"shrink": int(found[1])}
+
+
+_CHECK_PARTS: dict[str, Callable[[object], dict[str, object]]] = {
+    "columns": _columns,
+    "delimiter": _delimiter,
+    "encoding": _encoding,
+    "min_rows": _min_rows,
+    "shrink": _shrink,
+}
+
 _CHECKS: dict[str, Callable[[object], object]] = {
     "name": _name,
     "prefix": _key_start,
@@ -463,6 +679,10 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "overdue": _overdue,
     "allow_empty": _flag,
     "exclude": _patterns,
+    "window": _windows,
+    "needs": _needs,
+    "within": _within,
+    "check": _check,
     "expect": _expect,
     "notify": _notify,
 }
@@ -489,7 +709,7 @@ def _conflicts(routes: tuple[Route, ...], reports: tuple[str, str] | None) -> li
     if reports is not None:
         findings += [finding for route in routes for finding in _report_loop(route, *reports)]
     findings += [finding for pair in _rivals(routes) for finding in _rivalry(*pair)]
-    return findings + _shared_targets(routes) + _borrowed_lanes(routes)
+    return findings + _shared_targets(routes) + _borrowed_lanes(routes) + _taken_needs(routes)
 
 
 def _staging_loops(route: Route, routes: tuple[Route, ...]) -> Iterator[str]:
@@ -565,6 +785,20 @@ def _borrowed_lanes(routes: tuple[Route, ...]) -> list[str]:
         "Give the lane another name, in every route that shares it."
         for route in routes
         if (lane := route.lane) and (owner := owners.get(lane)) and owner.target != route.target
+    ]
+
+
+def _taken_needs(routes: tuple[Route, ...]) -> list[str]:
+    """Needed files that a closer route takes, so that they never reach their own."""
+    if not any(route.needs for route in routes):
+        return []
+    all_of_them = Routes(routes)
+    return [
+        f"route {_quote(route.name)}: needs holds {_quote(name)}, but route {_quote(taker.name)} is closer to "
+        f"{_quote(route.prefix + name)} and takes it. Correct one of the two routes."
+        for route in routes
+        for name in route.needs
+        if (taker := all_of_them.match(route.bucket or "", route.prefix + name)) is not None and taker != route
     ]
 
 

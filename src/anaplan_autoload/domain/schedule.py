@@ -100,6 +100,18 @@ def opens_at(windows: Iterable[str], now: int) -> int | None:
     return min(opens for opens, _ in spans if opens > now)
 
 
+def opened_at(windows: Iterable[str], now: int) -> int | None:
+    """Since when these windows have been open without a gap, in epoch ms like `now`; None while none is open."""
+    spans = [span for text in windows for span in _spans(window(text), now)]
+    since = now if any(opens <= now < closes for opens, closes in spans) else None
+    while since is not None:
+        earlier = min((opens for opens, closes in spans if opens < since <= closes), default=since)
+        if earlier == since:
+            break
+        since = earlier
+    return since
+
+
 def due_times(text: str, now: int) -> tuple[int, int]:
     """The last two times, not after `now`, at which something was due, the earlier one first; epoch ms."""
     wanted = due(text)

@@ -37,7 +37,7 @@ _STEMS: dict[Kind, tuple[str, ...]] = {
         *("error", "err", "errs", "errored", "erron", "warn", "duplicat", "issue", "problem", "exception", "lost"),
         *("mismatch", "conflict", "malform", "fault", "denied", "truncat", "unaccept", "unknown", "disregard"),
         *("timeout", "trouble", "blocked", "violat", "corrupt", "unreadable", "fewer", "bypass", "suppress", "bad"),
-        *("withheld", "ko"),
+        *("withheld", "ko", "nok"),
     ),
     "headline": ("complet", "finish", "done", "end", "ended", "ok", "okay"),
     "total": ("total", "read", "process", "receiv", "expect", "scann", "submit", "attempt", "sent", "contain"),
@@ -62,7 +62,7 @@ _STEMS: dict[Kind, tuple[str, ...]] = {
     ),
 }
 """What begins like one of these is a verdict of that kind. A headline or a total tells less than `in`: see `_facts`."""
-_EXACT = {"end", "ok", "ko", "done", "err", "errs", "bad", "read", "add", "sent", "lost", "valid", "total"}
+_EXACT = {"end", "ok", "ko", "nok", "done", "err", "errs", "bad", "read", "add", "sent", "lost", "valid", "total"}
 """Stems that count as whole words alone: "address" and "badge" are no verdicts."""
 _LOADS = ("load", "import", "succe", "accept", "upload", "ingest", "written", "wrote", "saved")
 """The `in` verdicts that mean all rows when they are counted beside a total; "3 updated" may be all that changed."""

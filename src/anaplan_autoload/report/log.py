@@ -19,15 +19,16 @@ def log_run(logger: LoggerInterface, report: Report, *, retrying: bool = False) 
     `outcome`, `retrying`, `route`, `target_id`, `report_id`, `run_id`, `started_at`, `ended_at`, `run_seconds`,
     `run_message`, `error_code`, `uploads` (the first ten, `bucket/key`), `uploads_total`, `errors` (the first five, in
     words; without the rejected values, which are the user's data), `errors_total`, `rows_rejected`, `report_url`,
-    `details_missing`.
-    Level: info when loaded or recovered; warning when partial, overdue or about to be retried; error when failed,
-    rejected, held or missing.
+    `details_missing`, `problems` (of files that failed their route's check, in words).
+    Level: info when loaded or recovered; warning when partial, overdue, incomplete or about to be retried; error when
+    failed, rejected, held or missing.
     """
     levels = {
         "loaded": logger.info,
         "recovered": logger.info,
         "partial": logger.warning,
         "overdue": logger.warning,
+        "incomplete": logger.warning,
     }
     write = logger.warning if retrying else levels.get(report.outcome, logger.error)
     write(subject(report), extra=_log_fields(report, retrying))
@@ -53,4 +54,8 @@ def _log_fields(report: Report, retrying: bool) -> dict[str, object]:
         "rows_rejected": report.rows_rejected,
         "report_url": report.report_url,
         "details_missing": report.details_missing,
+        "problems": [
+            plain(f"{problem.key}: {problem.about}: expected {problem.expected}; found {problem.found}")
+            for problem in report.problems
+        ],
     }

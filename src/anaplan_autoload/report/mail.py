@@ -5,6 +5,7 @@ from __future__ import annotations
 from shlex import quote
 from typing import TYPE_CHECKING
 
+from anaplan_autoload.domain.contents import described
 from anaplan_autoload.domain.sentences import requests_in, without_request
 from anaplan_autoload.report.subject import files
 from anaplan_autoload.report.text import (
@@ -20,6 +21,8 @@ from anaplan_autoload.report.text import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload
 
 
@@ -45,6 +48,7 @@ def email_text(report: Report, contact: str | None = None) -> str:
         _times(report),
         _uploads(report),
         _errors(report),
+        _problems(report),
         plain(without_request(report.details_missing or "")),
         "\n".join(["For the administrator:", *_for_the_administrator(report)]),
     )
@@ -62,10 +66,14 @@ def _headline(report: Report) -> str:
             return f"{names} {was} loaded into Anaplan {route}, but some rows were rejected."
         case "failed":
             return f"{names} {was} NOT loaded into Anaplan {route}."
+        case "rejected" if report.problems:
+            return f"{names} {was} NOT loaded into Anaplan {route}, as what a run would read failed the route's check."
         case "rejected":
             return f"{names} {was} NOT loaded into Anaplan {route}, as no run would read {it}."
         case "held":
             return f"Loading into Anaplan is on hold {route}, because the log-in does not work. Waiting: {names}."
+        case "incomplete":
+            return f"A set of files is not complete, so it is not loaded into Anaplan yet {route}. Waiting: {names}."
         case "missing":
             return f"Nothing new was loaded into Anaplan {route}, although a file was expected."
         case "recovered":
@@ -113,6 +121,12 @@ def _advice(report: Report) -> list[str]:
                 "Upload the file again under the same name, or ask your administrator to load it again. Until "
                 f"then Anaplan may have none or some of the rows. {AGAIN}",
             )
+        case "rejected" if report.problems:
+            return _steps(
+                "Correct the file where it comes from, and upload it again under the same name.",
+                "If the file is right and the check is not, forward this message to your administrator; the file need "
+                "not be uploaded again.",
+            )
         case "rejected":
             return _steps(
                 "If it is the file that the reason says is read, upload it again under exactly that name.",
@@ -124,6 +138,11 @@ def _advice(report: Report) -> list[str]:
                 "Do not upload them again.",
                 "Administrators: the three steps below.",
             ]
+        case "incomplete":
+            return _steps(
+                f"Upload what has not come, under exactly these names: {_named(report.awaited or ())}.",
+                "If it will not come, tell your administrator. The files that came are kept. Do not upload them again.",
+            )
         case "missing":
             return _steps(
                 "If it waits or is being loaded, nothing: another message follows when it is loaded.",
@@ -174,10 +193,21 @@ def _for_the_administrator(report: Report) -> list[str]:
     if report.outcome == "missing":
         lines.append(f"See what waits and what runs: anaplan-autoload status {_argument(report.route)}")
         lines.append(f"See the route's loads: anaplan-autoload loads {_argument(report.route)}")
-    if report.outcome == "rejected":
+    if report.outcome == "rejected" and report.problems:
+        lines.append(
+            "If the route's check is wrong, correct it and push the routes. A check that a good file passes: "
+            f"anaplan-autoload routes learn {_argument(report.route)} FILE"
+        )
+        lines.append(f"Load it again, once the check is right: anaplan-autoload retry {_argument(report.id)}")
+    elif report.outcome == "rejected":
         lines.append("See what each route's integration reads: anaplan-autoload routes check --online")
         lines.append(
             f"Load it again, once the integration or the route is right: anaplan-autoload retry {_argument(report.id)}"
+        )
+    if report.outcome == "incomplete":
+        lines.append(f"See what the route waits for: anaplan-autoload status {_argument(report.route)}")
+        lines.append(
+            "To load without the rest, take it out of the route's needs, push, and load one of the files again."
         )
     if report.outcome in ("failed", "partial") and report.run_id and not report.flow_id:
         lines.append(f"See its errors: anaplan-autoload errors {_argument(report.run_id)}")
@@ -186,6 +216,12 @@ def _for_the_administrator(report: Report) -> list[str]:
         lines.append(f"{saved}: {plain(report.report_url)}")
     lines += [f"Request: {plain(request)}" for request in dict.fromkeys(requests_in(report.message))]
     return [*lines, plain(f"Route {report.route}, {kind} {report.target}{run}.")]
+
+
+def _named(names: Sequence[str]) -> str:
+    """The first ten names, and how many more."""
+    more = [f"and {len(names) - UPLOADS_SHOWN:,} more"] if len(names) > UPLOADS_SHOWN else []
+    return ", ".join([*map(plain, names[:UPLOADS_SHOWN]), *more])
 
 
 def _steps(*steps: str) -> list[str]:
@@ -228,6 +264,11 @@ def _errors(report: Report) -> str:
     more = report.errors_total - len(shown)
     lines = [f"- {in_words(error, _examples(error))}" for error in shown]
     return "\n".join([head, *lines, *([f"- and {count(more, 'more kind')} of error"] if more > 0 else [])])
+
+
+def _problems(report: Report) -> str:
+    """What was expected of a file above what was found."""
+    return f"What the check found:\n{described(report.problems)}" if report.problems else ""
 
 
 def _examples(error: ReportedError) -> str:

@@ -15,6 +15,7 @@ from anaplan_autoload.report.text import ERRORS_SHOWN, cut
 if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
 
+    from anaplan_autoload.domain.contents import Problem
     from anaplan_autoload.report.report import Report, ReportedError
 
 
@@ -23,6 +24,9 @@ Item = TypeVar("Item", bound=Struct)
 
 MESSAGE_LIMIT = 255 * 1024
 """Bytes. SNS takes 256 KiB, attributes included; these and the subject fit into the rest."""
+
+PROBLEM_TEXT = 200
+"""Characters of each text of a file's problem that stay in a message which is shortened."""
 
 
 def publish(sns: SNSClient, topic_arn: str, report: Report, contact: str | None = None) -> str:
@@ -67,7 +71,12 @@ def shorten(report: Report, limit: int) -> Report:
     """
     if _sent_bytes(document(report)) <= limit:
         return report
-    terse = replace(report, message=cut(report.message), errors=tuple(_terse(error) for error in report.errors))
+    terse = replace(
+        report,
+        message=cut(report.message),
+        errors=tuple(_terse(error) for error in report.errors),
+        problems=tuple(_brief(problem) for problem in report.problems),
+    )
     room = limit - _sent_bytes(document(replace(terse, errors=(), uploads=())))
     errors = _first_that_fit(terse.errors, room // 2)
     uploads = _first_that_fit(report.uploads, room - sum(map(_item_bytes, errors)))
@@ -89,6 +98,11 @@ def _item_bytes(item: Struct) -> int:
 def _terse(error: ReportedError) -> ReportedError:
     values = tuple(cut(value) for value in error.values[:ERRORS_SHOWN])
     return replace(error, action=cut(error.action), message=cut(error.message), values=values)
+
+
+def _brief(problem: Problem) -> Problem:
+    short = {name: cut(getattr(problem, name), PROBLEM_TEXT) for name in ("expected", "found", "hint")}
+    return replace(problem, **short)
 
 
 def _sent_bytes(value: object) -> int:

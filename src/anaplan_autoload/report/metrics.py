@@ -21,9 +21,9 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
     """Write the metrics of a batch that ended to stdout, as one document in CloudWatch's embedded metric format.
 
     Their dimensions are `stack` and `route`: one account may hold several stacks, and they may have routes of the same
-    name. One of `RunsLoaded`, `RunsPartial` and `RunsFailed` is 1, or `UploadsRejected` alone, how many uploads no run
-    would have read, or `RunsRetried` alone
-    for a failed run that is about to be started again, so that only what stays failed rings the alarm. `RunSeconds`
+    name. One of `RunsLoaded`, `RunsPartial` and `RunsFailed` is 1, or `UploadsRejected` alone (how many uploads no run
+    would have read, or failed their route's check), or `RunsRetried` alone for a failed run that is about to be started
+    again, so that only what stays failed rings the alarm. `RunSeconds`
     where a run began and ended; `UploadsCovered` and `UploadToLoadedSeconds`, from `oldest` (the event time of the
     batch's oldest upload) to the end of the run, where rows were loaded. Other reports end no run, and write nothing.
     """
@@ -64,6 +64,13 @@ def count_excluded(uploads_by_route: Mapping[str, int], *, stack: str) -> None:
         metrics = _metrics(stack, route)
         metrics.add_metric("UploadsExcluded", MetricUnit.Count, uploads)
         metrics.flush_metrics()
+
+
+def count_incomplete(route: str, *, stack: str) -> None:
+    """Write `SetsIncomplete`: a set of files that a route needs is not complete in time."""
+    metrics = _metrics(stack, route)
+    metrics.add_metric("SetsIncomplete", MetricUnit.Count, 1)
+    metrics.flush_metrics()
 
 
 def count_unreadable_routes(*, stack: str) -> None:

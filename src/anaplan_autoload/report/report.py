@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, UnsetType
 
+from anaplan_autoload.domain.contents import Problem
 from anaplan_autoload.domain.outcomes import ReportOutcome
 from anaplan_autoload.domain.standing import Trouble
 from anaplan_autoload.domain.times import seconds_between
@@ -60,8 +61,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """The JSON document of the SNS message. Times are `2026-11-24T21:05:00.123Z`."""
 
     id: str
-    """The run's id, or `batch-<batch id>` if no run began, or `missing-<route>-<due time>`. The same each time the
-    message is sent."""
+    """The run's id, or `batch-<batch id>` if no run began, `set-…` with `incomplete`, `missing-…` with `missing`. The
+    same each time the message is sent."""
     outcome: ReportOutcome
     route: str
     integration_id: str | UnsetType = UNSET
@@ -91,8 +92,12 @@ class Report(Struct, frozen=True, kw_only=True):
     """Whether rejected rows were saved there, and not the errors alone."""
     details_missing: str | None = None
     """Which errors and rejected rows could not be fetched or saved, and why; null if nothing is missing."""
+    problems: tuple[Problem, ...] = ()
+    """With `rejected`, what is wrong with files that failed their route's check; empty if no run would read them."""
     secret_id: str | UnsetType = UNSET
     """With `held`, the secret to correct; otherwise absent from the document."""
+    awaited: tuple[str, ...] | UnsetType = UNSET
+    """With `incomplete`, the files of `needs` that have not come; otherwise absent from the document."""
     due_at: str | UnsetType = UNSET
     """With `missing`, when something should have been loaded; otherwise absent, as the next two."""
     last_load: LastLoad | UnsetType | None = UNSET

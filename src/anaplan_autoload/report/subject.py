@@ -38,6 +38,8 @@ def subject(report: Report) -> str:
             return _line("Rejected", report, _reason(report))
         case "held":
             return _line("On hold", report, _reason(report) or "the log-in to Anaplan does not work", files_too=False)
+        case "incomplete":
+            return _line("Incomplete", report, _reason(report), files_too=False)
         case "missing":
             return _line("Missing", report, _reason(report), files_too=False)
         case "recovered":

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from anaplan_autoload.aws.ledger import NotTaken
 from anaplan_autoload.aws.refusals import AwsRefused, code_of, in_words, may_heal, remedy
 from anaplan_autoload.aws.staging import GONE
-from anaplan_autoload.domain import protocol
+from anaplan_autoload.domain import protocol, rules
 from anaplan_autoload.domain.events import Drain, Load, UnknownEvent, Upload
 from anaplan_autoload.domain.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take
 from anaplan_autoload.domain.routes import RoutesInvalid
@@ -21,6 +21,7 @@ from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps import reading
 from anaplan_autoload.steps.leading import OLD, LeaseLost, renewed, stops_if_lost
 from anaplan_autoload.steps.routing import routes_in_force
+from anaplan_autoload.steps.waiting import waiting_by_rule
 
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.events import Uploads
     from anaplan_autoload.domain.protocol import Selection
     from anaplan_autoload.domain.routes import Routes
+    from anaplan_autoload.domain.rules import Plan
 
 UNROUTED = "No route matches this upload; it is not loaded"
 NO_ROUTES = (
@@ -123,7 +125,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
         return Admission("ignored")
     first, *others = lanes
     for lane in others:
-        services.send({"drain": lane})
+        services.send({"drain": lane}, step.logger)
     admitted = Admission("left", tuple(shown), tuple(recorded[:SHOWN_UPLOADS]), first, now)
     return _lead(step, services, admitted, me)
 
@@ -180,18 +182,26 @@ def claim(step: StepContext, services: Services, lease: Lease) -> Claim:
 def release(step: StepContext, services: Services, lease: Lease) -> Claim:
     """Give the lane back, then look again: whoever recorded an upload just before the release has left."""
     now = services.clock()
-    services.ledger.release(lease)
-    if not services.ledger.waiting(lease.lane):
-        return Nothing()
-    taken = services.ledger.acquire(lease.lane, lease.holder, now)
-    if isinstance(taken, NotTaken):
-        return Nothing()
-    return look_for_work(step, services, lease, taken.lane, now)
+    while True:
+        services.ledger.release(lease)
+        if _planned(services, lease.lane, now).selection is None:
+            return Nothing()
+        taken = services.ledger.acquire(lease.lane, lease.holder, now)
+        if isinstance(taken, NotTaken):
+            return Nothing()
+        work = look_for_work(step, services, lease, taken.lane, now)
+        if not isinstance(work, Nothing):
+            return work
+
+
+def _planned(services: Services, lane: str, now: int) -> Plan:
+    """What may be loaded now in a lane, and what waits by a rule of its route."""
+    return rules.plan(services.ledger.waiting(lane, lambda found: rules.is_enough(found, now)), now)
 
 
 def look_for_work(step: StepContext, services: Services, lease: Lease, lane: Lane, now: int) -> Claim:
     """What to do in a lane that is ours. `lane` is as it was found, with the holder before us."""
-    if lane.paused and not (lane.open is not None and lane.open.asked):
+    if lane.is_paused(now) and not (lane.open is not None and lane.open.asked):
         services.ledger.release(lease)
         return Stop("left", "the lane is paused")
     longest = services.settings.poll_max
@@ -199,27 +209,28 @@ def look_for_work(step: StepContext, services: Services, lease: Lease, lane: Lan
     if lane.open is not None:
         resumed = _resume(services, lease, lane, lane.open, now)
         return resumed if lane.open.run_id else not_yet or resumed
-    waiting = services.ledger.waiting(lease.lane)
-    selection = protocol.select(waiting)
+    planned = _planned(services, lease.lane, now)
+    waiting_by_rule(step, services, lease, lane, planned.waits)
+    selection = planned.selection
     if selection is None:
         return Nothing()
     if lease.is_old(now, services.settings.age_limit):
         return Stop("handed_over", OLD)
     if not_yet:
         return not_yet
-    sources = None if selection.refusal else reading.sources_for(step, services, lease, lane, waiting)
+    sources = None if selection.refusal else reading.sources_for(step, services, lease, lane, selection.waiting)
     if isinstance(sources, Stop):
         if sources.state != "held":
             return sources
-        opened = _opened(services, lease, selection, now)  # so that everyone is told what is held
+        opened = _opened(services, lease, lane, selection, now)  # so that everyone is told what is held
         return sources if isinstance(opened, Take) else opened
-    selection = protocol.select(waiting, sources) or selection
+    selection = protocol.select(selection.waiting, sources) or selection
     if selection.refusal is None and (quiet_in := protocol.settling_for(selection, now)):
         return Later(min(quiet_in, longest))
-    return _opened(services, lease, selection, now)
+    return _opened(services, lease, lane, selection, now)
 
 
-def _opened(services: Services, lease: Lease, selection: Selection, now: int) -> Take | Stop:
+def _opened(services: Services, lease: Lease, lane: Lane, selection: Selection, now: int) -> Take | Stop:
     """Open a batch of what was selected."""
     refusal = selection.refusal
     first = selection.waiting[0].upload
@@ -233,8 +244,12 @@ def _opened(services: Services, lease: Lease, selection: Selection, now: int) ->
         upload=first if selection.route.load == "each" else None,
         failure=Failure(refusal.reason, now, refusal.outcome) if refusal else None,
     )
+    before = lane.put_back.get(batch.kin)
+    if before is not None:
+        batch = replace(batch, retries=before.retries, attempts=before.attempts, unanswered=before.unanswered)
+    others = {kin: each for kin, each in lane.put_back.items() if kin != batch.kin}
     ids = [item.upload.id for item in selection.waiting]
-    if not services.ledger.open_batch(lease, batch, ids, now):
+    if not services.ledger.open_batch(lease, batch, ids, now, others):
         raise LeaseLost
     return Take(batch)
 

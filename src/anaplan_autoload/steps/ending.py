@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from anaplan_autoload.domain.protocol import Claim, Nothing
+from anaplan_autoload.domain.protocol import Claim, Nothing, PutBack
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps import admission, finishing
 from anaplan_autoload.steps.admission import Shown
 from anaplan_autoload.steps.leading import LOST
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
 
     from anaplan_autoload.aws.services import Services
-    from anaplan_autoload.domain.protocol import Batch, Lease, UploadState
+    from anaplan_autoload.domain.protocol import Batch, Lane, Lease, UploadState
+    from anaplan_autoload.steps.starting import Closed
 
 
 class Ended(Struct, frozen=True, tag="ended"):
@@ -54,7 +56,41 @@ def end(
         if closed is None:
             return Ended(LOST)
         lane = closed
-    claim = admission.look_for_work(step, services, lease, lane, now)
+    return _next(step, services, lease, lane, recorded)
+
+
+def put_back(
+    step: StepContext, services: Services, lease: Lease, closed: Closed, recorded: tuple[tuple[str, str], ...]
+) -> Ended:
+    """Dissolve a batch whose window closed before its run began: its uploads wait. Then go on as `end` does.
+
+    What was tried for them is kept, so that failures in several windows count together.
+    """
+    now, batch = services.clock(), closed.batch
+    lane = services.ledger.renew(lease, now)
+    if lane is None:
+        return _left(step, services, lease, batch, recorded)
+    if lane.open is None or lane.open.id == batch.id:
+        tried = PutBack(batch.retries, batch.attempts, batch.unanswered)
+        dissolved = services.ledger.put_back(lease, batch, {**lane.put_back, batch.kin: tried}, now)
+        if dissolved is None:
+            return Ended(LOST)
+        lane = dissolved
+        extra = {
+            "route": batch.route.name,
+            "lane": lease.lane,
+            "uploads": batch.total,
+            "opens_at": iso(closed.opens_at),
+        }
+        step.logger.info("The window closed before the run could begin; its uploads wait until it opens", extra=extra)
+    return _next(step, services, lease, lane, recorded)
+
+
+def _next(
+    step: StepContext, services: Services, lease: Lease, lane: Lane, recorded: tuple[tuple[str, str], ...]
+) -> Ended:
+    """Claim the next batch, or release the lane."""
+    claim = admission.look_for_work(step, services, lease, lane, services.clock())
     if isinstance(claim, Nothing):
         claim = admission.release(step, services, lease)
     return _ended(step, services, claim, recorded)

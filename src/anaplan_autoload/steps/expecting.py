@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from aws_durable_execution_sdk_python.types import StepContext
 
-    from anaplan_autoload.aws.ledger import Ledger, Pending
+    from anaplan_autoload.aws.ledger import Pending
     from anaplan_autoload.aws.services import Services
     from anaplan_autoload.domain.missing import Underway
     from anaplan_autoload.domain.routes import Route
@@ -87,9 +87,7 @@ def _tell_missing(step: StepContext, services: Services, route: Route, due_at: i
     history = islice(services.ledger.runs(route.lane_id, at_a_time=AT_A_TIME), LOOKED_THROUGH)
     last = next((run for run in history if run.route == route.name and run.outcome in ("loaded", "partial")), None)
     known = (epoch_ms(last.ended_at), last.file) if last else None
-    message = missing_message(
-        route.expect or "", due_at, services.clock(), known, _underway(services.ledger, route, pending)
-    )
+    message = missing_message(route.expect or "", due_at, services.clock(), known, _underway(services, route, pending))
     report = Report(
         id=f"missing-{route.name}-{iso(due_at)}",
         outcome="missing",
@@ -107,15 +105,15 @@ def _tell_missing(step: StepContext, services: Services, route: Route, due_at: i
     tell_of_route(step, services, route, report)
 
 
-def _underway(ledger: Ledger, route: Route, pending: Sequence[Pending]) -> Underway:
+def _underway(services: Services, route: Route, pending: Sequence[Pending]) -> Underway:
     from anaplan_autoload.domain.missing import Underway
 
-    lane = ledger.lane(route.lane_id)
+    lane = services.ledger.lane(route.lane_id)
     batch = lane.open if lane.open is not None and lane.open.route.name == route.name else None
     oldest = next((found.oldest.get(route.name) for found in pending if found.lane == route.lane_id), None)
     return Underway(
         loading_since=(batch.posted_at or batch.opened_at) if batch else None,
         waiting_since=epoch_ms(oldest) if oldest else None,
-        paused=lane.paused,
+        paused=lane.is_paused(services.clock()),
         held=lane.held is not None,
     )

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import CloudWorksError, Refused
 from anaplan_autoload.aws.ledger import RunRecord
-from anaplan_autoload.aws.refusals import in_words, may_heal
+from anaplan_autoload.aws.refusals import AWS_TROUBLE, in_words, may_heal
 from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Failure, Stop
@@ -21,7 +21,7 @@ from anaplan_autoload.domain.times import iso
 from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, files_in
 from anaplan_autoload.report.text import cut
 from anaplan_autoload.steps.leading import leading, renewed, stops_if_lost
-from anaplan_autoload.steps.telling import AWS_TROUBLE, TELL_ATTEMPTS, tell_recovered
+from anaplan_autoload.steps.telling import publish_or_log, tell_recovered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -277,6 +277,7 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
             batch_id=batch.id,
             uploads_total=batch.total,
             file=batch.file,
+            problems=failure.problems,
         ),
         now,
     )
@@ -350,6 +351,7 @@ def described(services: Services, record: RunRecord, uploads: Sequence[Upload]) 
         report_link=link,
         rows_saved=record.rows_saved,
         details_missing=record.details_missing,
+        problems=record.problems,
     )
 
 
@@ -389,9 +391,6 @@ def tell(
     If SNS fails a few times, or refuses and a retry cannot help, the batch continues without a message. This does not
     count as an attempt.
     """
-    from anaplan_autoload.report.log import log_run
-    from anaplan_autoload.report.message import publish
-
     shown = tuple(ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch))
     report = Report(
         id=batch.run_id or f"batch-{batch.id}",
@@ -408,14 +407,16 @@ def tell(
         files_total=_files_total(shown, batch.total),
         secret_id=services.settings.secret_id if outcome == "held" else msgspec.UNSET,
     )
-    try:
-        if batch.route.tells(outcome):
-            publish(services.sns, services.settings.topic_arn, report, services.settings.contact)
-    except AWS_TROUBLE as error:
-        if may_heal(error) and step.attempt < TELL_ATTEMPTS:
-            raise
-        step.logger.exception("Nobody could be told", extra={"report_id": report.id, "outcome": outcome})
-    log_run(step.logger, report)
+    publish_or_log(step, services, batch.route, report)
+
+
+def _remember_sizes(services: Services, lease: Lease, batch: Batch, ids: Sequence[str], now: int) -> None:
+    """Note the sizes of the newest of these uploads of each key, where the route checks whether a file shrinks."""
+    if batch.route.check is None or batch.route.check.shrink is None:
+        return
+    records = services.ledger.uploads(lease.lane, ids)
+    for upload in {(record.upload.bucket, record.upload.key): record.upload for record in records}.values():
+        services.ledger.remember_size(batch.route, upload, now)
 
 
 def last_part(batch: Batch) -> int:
@@ -452,6 +453,8 @@ def finish_uploads_from(
     if batch.upload is not None and state in ("loaded", "partial"):
         services.ledger.remember_loaded(batch.route.target, batch.upload, now)
     ids = services.ledger.batch_ids(lease.lane, batch, start, start + FINISHED_PER_STEP)
+    if state in ("loaded", "partial"):
+        _remember_sizes(services, lease, batch, ids, now)
     services.ledger.finish_uploads(lease.lane, ids, state, batch, run_id, now)
     if state == "superseded":
         step.logger.info("Superseded by newer data of its key", extra={"route": batch.route.name, "upload_ids": ids})

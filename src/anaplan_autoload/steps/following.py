@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
-from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import CloudWorksError, NotFound
 from anaplan_autoload.aws.ledger import is_known
+from anaplan_autoload.aws.refusals import AWS_TROUBLE
 from anaplan_autoload.domain import polling, protocol
 from anaplan_autoload.domain.protocol import Batch, Stop
 from anaplan_autoload.domain.runs import Run
@@ -79,7 +79,7 @@ def look(
         return replace(seen, state="stopped", stop=LOST)
     except LoginRefused as refused:
         return replace(seen, state="stopped", stop=held(refused))
-    except (CloudWorksError, BotoCoreError, ClientError) as error:
+    except (CloudWorksError, *AWS_TROUBLE) as error:
         step.logger.warning("The run's status could not be read; trying again later", extra={"reason": str(error)})
         state = "overdue" if batch.is_overdue(services.clock()) else "running"
         return replace(seen, state=state, delay=min(2 * max(seen.delay, least), most))

@@ -36,7 +36,7 @@ def give_back(_step: StepContext, services: Services, lease: Lease) -> None:
     services.ledger.release(lease)
 
 
-def hand_over(_step: StepContext, services: Services, lease: Lease) -> None:
+def hand_over(step: StepContext, services: Services, lease: Lease) -> None:
     """Leave the lane to a new execution, because this one is old or near AWS's limit of operations."""
     services.ledger.release(lease)
-    services.send({"drain": lease.lane})
+    services.send({"drain": lease.lane}, step.logger)

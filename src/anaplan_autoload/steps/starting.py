@@ -11,6 +11,7 @@ import msgspec
 from aws_durable_execution_sdk_python.exceptions import InvocationError
 from botocore.exceptions import ClientError, HTTPClientError
 from botocore.exceptions import ConnectionError as NotConnected
+from botocore.parsers import ResponseParserError
 from msgspec import Struct
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
@@ -19,7 +20,7 @@ from anaplan_autoload.anaplan.http import departures
 from anaplan_autoload.aws import staging
 from anaplan_autoload.aws.ledger import is_known
 from anaplan_autoload.aws.staging import PartedCopy
-from anaplan_autoload.domain import protocol
+from anaplan_autoload.domain import protocol, rules
 from anaplan_autoload.domain.protocol import Batch, Stop, Verdict
 from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload.steps.following import flow_run_since
@@ -33,9 +34,10 @@ if TYPE_CHECKING:
     from anaplan_autoload.aws.services import Services
     from anaplan_autoload.domain.events import Upload
     from anaplan_autoload.domain.protocol import Lease
+    from anaplan_autoload.domain.routes import Route
     from anaplan_autoload.domain.runs import Run
 
-AWS_TROUBLE = (ClientError, HTTPClientError, NotConnected)
+AWS_TROUBLE = (ClientError, HTTPClientError, NotConnected, ResponseParserError)
 """AWS answered with an error, or not at all. A client that cannot be made raises something else."""
 HISTORY_PAGE = 25
 """Runs per page, CloudWorks' own default."""
@@ -61,17 +63,34 @@ class NotStaged(Struct, frozen=True, tag="not_staged"):
     reason: str
 
 
-Staging = Staged | PartedCopy | Superseded | NotStaged | Stop
+class Closed(Struct, frozen=True, tag="closed"):
+    """The route's window closed before the run began, so the batch's uploads wait until it opens."""
+
+    batch: Batch
+    opens_at: int
+    """Epoch ms."""
+
+
+Staging = Staged | PartedCopy | Superseded | NotStaged | Closed | Stop
 
 
 @leading
 def stage(_step: StepContext, services: Services, lease: Lease, batch: Batch) -> Staging:
     """Copy the batch's upload to the integration's source file. For a large one, only begin the copy."""
+    if (opens_at := rules.closed_until(batch.route, services.clock())) is not None:
+        return Closed(batch, opens_at)
     upload, stage_to = _staged(batch)
-    loaded = services.ledger.newest_loaded(batch.route.target, upload)
+    if older := superseded(services, batch.route, upload):
+        return older
+    return _copied(lambda: staging.begin(services.s3, upload, stage_to))
+
+
+def superseded(services: Services, route: Route, upload: Upload) -> Superseded | None:
+    """Whether newer data of the upload's key was loaded already."""
+    loaded = services.ledger.newest_loaded(route.target, upload)
     if loaded is not None and upload.is_older_than(loaded):
         return Superseded(f"newer data of s3://{upload.bucket}/{upload.key} was loaded already")
-    return _copied(lambda: staging.begin(services.s3, upload, stage_to))
+    return None
 
 
 @leading
@@ -135,7 +154,7 @@ class NoAnswer(Struct, frozen=True, tag="no_answer"):
     reason: str
 
 
-PostResult = Started | Occupied | NotNow | TurnedDown | NoAnswer | Stop
+PostResult = Started | Occupied | NotNow | TurnedDown | NoAnswer | Closed | Stop
 
 
 @stops_if_lost
@@ -170,6 +189,8 @@ def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -
         posted = msgspec.structs.replace(
             batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None
         )
+        if (opens_at := rules.closed_until(route, services.clock())) is not None:
+            return Closed(batch, opens_at)
         renewed(services, lease, posted)
     except LoginRefused as refused:
         return held(refused)

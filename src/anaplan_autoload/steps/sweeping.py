@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import TryLater
+from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload.steps.expecting import look_for_missing
 from anaplan_autoload.steps.routing import routes_in_force
@@ -15,7 +16,9 @@ from anaplan_autoload.steps.routing import routes_in_force
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
 
+    from anaplan_autoload.aws.ledger import Pending
     from anaplan_autoload.aws.services import Services
+    from anaplan_autoload.domain.protocol import Lane
 
 
 class Swept(Struct, frozen=True):
@@ -36,28 +39,47 @@ def sweep(step: StepContext, services: Services) -> Swept:
     pending = services.ledger.pending()
     routes = routes_in_force(step, services)
     oldest = dict.fromkeys((route.name for route in routes or ()), 0.0)
+    lanes = {found.lane: services.ledger.lane(found.lane) for found in pending}
     for found in pending:
-        for route, event_time in found.oldest.items():
-            oldest[route] = max(oldest.get(route, 0.0), (now - epoch_ms(event_time)) / 1000)
+        for route, age in _ages(found, lanes[found.lane], now).items():
+            oldest[route] = max(oldest.get(route, 0.0), age)
     oldest_waiting(oldest, stack=services.settings.stack)
     secret_version: str | None = None
     drained = 0
     for found in pending:
-        lane = services.ledger.lane(found.lane)
+        lane = lanes[found.lane]
         if lane.held is not None:
             secret_version = secret_version or _secret_version(services)
             if secret_version in (lane.held, None):
                 continue
             services.ledger.unhold(found.lane, lane.held)
-        idle = lane.paused and not (lane.open is not None and lane.open.asked)
-        if idle or (lane.holder is not None and lane.lease_until >= now):
+        idle = lane.is_paused(now) and not (lane.open is not None and lane.open.asked)
+        if idle or not _has_work(found, lane, now) or (lane.holder is not None and lane.lease_until >= now):
             continue
         step.logger.info("Draining a lane that nobody leads", extra={"lane": found.lane, "died": lane.holder})
-        services.send({"drain": found.lane})
+        services.send({"drain": found.lane}, step.logger)
         drained += 1
     if routes is not None:
         look_for_missing(step, services, routes, pending)
     return Swept(len(pending), drained)
+
+
+def _ages(found: Pending, lane: Lane, now: int) -> dict[str, float]:
+    """Route's name → for how many seconds its oldest upload has waited, planned waits aside."""
+    ages = rules.ages(found.ruled, lane, now)
+    ruled = {item.route.name for item in found.ruled}
+    for route, event_time in found.oldest.items():
+        if route not in ruled:
+            ages[route] = (now - max(epoch_ms(event_time), lane.paused_until)) / 1000
+    return {route: max(0.0, age) for route, age in ages.items()}
+
+
+def _has_work(found: Pending, lane: Lane, now: int) -> bool:
+    """Whether a leader would find something to do: to load, or to say that a set is incomplete."""
+    if found.free:
+        return True
+    planned = rules.plan(found.ruled, now)
+    return planned.selection is not None or bool(rules.incomplete(lane.waits, planned.waits, now))
 
 
 def _secret_version(services: Services) -> str | None:

@@ -1,13 +1,12 @@
-"""Tells everyone how a route stands: its file is missing, or its trouble is over."""
+"""Tells everyone what ends no batch, such as how a route stands: its file is missing, or its trouble is over."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError
 from msgspec.structs import replace
 
-from anaplan_autoload.aws.refusals import may_heal
+from anaplan_autoload.aws.refusals import AWS_TROUBLE, may_heal
 from anaplan_autoload.domain.times import epoch_ms
 
 if TYPE_CHECKING:
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.standing import Standing, Trouble
     from anaplan_autoload.report.report import Report
 
-AWS_TROUBLE = (BotoCoreError, ClientError)
 TELL_ATTEMPTS = 4
 ENDED: dict[Trouble, str] = {
     "missing": "This load had been missing.",
@@ -27,14 +25,13 @@ ENDED: dict[Trouble, str] = {
 }
 
 
-def tell_of_route(step: StepContext, services: Services, route: Route, report: Report) -> None:
-    """Announce how a route stands, unless its `notify` leaves that out; log and count it in any case.
+def publish_or_log(step: StepContext, services: Services, route: Route, report: Report) -> None:
+    """Send a report that ends no batch, unless the route's `notify` leaves it out, and log it.
 
-    If SNS fails a few times, or refuses and a retry cannot help, only the log says it.
+    Where SNS keeps failing, or a retry cannot help, the log alone has it.
     """
     from anaplan_autoload.report.log import log_run
     from anaplan_autoload.report.message import publish
-    from anaplan_autoload.report.metrics import count_route
 
     try:
         if route.tells(report.outcome):
@@ -44,6 +41,13 @@ def tell_of_route(step: StepContext, services: Services, route: Route, report: R
             raise
         step.logger.exception("Nobody could be told", extra={"report_id": report.id, "outcome": report.outcome})
     log_run(step.logger, report)
+
+
+def tell_of_route(step: StepContext, services: Services, route: Route, report: Report) -> None:
+    """Announce, log and count how a route stands."""
+    from anaplan_autoload.report.metrics import count_route
+
+    publish_or_log(step, services, route, report)
     count_route(report, stack=services.settings.stack)
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
-from anaplan_autoload.anaplan.credentials import Secret, Tokens, secret_source
+from anaplan_autoload.anaplan.credentials import Secret, Tokens
 from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
 from anaplan_autoload_cli.service.online import AnaplanTenant
 from anaplan_autoload_cli.service.places import the_ledger
@@ -36,6 +37,11 @@ class Alias(Struct, frozen=True):
     dead_letters: str | None
     """The ARN of its dead-letter queue."""
     durable: bool
+
+    @property
+    def account(self) -> str:
+        """The account that the function is in."""
+        return self.arn.split(":")[4]
 
     @property
     def function(self) -> str:

@@ -95,7 +95,7 @@ def permission(site: DeployedService) -> Iterator[Finding]:
     """S3 may invoke the alias for the inbox."""
     inbox = site.need("inbox")
     if any(
-        _is_principal(statement, "s3.amazonaws.com") and _mentions(statement.get("Condition"), f":s3:::{inbox}")
+        _is_principal(statement, "s3.amazonaws.com") and _admits(statement.get("Condition"), inbox, site.alias.account)
         for statement in _policy(site)
     ):
         yield ok("permission", f"S3 may invoke the function for {inbox}")
@@ -121,13 +121,19 @@ def _is_principal(statement: Any, service: str) -> bool:
     return service in (principal.get("Service") if isinstance(principal, dict) else principal, principal)
 
 
-def _mentions(condition: Any, text: str) -> bool:
-    """Whether a condition, with any operator, has a value with this ending."""
-    if isinstance(condition, dict):
-        return any(_mentions(value, text) for value in condition.values())
-    if isinstance(condition, list):
-        return any(_mentions(value, text) for value in condition)
-    return isinstance(condition, str) and condition.endswith(text)
+def _admits(condition: Any, bucket: str, account: str) -> bool:
+    """Whether a condition, with any operators, names the bucket or, as SAM's for an S3 event does, only its account."""
+    wanted = [
+        (key.lower(), value)
+        for tests in (condition or {}).values()
+        for key, values in tests.items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+    arns = [value for key, value in wanted if key == "aws:sourcearn"]
+    accounts = [value for key, value in wanted if key == "aws:sourceaccount"]
+    if arns:
+        return any(arn.endswith(f":s3:::{bucket}") for arn in arns)
+    return account in accounts
 
 
 def existing_buckets(site: DeployedService) -> Iterator[Finding]:

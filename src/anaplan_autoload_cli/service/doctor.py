@@ -13,7 +13,6 @@ from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
 from anaplan_autoload.anaplan.credentials import LoginRefused, SecretInvalid, decode_secret
 from anaplan_autoload.anaplan.errors import CloudWorksError
 from anaplan_autoload.aws.services import wall_clock
-from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.failures import in_words
 from anaplan_autoload_cli.output import CommandFailed
@@ -250,14 +249,15 @@ def lanes(site: DeployedService) -> Iterator[Finding]:
 def _troubles(lane: LaneStatus, now: int) -> Iterator[Finding]:
     about = f"lane of {', '.join(lane.routes) or lane.lane}"
     waiting = f"{count(lane.waiting, 'upload')} waiting"
-    age = (now - epoch_ms(lane.oldest_waiting)) / 1000 if lane.oldest_waiting else 0
+    age = lane.delay_seconds
     if lane.held:
         yield failed(
             about, f"held, because Anaplan refused the log-in; {waiting}", "Put working credentials into the secret."
         )
     elif lane.paused:
         route = quote(lane.routes[0] if lane.routes else lane.lane)
-        yield warning(about, f"paused; {waiting}", f"To continue: anaplan-autoload resume {route}.")
+        until = f" until {lane.paused_until}" if lane.paused_until else ""
+        yield warning(about, f"paused{until}; {waiting}", f"To continue: anaplan-autoload resume {route}.")
     elif lane.state == "unled" and age > OLD_SECONDS:
         yield failed(
             about,

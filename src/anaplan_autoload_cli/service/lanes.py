@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from shlex import quote
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec.structs import replace
 
+from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.protocol import Lane
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload_cli.completion import RouteName
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
@@ -20,6 +22,7 @@ from anaplan_autoload_cli.service.places import (
     the_function,
     the_ledger,
 )
+from anaplan_autoload_cli.times import ahead
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,28 +37,48 @@ HELD = (
     "within five minutes of it."
 )
 
-_COLUMNS = (Column("lane", "Lane"), Column("routes", "Routes"), Column("paused", "Paused"))
+_COLUMNS = (
+    Column("lane", "Lane"),
+    Column("routes", "Routes"),
+    Column("paused", "Paused"),
+    Column("paused_until", "Until"),
+)
 
 
-def pause(context: typer.Context, route: RouteName, file: RoutesFile = None) -> None:
+def pause(
+    context: typer.Context,
+    route: RouteName,
+    until: Annotated[
+        str | None, typer.Option(help="When it ends by itself: 12h, 3d (from now) or 2026-11-30T07:00 (UTC).")
+    ] = None,
+    file: RoutesFile = None,
+) -> None:
     """Stop loading by a route. Uploads are recorded and wait; a run that has begun is followed to its end.
 
-    Routes that share a lane pause together. The alarm on the oldest waiting upload rings if the pause is forgotten.
+    Routes that share a lane pause together. With --until, the lane resumes by itself, within five minutes of that time.
+    Without it, the alarm on the oldest waiting upload rings if the pause is forgotten. A second pause replaces the
+    first.
 
-    Keys with --json: lane, routes, paused.
+    Keys with --json: lane, routes, paused, and with --until paused_until.
 
-    Example:
+    Examples:
 
         anaplan-autoload pause accounts
+
+        anaplan-autoload pause accounts --until 2026-11-30T07:00+00:00
     """
     cli = cli_of(context)
+    end = ahead(until) if until else 0
     routes, ledger = read_routes(cli, file), the_ledger(cli)
     lane = find_lane(routes, ledger, route)
     strangers = differences(routes, ledger, [lane])
-    ledger.pause(lane)
+    ledger.pause(lane, end)
     shared = route_names(routes, lane)
-    cli.out.record({"lane": lane, "routes": shared, "paused": True}, _COLUMNS)
-    cli.out.done(f"Paused: {_all(shared, route)}. Go on with: anaplan-autoload resume {quote(route)}")
+    told = iso(end) if end else None
+    ends = {"paused_until": told} if told else {}
+    cli.out.record({"lane": lane, "routes": shared, "paused": True} | ends, _COLUMNS)
+    length = f" until {told}" if told else ""
+    cli.out.done(f"Paused{length}: {_all(shared, route)}. Go on with: anaplan-autoload resume {quote(route)}")
     tell_strangers(cli, file, strangers)
 
 
@@ -71,7 +94,7 @@ def resume(context: typer.Context, route: RouteName, file: RoutesFile = None) ->
     let_go(ledger, function.send, lane)
     shared = route_names(routes, lane)
     cli.out.record({"lane": lane, "routes": shared, "paused": False}, _COLUMNS)
-    if found.paused:
+    if found.is_paused(wall_clock()):
         cli.out.done(f"Resumed: {_all(shared, route)}.")
     else:
         cli.out.hint(f"Not paused: {_all(shared, route)}.")
@@ -122,7 +145,10 @@ def tell_strangers(cli: Cli, file: str | None, found: Sequence[str]) -> None:
 
 def _is_untouched(ledger: Ledger, lane: str) -> bool:
     """Whether nothing but a pause is known of the lane."""
-    return replace(ledger.lane(lane), paused=False) == Lane() and next(ledger.runs(lane, at_a_time=1), None) is None
+    return (
+        replace(ledger.lane(lane), paused=False, paused_until=0) == Lane()
+        and next(ledger.runs(lane, at_a_time=1), None) is None
+    )
 
 
 def let_go(ledger: Ledger, send: Callable[[object], None], lane: str) -> None:

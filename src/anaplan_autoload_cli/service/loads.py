@@ -10,6 +10,8 @@ import typer
 from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import UPLOAD_DAYS
+from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload_cli.completion import offered_routes
@@ -138,6 +140,7 @@ def loads(
             records = list(islice(_of_a_key(ledger, uploads, route, oldest, failed=failed), limit))
         cli.out.rows(records, _OF_A_KEY, nothing="" if records else _unknown(routes, _placed(cli, routes, key)))
         _tell_stopped(cli.out, ledger, {found.lane: [found.record.route.name] for found in uploads})
+        _tell_waits(cli.out, ledger, uploads)
         return
     known = known_lanes(routes, ledger.pending())
     lanes = {lane: known.get(lane, [])} if lane else known
@@ -254,7 +257,18 @@ def _covered(ledger: Ledger, runs: Iterable[RunRecord]) -> dict[str, list[Upload
 def _tell_stopped(out: Output, ledger: Ledger, lanes: Mapping[str, Sequence[str]]) -> None:
     """Print which of these lanes load nothing, and the remedy."""
     tell_held(out, _held(ledger, lanes))
-    tell_paused(out, [name for lane, names in lanes.items() if ledger.lane(lane).paused for name in names[:1]])
+    now = wall_clock()
+    paused = {lane: names for lane, names in lanes.items() if ledger.lane(lane).is_paused(now)}
+    tell_paused(out, [name for names in paused.values() for name in names[:1]])
+
+
+def _tell_waits(out: Output, ledger: Ledger, uploads: Iterable[Found]) -> None:
+    """Say for what the waiting ones of these uploads wait, where a rule of their route keeps them back."""
+    routes = {(found.lane, found.record.route.name) for found in uploads if found.record.state == "waiting"}
+    for lane in sorted({lane for lane, _ in routes}):
+        for wait in rules.plan(ledger.waiting(lane), wall_clock()).waits:
+            if (lane, wait.route.name) in routes:
+                out.hint(f"Route {wait.route.name}: {wait.why}.")
 
 
 def _placed(cli: Cli, routes: Routes, key: str) -> Place:

@@ -8,16 +8,29 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.domain import rules
+from anaplan_autoload.domain.contents import as_toml, learned
 from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.patterns import doubts
 from anaplan_autoload.domain.routes import Routes, RoutesInvalid
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
+from anaplan_autoload_cli.completion import RouteName
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.lazy import group
-from anaplan_autoload_cli.output import Column
+from anaplan_autoload_cli.output import Column, CommandFailed
+from anaplan_autoload_cli.service.files import DataFile, beginning_of
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, warning
 from anaplan_autoload_cli.service.online import AnaplanTenant, check_routes
-from anaplan_autoload_cli.service.places import RoutesFile, Source, object_named, read_routes, routes_source
+from anaplan_autoload_cli.service.places import (
+    RoutesFile,
+    Source,
+    named,
+    object_named,
+    read_routes,
+    routes_source,
+)
 from anaplan_autoload_cli.settings import NoSuchStack
 
 if TYPE_CHECKING:
@@ -40,8 +53,18 @@ _COLUMNS = (
     Column("load", "Load"),
     Column("stage_to", "Stage to"),
     Column("lane", "Lane"),
+    Column("window", "Window"),
+    Column("opens_at", "Opens"),
+    Column("needs", "Needs"),
+    Column("within", "Within, s"),
+    Column("check", "Check"),
     Column("near_misses", "Others"),
 )
+_OF_A_ROUTE = (
+    *("route", "integration", "flow", "load", "stage_to", "lane"),
+    *("window", "opens_at", "needs", "within", "check"),
+)
+"""What `match` says of the route that takes an upload."""
 
 
 @app.command()
@@ -84,7 +107,8 @@ def match(
     """Which route an upload takes, and why: the longest matching prefix wins.
 
     Keys with --json: object, route, why, excluded_by (the pattern for which the route ignores it), integration, flow,
-    load, stage_to, lane, near_misses (route, why).
+    load, stage_to, lane, window, opens_at (null while the window is open, or where there is none), needs, within
+    (seconds), check (as in routes.toml), near_misses (route, why).
 
     Example:
 
@@ -105,6 +129,34 @@ def match(
         cli.out.record(record | {"near_misses": misses}, _COLUMNS)
     else:
         cli.out.record(record | {"near_misses": [f"{miss['route']}: {miss['why']}" for miss in misses]}, _COLUMNS)
+
+
+@app.command()
+def learn(context: typer.Context, name: RouteName, data: DataFile, file: RoutesFile = None) -> None:
+    """Print the check that a good file passes, to paste into its route: columns, delimiter and encoding.
+
+    Where a name in the header is empty, there twice or contains the delimiter, the other columns are required.
+
+    Keys with --json: route, check (the line).
+
+    Example:
+
+        anaplan-autoload routes learn accounts Accounts.csv
+    """
+    cli = cli_of(context)
+    route = named(read_routes(cli, file), name)
+    try:
+        check = learned(*beginning_of(data))
+    except ValueError as error:
+        raise CommandFailed(
+            f"Nothing can be learned from {data}: {error}.", remedy="Name a CSV file whose first line has the columns."
+        ) from None
+    line = as_toml(check)
+    if cli.out.as_json:
+        cli.out.record({"route": route.name, "check": line}, _COLUMNS)
+        return
+    cli.out.text(line)
+    cli.out.hint(f'Put this line into [[route]] "{route.name}", then: anaplan-autoload routes push FILE')
 
 
 def offline(source: Source, reports: tuple[str, str] | None, buckets: list[str]) -> tuple[list[Finding], Routes | None]:
@@ -167,7 +219,8 @@ def _refused(source: Source, finding: str) -> Finding:
 
 def _what_it_does(route: Route | None) -> dict[str, object]:
     if route is None:
-        return dict.fromkeys(("route", "integration", "flow", "load", "stage_to", "lane"))
+        return dict.fromkeys(_OF_A_ROUTE)
+    opens_at = rules.closed_until(route, wall_clock())
     return {
         "route": route.name,
         "integration": route.integration,
@@ -175,4 +228,9 @@ def _what_it_does(route: Route | None) -> dict[str, object]:
         "load": route.load,
         "stage_to": route.stage_to,
         "lane": route.lane_id,
+        "window": list(route.window) or None,
+        "opens_at": iso(opens_at) if opens_at else None,
+        "needs": list(route.needs) or None,
+        "within": route.within if route.needs else None,
+        "check": as_toml(route.check).removeprefix("check = ") if route.check else None,
     }

@@ -10,6 +10,7 @@ from uuid import uuid4
 import msgspec
 from msgspec import Struct
 
+from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.events import Load, Upload
 from anaplan_autoload_cli.output import Column
 from anaplan_autoload_cli.service.lanes import let_go
@@ -95,7 +96,7 @@ def bar(done: int, total: int) -> str:
 @contextmanager
 def _paused(ledger: Ledger, function: FunctionAlias, lane: str) -> Iterator[None]:
     """Keep the lane's leaders from claiming; however this ends, it goes on as it was."""
-    if ledger.lane(lane).paused:
+    if ledger.lane(lane).is_paused(wall_clock()):
         yield
         return
     ledger.pause(lane)

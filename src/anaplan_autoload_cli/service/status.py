@@ -13,8 +13,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.outcomes import Ending
-from anaplan_autoload.domain.protocol import select, settling_for
+from anaplan_autoload.domain.protocol import settling_for
 from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.context import cli_of
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
 
     from anaplan_autoload.aws.ledger import Ledger, RunRecord
     from anaplan_autoload.domain.protocol import Batch, Lane, Waiting
+    from anaplan_autoload.domain.rules import Plan, Wait
     from anaplan_autoload_cli.output import Output
 
-LaneState = Literal["idle", "starting", "running", "backing off", "unled", "paused", "held"]
+LaneState = Literal["idle", "starting", "running", "backing off", "unled", "waiting", "paused", "held"]
 
 WATCH_SECONDS = 3
 CLEAR = "\x1b[H\x1b[2J"
@@ -50,6 +52,7 @@ _COLUMNS = (
     Column("for", "For"),
     Column("waits", "Waiting"),
     Column("oldest", "Oldest"),
+    Column("waits_for", "Waits for", fold=True),
     Column("last", "Last load"),
 )
 _DETAILS = (
@@ -63,6 +66,7 @@ _DETAILS = (
     Column("settles_until", "Settles until"),
     Column("waits", "Waiting"),
     Column("oldest", "Oldest waiting"),
+    Column("waits_for", "Waits for", fold=True),
     Column("holder", "Leader"),
     Column("lease_seconds", "Lease left, s"),
     Column("last_load", "Last load"),
@@ -94,6 +98,27 @@ class LastLoad(Struct, frozen=True):
     """`batch-…` where no run began."""
 
 
+class PlannedWait(Struct, frozen=True):
+    """Uploads of one route that wait for its window, or for other files of their set."""
+
+    route: str
+    why: str
+    """`waiting for entities.csv since Wed 06:12 UTC`, `window opens Mon 19:00 BST`."""
+    uploads: int
+    since: str
+    """When the first of them was recorded."""
+    opens_at: str | None
+    """When the window opens; None while it is open."""
+    awaited: tuple[str, ...]
+    """The files that have not come."""
+
+    @classmethod
+    def of(cls, wait: Wait) -> PlannedWait:
+        """A wait as it is shown."""
+        opens_at = iso(wait.opens_at) if wait.opens_at else None
+        return cls(wait.route.name, wait.why, len(wait.waiting), iso(wait.since), opens_at, wait.lacks)
+
+
 class LaneStatus(Struct, frozen=True, kw_only=True):
     """What a lane is doing. Times are `2026-11-24T21:05:00.000Z`."""
 
@@ -101,7 +126,8 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     routes: tuple[str, ...]
     """Those of the routes file, and those of waiting uploads."""
     state: LaneState
-    """`unled`: there is something to do and nobody does it; the next sweep, within five minutes, sees to it."""
+    """`unled`: there is something to do and nobody does it; the next sweep, within five minutes, sees to it.
+    `waiting`: all uploads wait by a rule of their route."""
     paused: bool
     held: bool
     """Anaplan refused the log-in; nothing is claimed until the secret has another version."""
@@ -120,6 +146,12 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     """How many different files these are."""
     settles_until: str | None = None
     """When the route's quiet time is over, unless more comes; None while nothing settles."""
+    paused_until: str | None = None
+    """When the pause ends by itself; None where it does not."""
+    waits_for: tuple[PlannedWait, ...] = ()
+    """What a rule of their route keeps back."""
+    delay_seconds: float = 0
+    """For how long the oldest upload could have been loaded but was not: planned waits do not count."""
     expected: tuple[Expected, ...] = ()
     """Of the routes that say by when they expect something."""
 
@@ -128,7 +160,7 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
         """What is worth telling again once it changed: all but the leader's signs of life."""
         return (
             *(self.lane, self.state, self.paused, self.batch, self.waiting, self.oldest_waiting, self.last),
-            self.settles_until,
+            *(self.settles_until, self.paused_until, self.waits_for),
             self.expected,
         )
 
@@ -144,10 +176,12 @@ def status(
     """What every lane is doing: what runs, since when, what waits, and how the last load ended.
 
     States: idle; starting; running; backing off (a retry is due, or CloudWorks asked to wait); unled (the sweep,
-    every five minutes, sees to it); paused; held (Anaplan refused the log-in).
+    every five minutes, sees to it); waiting (for a route's window, or for other files of a set); paused; held
+    (Anaplan refused the log-in).
 
     Keys with --json: lane, routes, state, paused, held, holder, lease_seconds, batch (route, uploads, run_id, since,
-    attempts, retries, files), not_before, waiting (uploads), waiting_files, oldest_waiting, settles_until, last
+    attempts, retries, files), not_before, waiting (uploads), waiting_files, oldest_waiting, settles_until,
+    paused_until, waits_for (route, why, uploads, since, opens_at, awaited), delay_seconds, last
     (outcome, ended_at, run_id), expected (route, state: loaded, missing or not loaded, due_at, loaded_at, words). With
     --watch in a pipe: an array each time that something changed.
 
@@ -191,7 +225,7 @@ def lane_status(ledger: Ledger, lane: str, routes: Sequence[str], now: int) -> L
     """Look at one lane; `now` is epoch ms."""
     found = ledger.lane(lane)
     covered = set(ledger.batch_ids(lane, found.open)) if found.open else set()
-    everything = ledger.waiting(lane, whole=True)
+    everything = ledger.waiting(lane)
     waiting = [item for item in everything if item.upload.id not in covered]
     loading = [item for item in everything if item.upload.id in covered]
     last = next(ledger.runs(lane, at_a_time=1), None)
@@ -213,11 +247,13 @@ def described(
     they have no final state yet.
     """
     led = found.holder is not None and found.lease_until >= now
+    planned = rules.plan(waiting, now)
+    paused = found.is_paused(now)
     return LaneStatus(
         lane=lane,
         routes=tuple(routes),
-        state=(state := _state(found, led=led, waits=bool(waiting), now=now)),
-        paused=found.paused,
+        state=(state := _state(found, planned, led=led, now=now)),
+        paused=paused,
         held=found.held is not None,
         holder=found.holder if led else None,
         lease_seconds=(found.lease_until - now) // 1000 if led else None,
@@ -227,7 +263,10 @@ def described(
         oldest_waiting=waiting[0].upload.event_time if waiting else None,
         last=LastLoad(last.outcome, last.ended_at, last.id) if last else None,
         waiting_files=_files(waiting),
-        settles_until=_settles_until(found, waiting, now) if state == "starting" else None,
+        settles_until=_settles_until(found, planned, now) if state == "starting" else None,
+        paused_until=iso(found.paused_until) if paused and found.paused_until else None,
+        waits_for=tuple(map(PlannedWait.of, planned.waits)),
+        delay_seconds=max([0.0, *rules.ages(waiting, found, now).values()]),
     )
 
 
@@ -236,20 +275,20 @@ def _files(items: Sequence[Waiting]) -> int:
     return len({(item.upload.bucket, item.upload.key) for item in items})
 
 
-def _settles_until(lane: Lane, waiting: Sequence[Waiting], now: int) -> str | None:
+def _settles_until(lane: Lane, planned: Plan, now: int) -> str | None:
     """When what is to be claimed next has been quiet for as long as its route asks for."""
-    selection = select(waiting) if lane.open is None else None
+    selection = planned.selection if lane.open is None else None
     seconds = settling_for(selection, now) if selection else 0
     return iso(now + seconds * 1000) if seconds else None
 
 
-def _state(lane: Lane, *, led: bool, waits: bool, now: int) -> LaneState:
+def _state(lane: Lane, planned: Plan, *, led: bool, now: int) -> LaneState:
     if lane.held is not None:
         return "held"
-    if lane.paused and not (led and lane.open):
+    if lane.is_paused(now) and not (led and lane.open):
         return "paused"
-    if lane.open is None and not waits:
-        return "idle"
+    if lane.open is None and planned.selection is None:
+        return "waiting" if planned.waits else "idle"
     if not led:
         return "unled"
     if lane.open is not None and lane.open.run_id:
@@ -289,18 +328,21 @@ def _show(out: Output, lanes: Sequence[LaneStatus], *, detailed: bool) -> None:
     if detailed and records:
         out.record(records[0], _DETAILS)
     else:
-        out.rows(records, _COLUMNS)
+        waits = any(lane.waits_for for lane in lanes)
+        out.rows(records, [column for column in _COLUMNS if waits or column.key != "waits_for"])
     tell_held(out, [name for lane in lanes if lane.held for name in lane.routes or (lane.lane,)])
 
 
 def _for_people(lane: LaneStatus, now: int) -> dict[str, object]:
     shown: dict[str, object] = msgspec.to_builtins(lane)
+    until = f" until {lane.paused_until}" if lane.state == "paused" and lane.paused_until else ""
     settles = f", settles until {lane.settles_until}" if lane.settles_until else ""
     expects = [each.words if len(lane.routes) == 1 else f"{each.route} {each.words}" for each in lane.expected]
     return shown | {
-        "state": ", ".join([f"{lane.state}{settles}", *expects]),
+        "state": ", ".join([f"{lane.state}{until}{settles}", *expects]),
+        "paused": (f"until {lane.paused_until}" if lane.paused_until else "yes") if lane.paused else None,
+        "waits_for": [f"{wait.route}: {wait.why}" for wait in lane.waits_for] or None,
         "expects": ", ".join(expects) or None,
-        "paused": "yes" if lane.paused else None,
         "held": "yes" if lane.held else None,
         "waits": files_and_uploads(lane.waiting_files, lane.waiting) if lane.waiting else None,
         "for": _age(lane.batch.since, now) if lane.batch else None,

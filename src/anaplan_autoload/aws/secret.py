@@ -1,0 +1,65 @@
+"""Reads the secret from Secrets Manager."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from anaplan_autoload.anaplan.credentials import SHAPES, Secret, SecretInvalid
+from anaplan_autoload.anaplan.errors import CloudWorksError, TryLater
+from anaplan_autoload.aws.refusals import AWS_TROUBLE, code_of, in_words, may_heal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+_MISSING = ("ResourceNotFoundException", "InvalidRequestException")
+_FORBIDDEN = ("AccessDeniedException", "DecryptionFailure")
+
+
+def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], Secret]:
+    """Read a secret from Secrets Manager, as text or as binary.
+
+    The function that it returns raises `SecretInvalid` if the secret has no value or Secrets Manager refuses to return
+    it, and `TryLater` if Secrets Manager cannot be reached or is in trouble.
+    """
+
+    def read() -> Secret:
+        try:
+            answer = client.get_secret_value(SecretId=secret_id)
+        except ClientError as error:
+            raise _unreadable(secret_id, error) from error
+        except AWS_TROUBLE as error:
+            raise TryLater(f"Secrets Manager could not be reached for {secret_id}: {type(error).__name__}.") from error
+        if not answer.get("VersionId"):
+            raise TryLater(f"Secrets Manager's answer for {secret_id} has no version; does a proxy answer?")
+        return Secret(answer["VersionId"], answer.get("SecretString") or _text(answer.get("SecretBinary", b"")))
+
+    return read
+
+
+def _text(binary: bytes) -> str:
+    """A secret that was stored as a file: UTF-8, or UTF-16 with its byte order mark."""
+    return binary.decode("utf-16" if binary[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "replace")
+
+
+def _unreadable(secret_id: str, error: ClientError) -> CloudWorksError:
+    code, said = code_of(error), in_words(error)
+    if may_heal(error):
+        return TryLater(f"Secrets Manager could not return {secret_id}: {said}.")
+    if code == "InvalidRequestException" and re.search(r"mark\w* .*delet", said):
+        return SecretInvalid(
+            f"The secret {secret_id} is marked for deletion. "
+            f"Restore it: aws secretsmanager restore-secret --secret-id {secret_id}"
+        )
+    if code in _MISSING:
+        return SecretInvalid(f"The secret {secret_id} has no value, or does not exist. Store {SHAPES}.")
+    if code in _FORBIDDEN:  # its message names roles and keys
+        return SecretInvalid(
+            f"The function may not read the secret {secret_id} ({code}). Allow it secretsmanager:GetSecretValue, and "
+            "kms:Decrypt if the secret is encrypted with its own KMS key."
+        )
+    return SecretInvalid(f"Secrets Manager refused to return the secret {secret_id}: {said}.")

@@ -1,0 +1,117 @@
+"""`check` and `routes learn`: a file on this computer, judged and learned from by the function's own code."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from typer.testing import CliRunner
+
+from anaplan_autoload.domain import routes
+from anaplan_autoload_cli.app import app
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from typer.testing import Result
+
+ROUTES = """
+[[route]]
+name = "accounts"
+prefix = "incoming/"
+integration = "a2fb43a93bc84bcb9f37dd59a75eb940"
+check = { columns = ["Code", "Name"], min_rows = 20_000 }
+
+[[route]]
+name = "open"
+prefix = "open/"
+integration = "b2fb43a93bc84bcb9f37dd59a75eb940"
+"""
+GOOD = "Code,Name\n" + "A1,Cash\n" * 20_000
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with routes and files."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NO_COLOR", "1")
+    (tmp_path / "routes.toml").write_text(ROUTES)
+    (tmp_path / "good.csv").write_text(GOOD)
+    return tmp_path
+
+
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+def test_a_good_file_passes() -> None:
+    result = run("check", "good.csv", "--route", "accounts")
+
+    assert result.exit_code == 0 and "passes the check" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("content", "about", "found"),
+    [
+        (GOOD.replace(",", ";").encode(), "columns", "Code;Name"),
+        (GOOD[:-8].encode(), "min_rows", "19999"),
+        (gzip.compress(GOOD.encode()), "format", "a gzip file"),
+        (GOOD.encode("utf-16"), "encoding", "utf-16-le"),
+        (b"", "empty", "a file without bytes"),
+    ],
+)
+def test_a_bad_file_fails_with_what_was_expected_and_found(here: Path, content: bytes, about: str, found: str) -> None:
+    (here / "bad.csv").write_bytes(content)
+
+    result = run("check", "bad.csv", "--route", "accounts", "--json")
+
+    assert result.exit_code == 1
+    told = json.loads(result.stdout)
+    assert (told["file"], told["route"], told["passed"]) == ("bad.csv", "accounts", False)
+    assert [(problem["about"], problem["found"]) for problem in told["problems"]] == [(about, found)]
+    plain = run("check", "bad.csv", "--route", "accounts")
+    assert plain.exit_code == 1 and found in plain.stdout and "would be rejected" in plain.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("check", "good.csv", "--route", "open"), "has no check"),
+        (("check", "good.csv", "--route", "acounts"), "Did you mean 'accounts'?"),
+        (("check", "none.csv", "--route", "accounts"), "none.csv cannot be read"),
+        (("routes", "learn", "open", "none.csv"), "none.csv cannot be read"),
+    ],
+)
+def test_what_cannot_be_checked_is_told_with_a_remedy(arguments: tuple[str, ...], said: str) -> None:
+    result = run(*arguments)
+
+    assert result.exit_code == 1
+    assert said in result.stderr and ("To do" in result.stderr or "Did you mean" in result.stderr)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_a_learned_check_is_one_that_the_file_passes(here: Path, encoding: str) -> None:
+    (here / "sample.csv").write_bytes("Code;Größe;Parent\nA1;1,5;\n".encode(encoding))
+    line = run("routes", "learn", "open", "sample.csv").stdout
+    (here / "routes.toml").write_text(ROUTES + line)
+
+    assert run("check", "sample.csv", "--route", "open").exit_code == 0
+    assert run("check", "good.csv", "--route", "open").exit_code == 1
+    (_, route) = routes.load(here / "routes.toml")
+    assert route.check is not None and route.check.columns == ("Code", "Größe", "Parent")
+
+
+def test_nothing_is_learned_from_a_file_without_columns(here: Path) -> None:
+    (here / "sheet.xlsx").write_bytes(b"PK\x03\x04 xl/workbook.xml")
+
+    result = run("routes", "learn", "open", "sheet.xlsx")
+
+    assert result.exit_code == 1 and "it is an Excel workbook (.xlsx), not text" in result.stderr
+
+
+def test_a_route_shows_its_check() -> None:
+    told = json.loads(run("routes", "match", "s3://inbox/incoming/a.csv", "--json").stdout)
+
+    assert told["check"].startswith('{ columns = ["Code", "Name"]')
