@@ -97,11 +97,6 @@ bench-record: .venv/.ready ## Record the counts that bench-check compares with, 
 	$(BIN)/python -m bench.check --record
 	$(BIN)/python -m bench.plots
 
-.PHONY: side-by-side
-side-by-side: .venv/.ready $(RIE) ## Compare with what people would otherwise write, in ten troubles (ten minutes)
-	@$(BIN)/python $(PIP_INSTALL) --target .local/anaplan-sdk --upgrade --requirement bench/side_by_side/requirements.txt
-	@$(BIN)/python -m bench.side_by_side.compare
-
 .PHONY: lock
 lock: .venv-lock/.ready ## Lock the newest versions that requirements/*.in and pyproject.toml allow
 	$(call compile,function,src/requirements.txt,--python-platform aarch64-manylinux_2_28 --python-version 3.13)

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python_testing import DurableFunctionTestResult
     from aws_durable_execution_sdk_python_testing.client import InMemoryServiceClient
     from aws_durable_execution_sdk_python_testing.clock import Clock
+    from aws_durable_execution_sdk_python_testing.executor import Executor
     from aws_durable_execution_sdk_python_testing.invoker import InProcessInvoker
     from aws_durable_execution_sdk_python_testing.stores.base import ExecutionStore
 
@@ -129,6 +130,11 @@ class Runner(DurableFunctionTestRunner):
     def service_client(self) -> InMemoryServiceClient:
         """Takes the checkpoints."""
         return self._service_client
+
+    @property
+    def executor(self) -> Executor:
+        """Starts and stops executions."""
+        return self._executor
 
     @property
     def invoker(self) -> InProcessInvoker:

@@ -98,7 +98,7 @@ def packaged(template: str, key: str, code_sha256: str, architecture: str) -> st
     ):
         if len(re.findall(f"^{re.escape(found)}", template, re.MULTILINE)) != 1:
             raise TemplateChanged(f"template.yaml has not exactly one line {found.strip()!r}; adapt local/release")
-        template = re.sub(f"^{re.escape(found)}", lambda _, text=becomes: text, template, flags=re.MULTILINE)
+        template = re.sub(f"^{re.escape(found)}", becomes.replace("\\", r"\\"), template, flags=re.MULTILINE)
     return template
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from threading import Event
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -389,3 +390,31 @@ def test_a_leader_that_was_not_invoked_for_longer_than_its_lease_leaves(autoload
     assert others == [["led"]] and left["state"] == "left"
     assert autoload.runs_asked_for() == 1
     assert outcomes(autoload) == ["loaded"]
+
+
+@pytest.mark.parametrize("asked", [STATUS, "/runerror/"])
+def test_a_leader_that_is_stopped_during_a_step_is_replaced_only_after_its_lease(
+    autoload: Autoload, asked: str
+) -> None:
+    """StopDurableExecution ends the execution at once, but not the invocation that is under way."""
+    latest(autoload)
+    began, seen = Event(), Event()
+    started: list[str] = []
+    others: list[str] = []
+
+    def stopped() -> None:
+        began.wait(60)
+        autoload.runner.executor.stop_execution(started[0])
+        others.append(autoload.outcome({"drain": autoload.lane()}))
+        seen.set()
+
+    autoload.when("GET", asked, stopped)
+    started.append(autoload.start(autoload.upload(KEY, "Code,Name\nA1,Cash\n,Nameless\n")))
+    began.set()
+    autoload.ended(started[0], failed=True)
+    seen.wait(60)
+
+    assert others == ["left"], "nobody acts while the stopped one may"
+    assert sweep(autoload) == ["led"]
+    assert autoload.runs_asked_for() == 1
+    assert outcomes(autoload) == ["partial"]

@@ -676,6 +676,15 @@ def test_a_token_without_an_expiry_lives_as_long_as_documented(world: Surroundin
     assert tokens.token() == "new"
 
 
+@pytest.mark.parametrize("expiry", ["soon", None, [], {}, True, 1, -5, 1.5, 10**20, "9" * 5000, NOW])
+def test_an_expiry_that_tells_no_time_to_come_brings_no_second_log_in(
+    world: Surroundings, tokens: Tokens, expiry: object
+) -> None:
+    world.script.answer(201, {"tokenInfo": {"tokenValue": TOKEN, "expiresAt": expiry}})
+    assert [tokens.token(), tokens.token()] == [TOKEN, TOKEN]
+    assert world.asked() == ["authenticate"]
+
+
 def test_the_secret_is_read_again_every_five_minutes(world: Surroundings, tokens: Tokens) -> None:
     world.issue()
     for _ in range(11):

@@ -37,6 +37,9 @@ integration = "a2fb43a93bc84bcb9f37dd59a75eb940"
         "_started_123",
         "_committed_123",
         "incoming_$folder$",
+        "Accounts.csv._COPYING_",
+        ".Accounts.csv.crc",
+        "Accounts.csv~",
     ],
 )
 def test_litter_and_half_files_are_never_uploads(name: str) -> None:

@@ -145,7 +145,7 @@ def test_the_repositorys_metadata_fits_the_project_and_its_rules() -> None:
 def test_two_builds_give_the_same_files(tmp_path: Path) -> None:
     sums = []
     for name in ("one", "two"):
-        command = [sys.executable, "-m", "local.release", "--folder", tmp_path / name]
+        command = [sys.executable, "-m", "local.release", "--folder", str(tmp_path / name)]
         subprocess.run(command, cwd=ROOT, check=True, capture_output=True)  # noqa: S603 (our own command)
         sums.append((tmp_path / name / "SHA256SUMS").read_text())
 

@@ -343,10 +343,10 @@ def _thing(url: str) -> str:
 def _is_json_answer(answer: Answer) -> bool:
     """Whether an answer that should hold rows holds JSON instead. Rows can begin with a brace too."""
     try:
-        fields = msgspec.json.decode(answer.body, type=dict[str, msgspec.Raw])
+        found: object = msgspec.json.decode(answer.body)
     except (ValueError, RecursionError):
         return False
-    return "status" in fields or "json" in answer.headers.get("Content-Type", "").lower()
+    return (isinstance(found, dict) and "status" in found) or "json" in answer.headers.get("Content-Type", "").lower()
 
 
 def _is_about_the_token(answer: Answer) -> bool:

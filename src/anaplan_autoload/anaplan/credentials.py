@@ -63,6 +63,8 @@ _REMEDY = (
 RESUMES = "Correct this and store the secret again. Loading resumes within minutes of the new version."
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,4}")
+_LONGEST_TIME = 16
+"""Digits of a time in ms."""
 _READABLE_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
@@ -399,7 +401,7 @@ class Tokens:
         if not _READABLE_TOKEN.fullmatch(info.token_value):
             error = unusable(request, answer, " without a usable token")
             raise TryLater(str(error), facts=error.facts)
-        return _Token(info.token_value, info.expires_at or now + DOCUMENTED_LIFE_SECONDS * 1000)
+        return _Token(info.token_value, info.expiry(now))
 
 
 class _Token(RedactedRepr, frozen=True):
@@ -412,7 +414,13 @@ class _Token(RedactedRepr, frozen=True):
 
 class _TokenInfo(RedactedRepr, frozen=True, rename="camel"):
     token_value: str
-    expires_at: int | None = None
+    expires_at: object = None
+
+    def expiry(self, now: int) -> int:
+        """When the token expires, epoch ms; its documented life from now where the answer tells no time to come."""
+        told = str(self.expires_at)
+        expiry = int(told) if told.isdecimal() and len(told) < _LONGEST_TIME else 0
+        return expiry if expiry > now else now + DOCUMENTED_LIFE_SECONDS * 1000
 
 
 class _Issued(RedactedRepr, frozen=True, rename="camel"):

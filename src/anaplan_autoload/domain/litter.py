@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 NEVER_UPLOADS = (
     # half files: they get their real name when they are complete
-    *("*.filepart", "*.part", "*.partial", "*.crdownload", "*.tmp", "*.swp"),
+    *("*.filepart", "*.part", "*.partial", "*.crdownload", "*.tmp", "*.swp", "*~", "*._COPYING_"),
     # what macOS, Windows and office programs leave beside files
     *("._*", ".DS_Store", "Thumbs.db", "desktop.ini", "~$*", ".~lock.*"),
     # what Spark and Hadoop write to say how far they are
-    *("_SUCCESS", "_started_*", "_committed_*", "*_$folder$"),
+    *("_SUCCESS", "_started_*", "_committed_*", "*_$folder$", ".*.crc"),
 )
 """Matched in upper and lower case alike, as programs write them in both."""
 

@@ -1,1 +1,0 @@
-"""What people would otherwise write, beside Autoload, against the same simulator and in the same troubles."""
