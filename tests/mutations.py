@@ -346,6 +346,64 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "tests/integration/test_trouble.py",
     ),
     Mutation(
+        "a due time is dealt with before everyone is told that it was missed",
+        (
+            Edit(
+                "steps/expecting.py",
+                "_settle",
+                """
+                _tell_missing(step, services, route, due_at, pending)
+                services.standings.miss(route.name, due_at)
+                """,
+                """
+                services.standings.miss(route.name, due_at)
+                services.standings.settle(route.name, due_at)
+                _tell_missing(step, services, route, due_at, pending)
+                """,
+            ),
+        ),
+        "tests/integration/test_expected.py",
+    ),
+    Mutation(
+        "a load that ends while its route is told to be missing goes unnoticed",
+        (
+            Edit(
+                "steps/expecting.py",
+                "_settle",
+                """
+                if load is None:
+                    load = load_for(services.ledger, route, due_at, since)
+                    standing = services.standings.get(route.name)
+                """,
+                "",
+            ),
+        ),
+        "tests/integration/test_expected.py",
+    ),
+    Mutation(
+        "a late file counts as the next one",
+        (Edit("steps/expecting.py", "_settle", "max(before, standing.used)", "before"),),
+        "tests/integration/test_expected.py",
+    ),
+    Mutation(
+        "every load is told to recover",
+        (Edit("aws/standings.py", "Standings.recover_from_failure", 'self._update(route, "REMOVE failed")', ""),),
+    ),
+    Mutation(
+        "what was missing comes unnoticed",
+        (Edit("domain/standing.py", "Standing.recovers_by", "self.missed is not None", "False"),),
+    ),
+    Mutation(
+        "a partial load ends a failure",
+        (Edit("domain/standing.py", "Standing.recovers_by", 'outcome == "loaded"', 'outcome != "failed"'),),
+        "tests/unit/test_standing.py",
+    ),
+    Mutation(
+        "a held lane is silent where notify does not name it",
+        (Edit("domain/routes.py", "Route.tells", 'outcome == "held"', "False"),),
+        "tests/unit/test_routes.py",
+    ),
+    Mutation(
         "the slower of two pushes overwrites the faster",
         (Edit("aws/routes_store.py", "", '"version = :seen"', '"attribute_exists(pk) OR version = :seen"'),),
         "tests/unit/test_routes_store.py",

@@ -24,6 +24,7 @@ from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload.aws.services import Services
 from anaplan_autoload.aws.settings import Settings
+from anaplan_autoload.aws.standings import Standings
 from anaplan_autoload.domain import routes
 from anaplan_autoload.domain.events import Upload, Uploads, parse
 from anaplan_autoload.domain.times import iso
@@ -35,7 +36,7 @@ from local.cloudworks.runs import Result
 from tests.autoload import s3_event
 from tests.model.aws import BUCKET, TABLE, Bucket, DynamoDB, EffectClient, Secrets, Topic, aws_error
 from tests.model.executions import FUNCTION_TIMEOUT_MS, DurableService
-from tests.model.world import World
+from tests.model.world import EPOCH_MS, World
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -64,6 +65,7 @@ name = "accounts"
 prefix = "incoming/accounts/"
 integration = "{accounts}"
 retries = 2
+expect = "11:20 UTC"
 
 [[route]]
 name = "units"
@@ -94,6 +96,7 @@ name = "hierarchy"
 prefix = "incoming/hierarchy/"
 integration = "{hierarchy}"
 lane = "model"
+expect = "11:20 UTC"
 
 [[route]]
 name = "nightly"
@@ -111,6 +114,10 @@ lane = "ruled"
 needs = ["a.csv", "b.csv"]
 within = "5m"
 """
+
+
+DUE_AT = EPOCH_MS // 86_400_000 * 86_400_000 + (11 * 60 + 20) * 60_000
+"""When two routes expect something: 13 minutes after every history begins, in epoch ms."""
 
 
 class Sent(Struct, frozen=True):
@@ -176,9 +183,17 @@ class Function:
         self.ledger: Ledger = Ledger(cast("DynamoDBClient", self.table), TABLE, self.settings.lease * 1000)
         self.store = RoutesStore(cast("DynamoDBClient", self.table), TABLE)
         self.store.push(text, replaces=None, author="ada", comment="", now=self.world.now)
+        self.standings = Standings(cast("DynamoDBClient", self.table), TABLE)
+        self._expect()
         self.secrets.put(_secret(PASSWORD))
         if sweeping:
             self._sweep_later()
+
+    def _expect(self) -> None:
+        """Begin as if a sweep had seen the routes before."""
+        for route in self.routes:
+            if route.expect:
+                self.standings.begin(route, DUE_AT - 86_400_000)
 
     def close(self) -> None:
         """Let nothing go on."""
@@ -405,6 +420,11 @@ class Sandbox(Services):
     def ledger(self) -> Ledger:
         """The table of moto, without HTTP."""
         return self._function.ledger
+
+    @cached_property
+    def standings(self) -> Standings:
+        """In the same table."""
+        return self._function.standings
 
     @cached_property
     def s3(self) -> Any:

@@ -13,6 +13,7 @@ from anaplan_autoload.aws.ledger import decode
 from anaplan_autoload.domain.schedule import opens_at
 from anaplan_autoload.domain.times import epoch_ms
 from tests.model.executions import FUNCTION_TIMEOUT_MS
+from tests.model.function import DUE_AT
 
 if TYPE_CHECKING:
     from local.cloudworks.runs import Run
@@ -36,14 +37,18 @@ class Ledger(Struct, frozen=True):
     runs: dict[str, dict[str, Any]]
     """By run id, or `batch-<batch id>`."""
     lanes: dict[str, dict[str, Any]]
+    standings: dict[str, dict[str, Any]]
+    """By the route's name."""
 
 
 def read(function: Function) -> Ledger:
     """What the ledger holds now."""
-    found = Ledger({}, {}, {})
+    found = Ledger({}, {}, {}, {})
     for raw in function.table.everything():
         item = decode(raw)
         kind, _, rest = item["sk"].partition("#")
+        if item["pk"] == "standing":
+            found.standings[item["sk"]] = item
         if kind == "upload":
             found.uploads[rest] = item
         elif kind == "run":
@@ -62,8 +67,10 @@ def come_to_rest(function: Function) -> None:
         function.upload("month_end", name)
     if lacks:
         _wait_for_rest(function)
-    function.sweep()
-    function.world.pass_time(30)
+    for _ in range(2):  # the first may find that another began to tell
+        function.world.pass_time(max(130, (DUE_AT - function.world.now) / 1000))
+        function.sweep()
+        function.world.pass_time(30)
     if function.service.open:  # the schedule may have begun a sweep of its own in this very moment
         function.world.pass_time(30)
 
@@ -122,6 +129,8 @@ def _breaches(function: Function) -> Iterator[str]:
     yield from _against_a_rule(function, ledger)
     yield from _needless(function, ledger)
     yield from _unannounced(function, ledger)
+    yield from _unexpected(function, ledger)
+    yield from _unrecovered(function)
     yield from _never_ending(function, ledger)
     yield from _beyond_limits(function)
     if function.simulator.lockouts:
@@ -282,15 +291,56 @@ def _unannounced(function: Function, ledger: Ledger) -> Iterator[str]:
     for message in function.topic.messages:
         told.setdefault(message.id, set()).add(message.outcome)
     for run_id, record in ledger.runs.items():
-        outcomes = told.get(run_id, set()) - {"overdue", "held", "incomplete"}
+        outcomes = told.get(run_id, set()) - {"overdue", "held", "incomplete", "recovered"}
         wanted = set() if record.get("retried") else {record["outcome"]}
         if outcomes != wanted:
             yield f"unannounced: run {run_id} is {record['outcome']}, told was {sorted(outcomes)}"
         if wanted and not record.get("announced"):
             yield f"unannounced: run {run_id} does not show as announced"
     for run_id in told.keys() - ledger.runs.keys():
-        if told[run_id] - {"overdue", "held", "incomplete"}:
+        if told[run_id] - {"overdue", "held", "incomplete", "missing"}:
             yield f"announced out of nowhere: {run_id}"
+
+
+def _unexpected(function: Function, ledger: Ledger) -> Iterator[str]:
+    """What was loaded by its due time, told of as missing, or told to have come after that."""
+    for route in function.routes:
+        if not route.expect:
+            continue
+        told = [message for message in function.topic.messages if message.document["route"] == route.name]
+        missed = any(message.outcome == "missing" for message in told)
+        came = any("missing" in message.document.get("recovered_from", ()) for message in told)
+        standing = ledger.standings.get(route.name, {})
+        loads = [run for run in ledger.runs.values() if run["route"] == route.name]
+        loaded = any(run["outcome"] in ("loaded", "partial") for run in loads)
+        if standing.get("settled", 0) < DUE_AT:
+            yield f"unexpected: nobody saw whether {route.name} was loaded in time"
+        elif not (missed or loaded):
+            yield f"unexpected: {route.name} loaded nothing, and nobody was told"
+        if came and not missed:
+            yield f"unexpected: {route.name} came, but was never missing"
+        if missed and loaded and (not came or "missed" in standing):
+            yield f"unexpected: {route.name} was missing and came, and nobody was told"
+
+
+def _unrecovered(function: Function) -> Iterator[str]:
+    """The first success after a failure is told of, and no other."""
+    failing: set[str] = set()
+    recovered = {
+        message.id for message in function.topic.messages if "failed" in message.document.get("recovered_from", ())
+    }
+    seen: set[str] = set()
+    for message in function.topic.messages:
+        route = message.document["route"]
+        if message.id in seen or message.outcome not in ("loaded", "failed"):
+            continue
+        seen.add(message.id)
+        if message.outcome == "failed":
+            failing.add(route)
+        elif (message.id in recovered) is not (route in failing):
+            yield f"recovered: load {message.id} of {route} was told of wrongly"
+        else:
+            failing.discard(route)
 
 
 def _never_ending(function: Function, ledger: Ledger) -> Iterator[str]:

@@ -17,8 +17,9 @@ from msgspec.structs import replace
 
 from anaplan_autoload.domain.contents import SHOWN_CHARACTERS, Problem, why_rejected
 from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.outcomes import ReportOutcome
 from anaplan_autoload.report import log, mail, message, metrics, report, subject
-from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, ReportOutcome
+from anaplan_autoload.report.report import LastLoad, Report, ReportedError, ReportedUpload
 from anaplan_autoload.steps.checking import KEPT_PROBLEMS
 
 if TYPE_CHECKING:
@@ -102,6 +103,19 @@ OUTCOMES: dict[ReportOutcome, Report] = {
         message="entities.csv and rates.csv have not come yet. Autoload keeps waiting.",
         awaited=("entities.csv", "rates.csv"),
     ),
+    "missing": a_report(
+        "missing",
+        id="missing-accounts-2026-11-24T06:00:00.000Z",
+        run_id=None,
+        started_at=None,
+        ended_at=None,
+        message="Nothing was loaded since Mon 06:03 GMT (a.csv). It was expected by Tue 06:00 GMT. No upload waits.",
+        uploads=(),
+        uploads_total=0,
+        due_at="2026-11-24T06:00:00.000Z",
+        last_load=LastLoad("2026-11-23T06:03:00.000Z", "incoming/accounts/a.csv"),
+    ),
+    "recovered": a_report("recovered", message="This load had been missing.", recovered_from=("missing",)),
 }
 
 
@@ -138,6 +152,18 @@ def test_the_document_has_exactly_the_documented_keys_with_explicit_nulls() -> N
         "details_missing": None,
         "problems": [],
     }
+
+
+def test_the_document_of_what_is_missing_says_when_it_was_due_and_what_came_last() -> None:
+    found = json.loads(message.document(OUTCOMES["missing"]))
+
+    assert (found["due_at"], found["run_id"], found["uploads_total"]) == ("2026-11-24T06:00:00.000Z", None, 0)
+    assert found["last_load"] == {"ended_at": "2026-11-23T06:03:00.000Z", "file": "incoming/accounts/a.csv"}
+    assert json.loads(message.document(replace(OUTCOMES["missing"], last_load=None)))["last_load"] is None
+
+
+def test_the_document_of_a_recovery_says_from_what() -> None:
+    assert json.loads(message.document(OUTCOMES["recovered"]))["recovered_from"] == ["missing"]
 
 
 def test_the_document_of_a_flow_names_the_flow_and_no_integration() -> None:
@@ -259,6 +285,8 @@ NOT_COPIED = (
         (replace(OUTCOMES["held"], message="The secret is empty. Store it."), "On hold: accounts: the secret is empty"),
         (replace(OUTCOMES["held"], message=""), "On hold: accounts: the log-in to Anaplan does not work"),
         (OUTCOMES["overdue"], "Still running: accounts: a.csv"),
+        (OUTCOMES["missing"], "Missing: accounts: nothing was loaded since Mon 06:03 GMT (a.csv)"),
+        (OUTCOMES["recovered"], "Recovered: accounts: a.csv"),
         (
             replace(OUTCOMES["overdue"], run_id=None, message="The integration is busy with a run of somebody else."),
             "Still waiting: accounts: the integration is busy with a run of somebody else (a.csv)",
@@ -430,6 +458,8 @@ def test_the_mail_shows_the_first_ten_files_and_counts_the_others() -> None:
         ("failed", "or ask your administrator to load it again"),
         ("held", "Autoload keeps the uploads and loads them"),
         ("overdue", "Another message follows when it ends"),
+        ("missing", "upload it under its usual name"),
+        ("recovered", "Nothing."),
     ],
 )
 def test_the_mail_says_what_to_do_next(outcome: ReportOutcome, advice: str) -> None:
@@ -746,6 +776,8 @@ def test_a_run_is_one_structured_line_with_stable_keys() -> None:
         ("held", "ERROR"),
         ("overdue", "WARNING"),
         ("incomplete", "WARNING"),
+        ("missing", "ERROR"),
+        ("recovered", "INFO"),
     ],
 )
 def test_the_level_tells_how_bad_it_is(outcome: ReportOutcome, level: str) -> None:
@@ -848,11 +880,24 @@ def test_late_sets_are_counted(capsys: pytest.CaptureFixture[str]) -> None:
     assert values == {"stack": STACK, "route": "accounts", "SetsIncomplete": [1.0]}
 
 
-@pytest.mark.parametrize("outcome", ["held", "overdue", "incomplete"])
+@pytest.mark.parametrize("outcome", ["held", "overdue", "incomplete", "missing", "recovered"])
 def test_what_has_not_ended_is_not_counted(outcome: ReportOutcome, capsys: pytest.CaptureFixture[str]) -> None:
     metrics.write_metrics(OUTCOMES[outcome], stack=STACK, oldest=OLDEST)
 
     assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("outcome", "metric"), [("missing", "RoutesMissing"), ("recovered", "RoutesRecovered")])
+def test_how_a_route_stands_is_counted(outcome: ReportOutcome, metric: str, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics.count_route(OUTCOMES[outcome], stack="autoload")
+
+    [(_, values, units)] = metrics_in(capsys.readouterr().out)
+    assert (values["stack"], values["route"], values[metric], units) == (
+        "autoload",
+        "accounts",
+        [1.0],
+        {metric: "Count"},
+    )
 
 
 def test_one_runs_metrics_do_not_leak_into_the_next(capsys: pytest.CaptureFixture[str]) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from anaplan_autoload.domain.contents import ENCODINGS, Check, as_toml, is_listable
 from anaplan_autoload.domain.near import explain
+from anaplan_autoload.domain.outcomes import ReportOutcome
 from anaplan_autoload.domain.routes import Route, Routes, RoutesInvalid, load, parse
 
 ONE = "a2fb43a93bc84bcb9f37dd59a75eb940"
@@ -115,6 +116,32 @@ def test_overdue_is_a_length_of_time(written: str, seconds: int) -> None:
     assert [route.overdue for route in routes(table(overdue=f'"{written}"'))] == [seconds]
 
 
+def test_a_due_time_is_kept_as_it_was_written() -> None:
+    (route,) = routes(table(expect='"6:00 Europe/London mon-fri"'))
+
+    assert route.expect == "6:00 Europe/London mon-fri"
+
+
+@pytest.mark.parametrize(
+    ("written", "told", "silent"),
+    [
+        (
+            None,
+            ["loaded", "partial", "failed", "rejected", "held", "overdue", "incomplete", "missing", "recovered"],
+            [],
+        ),
+        ('["failed", "missing"]', ["failed", "missing", "held"], ["loaded", "partial", "recovered", "overdue"]),
+        ("[]", ["held"], ["loaded", "failed", "missing"]),
+    ],
+)
+def test_a_route_tells_what_notify_names_and_always_that_it_is_held(
+    written: str | None, told: list[ReportOutcome], silent: list[ReportOutcome]
+) -> None:
+    (route,) = routes(table(notify=written) if written else table())
+
+    assert [outcome for outcome in (*told, *silent) if route.tells(outcome)] == told
+
+
 def test_routes_come_in_the_files_order_and_lanes_each_once() -> None:
     found = routes(
         table(lane='"model"'),
@@ -196,6 +223,16 @@ def test_a_file_without_usable_routes_is_refused(text: str, finding: str) -> Non
         ("integration", f'"{ONE}\\n"', f'integration "{ONE}\\n" is not a valid id.'),
         ("load", '"eech"', 'load "eech" is unknown. Write "latest" or "each".'),
         ("load", "2026-11-24", "load is a date or time, not text."),
+        ("expect", '"06:00"', 'expect cannot be used: "06:00" does not name hours, a time zone and days.'),
+        ("expect", '"06:00 London"', 'expect cannot be used: "London" is not a time zone.'),
+        ("expect", '"24:00 UTC"', 'expect cannot be used: "24:00" is the next day.'),
+        ("expect", '"06:00 UTC weekdays"', 'expect cannot be used: "weekdays" is not a day or a span of days.'),
+        ("expect", "06:00:00", 'expect is a date or time, not text. Write it in double quotes: "…".'),
+        ("notify", '"failed"', 'notify is text, not a list. Write it in brackets: ["failed", "partial"].'),
+        ("notify", "[7]", "notify holds a number, not text. Write each outcome in double quotes"),
+        ("notify", '["fail"]', 'notify holds the unknown outcome "fail". Did you mean "failed"?'),
+        ("notify", '["Loaded"]', 'notify holds the unknown outcome "Loaded". Did you mean "loaded"?'),
+        ("notify", '["zzz"]', 'notify holds the unknown outcome "zzz". Known are: loaded, partial, failed, rejected,'),
         ("settle", "30", 'settle is a number. Write it as in "30s", "2h" or "1h30m", in quotes.'),
         ("settle", '"30"', 'settle "30" is not a duration.'),
         ("settle", '""', 'settle "" is not a duration.'),

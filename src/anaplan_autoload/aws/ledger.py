@@ -9,10 +9,10 @@ Each lane has one item collection (`pk` = `lane#<lane id>`):
 | `upload#<upload id>` | the object, its route as it was when recorded, its state |
 | `run#<ended at>#<run id>` | the load history |
 
-and, in no lane, the routes (see `routes_store`), the newest data of a key that was loaded with `load = "each"` (`pk` =
-`key#<sha256 of bucket and key>`, `sk` = the integration's or flow's id: a route may change its lane), the size of the
-file that a route loaded last from a key, for its check (the same `pk`, `sk` = `size#<route>`), and the version of a
-secret that Anaplan refused (`pk` = `secret#<id>`).
+and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), the newest data of a key that
+was loaded with `load = "each"` (`pk` = `key#<sha256 of bucket and key>`, `sk` = the integration's or flow's id: a route
+may change its lane), the size of the file that a route loaded last from a key, for its check (the same `pk`, `sk` =
+`size#<route>`), and the version of a secret that Anaplan refused (`pk` = `secret#<id>`).
 
 Items that need work have the attribute `waiting`, and so are in the sparse local index of that name: waiting uploads in
 their order, and the lane's own item while a batch is open. The index is local because only local indexes can be read
@@ -89,6 +89,8 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     author: str | None = None
     batch_id: str = ""
     uploads_total: int = 0
+    file: str = ""
+    """The key of the newest upload."""
     errors: tuple[RunError, ...] = ()
     """The first errors, as CloudWorks gave them."""
     errors_total: int = 0

@@ -20,6 +20,7 @@ from anaplan_autoload.aws.routes_in_force import RoutesInForce
 from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload.aws.settings import check_settings
+from anaplan_autoload.aws.standings import Standings
 from anaplan_autoload.domain import routes
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ class Services:
     def ledger(self) -> Ledger:
         """The table."""
         return Ledger(self.dynamodb, self.settings.ledger_table, self.settings.lease * 1000)
+
+    @cached_property
+    def standings(self) -> Standings:
+        """How each route stands."""
+        return Standings(self.dynamodb, self.settings.ledger_table)
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:

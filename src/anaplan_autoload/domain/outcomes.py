@@ -11,6 +11,11 @@ Outcome = Literal["loaded", "partial", "failed"]
 """How a run ends."""
 Ending = Literal["loaded", "partial", "failed", "rejected"]
 """How a batch ends: as its run does, or without one; rejected where no run would have read it."""
+ReportOutcome = Literal[
+    "loaded", "partial", "failed", "rejected", "held", "overdue", "incomplete", "missing", "recovered"
+]
+"""What is announced: how a batch ended, log-in refused (`held`), a run that takes long (`overdue`), a set of files of
+which some have not come in time (`incomplete`), and how a route stands (`missing`, `recovered`)."""
 
 PARTIAL = 38
 """The `executionErrorCode` of a run that loaded some rows and left others out."""

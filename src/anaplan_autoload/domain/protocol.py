@@ -113,6 +113,8 @@ class Batch(Struct, frozen=True, omit_defaults=True):
     oldest: str
     """Event time of the oldest upload."""
 
+    file: str = ""
+    """The key of the newest upload."""
     upload: Upload | None = None
     """The upload itself, if the route says `load = "each"`."""
     attempts: int = 1

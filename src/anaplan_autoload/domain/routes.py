@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from msgspec import Struct, convert
 
 from anaplan_autoload.domain.contents import ENCODINGS, Check, encoding_named, is_listable
 from anaplan_autoload.domain.litter import excluded_by
+from anaplan_autoload.domain.outcomes import ReportOutcome
 
 Load = Literal["latest", "each"]
 
@@ -91,6 +92,10 @@ class Route(Struct, frozen=True, omit_defaults=True):
     """How long after the first file of such a set the rest may come before it is announced as incomplete."""
     check: Check | None = None
     """What a file must be like to be loaded."""
+    expect: str | None = None
+    """A due time (see `domain.schedule`): something must have been loaded since the due time before."""
+    notify: tuple[str, ...] | None = None
+    """The outcomes that go to the topic, besides `held`; None for all."""
 
     @property
     def target(self) -> str:
@@ -118,6 +123,10 @@ class Route(Struct, frozen=True, omit_defaults=True):
     def may_wait(self) -> bool:
         """Whether its uploads may have to wait for a window or for other files."""
         return bool(self.window or self.needs)
+
+    def tells(self, outcome: ReportOutcome) -> bool:
+        """Whether this outcome goes to the topic. `held` always does: nothing is loaded until somebody acts."""
+        return self.notify is None or outcome == "held" or outcome in self.notify
 
     def excluded_by(self, key: str) -> str | None:
         """The pattern for which a key of this route is ignored; None where it is an upload."""
@@ -485,6 +494,31 @@ def _within(value: object) -> int:
     return length
 
 
+def _expect(value: object) -> str:
+    from anaplan_autoload.domain.schedule import ScheduleInvalid, due  # only routes that use it pay for zone data
+
+    try:
+        due(text := _text(value))
+    except ScheduleInvalid as reason:
+        raise _Wrong(f"cannot be used: {reason}") from None
+    return text
+
+
+def _notify(value: object) -> list[str]:
+    if not isinstance(value, list):
+        raise _Wrong(f'is {_kind(value)}, not a list. Write it in brackets: ["failed", "partial"].')
+    return [_outcome(each) for each in value]
+
+
+def _outcome(value: object) -> str:
+    known = get_args(ReportOutcome)
+    if not isinstance(value, str):
+        raise _Wrong(f'holds {_kind(value)}, not text. Write each outcome in double quotes: ["failed", "partial"].')
+    if value not in known:
+        raise _Wrong(f"holds the unknown outcome {_quote(value)}. {_meant(value, known)}")
+    return value
+
+
 def _retries(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise _Wrong(f"is {_kind(value)}. Write a number from 0 to {MAX_RETRIES}.")
@@ -649,6 +683,8 @@ _CHECKS: dict[str, Callable[[object], object]] = {
     "needs": _needs,
     "within": _within,
     "check": _check,
+    "expect": _expect,
+    "notify": _notify,
 }
 
 
@@ -770,11 +806,15 @@ def _taken_needs(routes: tuple[Route, ...]) -> list[str]:
 
 
 def _unknown_key(key: str, known: Iterable[str]) -> str:
+    return f"unknown key {_quote(key)}. {_meant(key, known)}"
+
+
+def _meant(text: str, known: Iterable[str]) -> str:
+    """Which of the known words was probably meant."""
     from difflib import get_close_matches  # imported here because only mistakes need it
 
-    nearest = get_close_matches(key, known, n=1)
-    remedy = f"Did you mean {_quote(nearest[0])}?" if nearest else f"Known are: {', '.join(known)}."
-    return f"unknown key {_quote(key)}. {remedy}"
+    nearest = get_close_matches(text.casefold(), known, n=1)
+    return f"Did you mean {_quote(nearest[0])}?" if nearest else f"Known are: {', '.join(known)}."
 
 
 def _kind(value: object) -> str:

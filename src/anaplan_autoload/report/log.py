@@ -20,10 +20,16 @@ def log_run(logger: LoggerInterface, report: Report, *, retrying: bool = False) 
     `run_message`, `error_code`, `uploads` (the first ten, `bucket/key`), `uploads_total`, `errors` (the first five, in
     words; without the rejected values, which are the user's data), `errors_total`, `rows_rejected`, `report_url`,
     `details_missing`, `problems` (of files that failed their route's check, in words).
-    Level: info when loaded; warning when partial, overdue, incomplete or about to be retried; error when failed,
-    rejected or held.
+    Level: info when loaded or recovered; warning when partial, overdue, incomplete or about to be retried; error when
+    failed, rejected, held or missing.
     """
-    levels = {"loaded": logger.info, "partial": logger.warning, "overdue": logger.warning, "incomplete": logger.warning}
+    levels = {
+        "loaded": logger.info,
+        "recovered": logger.info,
+        "partial": logger.warning,
+        "overdue": logger.warning,
+        "incomplete": logger.warning,
+    }
     write = logger.warning if retrying else levels.get(report.outcome, logger.error)
     write(subject(report), extra=_log_fields(report, retrying))
 

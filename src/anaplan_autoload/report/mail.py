@@ -74,6 +74,10 @@ def _headline(report: Report) -> str:
             return f"Loading into Anaplan is on hold {route}, because the log-in does not work. Waiting: {names}."
         case "incomplete":
             return f"A set of files is not complete, so it is not loaded into Anaplan yet {route}. Waiting: {names}."
+        case "missing":
+            return f"Nothing new was loaded into Anaplan {route}, although a file was expected."
+        case "recovered":
+            return f"{names} {was} loaded into Anaplan {route}. Its trouble is over."
         case "overdue" if report.run_id is None:
             return f"{names} could not be loaded into Anaplan yet {route}. Autoload keeps trying."
         case "overdue":
@@ -84,6 +88,8 @@ def _reason(report: Report) -> list[str]:
     if not report.message:
         return []
     code = "" if report.error_code is None else f" (code {report.error_code})"
+    if report.outcome == "recovered":
+        return [plain(without_request(report.message))]
     who = "Anaplan says" if report.run_id and report.ended_at else "Reason"
     return [f"{who}: {plain(without_request(report.message))}{code}"]
 
@@ -137,6 +143,15 @@ def _advice(report: Report) -> list[str]:
                 f"Upload what has not come, under exactly these names: {_named(report.awaited or ())}.",
                 "If it will not come, tell your administrator. The files that came are kept. Do not upload them again.",
             )
+        case "missing":
+            return _steps(
+                "If it waits or is being loaded, nothing: another message follows when it is loaded.",
+                "If you supply this file, see whether it was written and uploaded, and upload it under its usual name.",
+                "If it was uploaded, forward this message to your administrator: it may have a name or folder that "
+                "Autoload does not expect.",
+            )
+        case "recovered":
+            return ["Nothing."]
         case "overdue" if report.run_id is None:
             return [
                 "Nothing. Another message follows when it ends. CloudWorks shows what the integration is busy with, "
@@ -175,6 +190,9 @@ def _for_the_administrator(report: Report) -> list[str]:
         )
     if report.outcome == "failed":
         lines.append(f"Load it again: anaplan-autoload retry {_argument(report.id)}")
+    if report.outcome == "missing":
+        lines.append(f"See what waits and what runs: anaplan-autoload status {_argument(report.route)}")
+        lines.append(f"See the route's loads: anaplan-autoload loads {_argument(report.route)}")
     if report.outcome == "rejected" and report.problems:
         lines.append(
             "If the route's check is wrong, correct it and push the routes. A check that a good file passes: "

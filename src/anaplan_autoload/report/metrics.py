@@ -25,10 +25,9 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
     would have read, or failed their route's check), or `RunsRetried` alone for a failed run that is about to be started
     again, so that only what stays failed rings the alarm. `RunSeconds`
     where a run began and ended; `UploadsCovered` and `UploadToLoadedSeconds`, from `oldest` (the event time of the
-    batch's oldest upload) to the end of the run, where rows were loaded. A `held`, `overdue` or `incomplete` report
-    ends no run, and writes nothing.
+    batch's oldest upload) to the end of the run, where rows were loaded. Other reports end no run, and write nothing.
     """
-    if report.outcome in ("held", "overdue", "incomplete"):
+    if report.outcome not in ("loaded", "partial", "failed", "rejected"):
         return
     metrics = _metrics(stack, report.route)
     if report.outcome == "rejected":
@@ -42,6 +41,13 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
         metrics.add_metric("UploadsCovered", MetricUnit.Count, report.uploads_total)
         if report.ended_at is not None:
             metrics.add_metric("UploadToLoadedSeconds", MetricUnit.Seconds, seconds_between(oldest, report.ended_at))
+    metrics.flush_metrics()
+
+
+def count_route(report: Report, *, stack: str) -> None:
+    """Write `RoutesMissing` or `RoutesRecovered`: a route's file did not come in time, or its trouble has ended."""
+    metrics = _metrics(stack, report.route)
+    metrics.add_metric(f"Routes{report.outcome.capitalize()}", MetricUnit.Count, 1)
     metrics.flush_metrics()
 
 

@@ -6,22 +6,19 @@ same `id` and `outcome` every time, so subscribers can ignore what they have see
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
 from msgspec import UNSET, Struct, UnsetType
 
 from anaplan_autoload.domain.contents import Problem
+from anaplan_autoload.domain.outcomes import ReportOutcome
+from anaplan_autoload.domain.standing import Trouble
 from anaplan_autoload.domain.times import seconds_between
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from anaplan_autoload.domain.events import Upload
-
-
-ReportOutcome: TypeAlias = Literal["loaded", "partial", "failed", "rejected", "held", "overdue", "incomplete"]
-"""How a batch ends, and more that is worth a message: log-in refused (`held`), a run that takes long (`overdue`), a set
-of files of which some have not come in time (`incomplete`)."""
 
 
 class ReportedUpload(Struct, frozen=True):
@@ -52,12 +49,20 @@ class ReportedError(Struct, frozen=True):
     """Examples of what was rejected."""
 
 
+class LastLoad(Struct, frozen=True):
+    """The last load of a route."""
+
+    ended_at: str
+    file: str | None
+    """The key of its newest upload; null where it is not known."""
+
+
 class Report(Struct, frozen=True, kw_only=True):
     """The JSON document of the SNS message. Times are `2026-11-24T21:05:00.123Z`."""
 
     id: str
-    """The run's id, or `batch-<batch id>` if no run began, or `set-…` with `incomplete`. The same each time the message
-    is sent."""
+    """The run's id, or `batch-<batch id>` if no run began, `set-…` with `incomplete`, `missing-…` with `missing`. The
+    same each time the message is sent."""
     outcome: ReportOutcome
     route: str
     integration_id: str | UnsetType = UNSET
@@ -93,6 +98,12 @@ class Report(Struct, frozen=True, kw_only=True):
     """With `held`, the secret to correct; otherwise absent from the document."""
     awaited: tuple[str, ...] | UnsetType = UNSET
     """With `incomplete`, the files of `needs` that have not come; otherwise absent from the document."""
+    due_at: str | UnsetType = UNSET
+    """With `missing`, when something should have been loaded; otherwise absent, as the next two."""
+    last_load: LastLoad | UnsetType | None = UNSET
+    """With `missing`, the last load; null where none is known."""
+    recovered_from: tuple[Trouble, ...] | UnsetType = UNSET
+    """With `recovered`, what this load ended."""
 
     @property
     def files_listed(self) -> int:

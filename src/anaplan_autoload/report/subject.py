@@ -40,6 +40,10 @@ def subject(report: Report) -> str:
             return _line("On hold", report, _reason(report) or "the log-in to Anaplan does not work", files_too=False)
         case "incomplete":
             return _line("Incomplete", report, _reason(report), files_too=False)
+        case "missing":
+            return _line("Missing", report, _reason(report), files_too=False)
+        case "recovered":
+            return _line("Recovered", report)
         case "overdue":
             return _line("Still running", report) if report.run_id else _line("Still waiting", report, _reason(report))
 
@@ -82,7 +86,11 @@ def _reason(report: Report) -> str:
         upload = report.uploads[0]
         text = text.replace(f"s3://{upload.bucket}/{upload.key}", _name(report))
     sentence = first_sentence(printable(text))
-    return sentence[:1].lower() + sentence[1:] if sentence.startswith(("The ", "No ", "A ", "There ")) else sentence
+    return (
+        sentence[:1].lower() + sentence[1:]
+        if sentence.startswith(("The ", "No ", "A ", "There ", "Nothing "))
+        else sentence
+    )
 
 
 def _name(report: Report) -> str:

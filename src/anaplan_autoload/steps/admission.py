@@ -240,6 +240,7 @@ def _opened(services: Services, lease: Lease, lane: Lane, selection: Selection, 
         total=len(selection.waiting),
         opened_at=now,
         oldest=first.event_time,
+        file=selection.waiting[-1].upload.key,
         upload=first if selection.route.load == "each" else None,
         failure=Failure(refusal.reason, now, refusal.outcome) if refusal else None,
     )

@@ -21,6 +21,7 @@ from anaplan_autoload.domain.times import iso
 from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, files_in
 from anaplan_autoload.report.text import cut
 from anaplan_autoload.steps.leading import leading, renewed, stops_if_lost
+from anaplan_autoload.steps.telling import publish_or_log, tell_recovered
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,7 +49,6 @@ DETAIL_SECONDS = 20
 """After this time no dump is begun, and the current one is cut, so that the step ends within the timeout."""
 MISSING_CHARACTERS = 1_000
 DETAIL_ATTEMPTS = 4
-TELL_ATTEMPTS = 4
 DETAIL_LEADERS = 3
 """How many leaders may die while they fetch a run's details. After that, the run is recorded without them."""
 
@@ -86,6 +86,7 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
             author=run.author,
             batch_id=batch.id,
             uploads_total=batch.total,
+            file=batch.file,
             errors=tuple(map(_kept, details.errors[:KEPT_ERRORS])),
             errors_total=len(details.errors),
             report_url=details.url,
@@ -119,9 +120,9 @@ def _tell_of_retry(step: StepContext, services: Services, record: RunRecord, bat
     from anaplan_autoload.report.log import log_run
     from anaplan_autoload.report.metrics import write_metrics
 
-    described = _described(services, record, ())
-    log_run(step.logger, described, retrying=True)
-    write_metrics(described, stack=services.settings.stack, oldest=batch.oldest, retrying=True)
+    report = described(services, record, ())
+    log_run(step.logger, report, retrying=True)
+    write_metrics(report, stack=services.settings.stack, oldest=batch.oldest, retrying=True)
 
 
 class _Details(Struct):
@@ -275,6 +276,7 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
             message=failure.reason,
             batch_id=batch.id,
             uploads_total=batch.total,
+            file=batch.file,
             problems=failure.problems,
         ),
         now,
@@ -302,23 +304,28 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
     from anaplan_autoload.report.metrics import write_metrics
 
     batch = recorded.batch
-    described = _described(services, record, _uploads(services, lease.lane, batch))
+    report = described(services, record, _uploads(services, lease.lane, batch))
     told = True
     try:
-        publish(services.sns, services.settings.topic_arn, described, services.settings.contact)
+        if batch.route.tells(report.outcome):
+            publish(services.sns, services.settings.topic_arn, report, services.settings.contact)
     except AWS_TROUBLE as error:
         if may_heal(error) and batch.attempts < protocol.MAX_ATTEMPTS:
             raise
         told = False
         step.logger.exception("Nobody could be told of this run; the lane continues", extra={"report_id": record.id})
-    log_run(step.logger, described)
-    write_metrics(described, stack=services.settings.stack, oldest=batch.oldest)
+    log_run(step.logger, report)
+    write_metrics(report, stack=services.settings.stack, oldest=batch.oldest)
+    if record.outcome == "failed":
+        services.standings.fail(record.route, record.id)
+    elif record.outcome != "rejected":
+        tell_recovered(step, services, batch.route, services.standings.get(record.route), record, report)
     if told:
         services.ledger.mark_announced(record)
     return None
 
 
-def _described(services: Services, record: RunRecord, uploads: Sequence[Upload]) -> Report:
+def described(services: Services, record: RunRecord, uploads: Sequence[Upload]) -> Report:
     """A history item as subscribers get it."""
     from anaplan_autoload.aws.rejected_rows import console_link
 
@@ -385,7 +392,7 @@ def tell(
     count as an attempt.
     """
     shown = tuple(ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch))
-    described = Report(
+    report = Report(
         id=batch.run_id or f"batch-{batch.id}",
         outcome=outcome,
         route=batch.route.name,
@@ -400,21 +407,7 @@ def tell(
         files_total=_files_total(shown, batch.total),
         secret_id=services.settings.secret_id if outcome == "held" else msgspec.UNSET,
     )
-    publish_or_log(step, services, described)
-
-
-def publish_or_log(step: StepContext, services: Services, described: Report) -> None:
-    """Send a report that ends no batch. Where SNS keeps failing, or a retry cannot help, the log alone has it."""
-    from anaplan_autoload.report.log import log_run
-    from anaplan_autoload.report.message import publish
-
-    try:
-        publish(services.sns, services.settings.topic_arn, described, services.settings.contact)
-    except AWS_TROUBLE as error:
-        if may_heal(error) and step.attempt < TELL_ATTEMPTS:
-            raise
-        step.logger.exception("Nobody could be told", extra={"report_id": described.id, "outcome": described.outcome})
-    log_run(step.logger, described)
+    publish_or_log(step, services, batch.route, report)
 
 
 def _remember_sizes(services: Services, lease: Lease, batch: Batch, ids: Sequence[str], now: int) -> None:

@@ -10,6 +10,7 @@ from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import TryLater
 from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.times import epoch_ms
+from anaplan_autoload.steps.expecting import look_for_missing
 from anaplan_autoload.steps.routing import routes_in_force
 
 if TYPE_CHECKING:
@@ -28,12 +29,16 @@ class Swept(Struct, frozen=True):
 
 
 def sweep(step: StepContext, services: Services) -> Swept:
-    """Drain every lane that has work and no leader, and write the ages of the oldest uploads as metrics."""
+    """Drain every lane that has work and no leader, and say which routes' files are missing.
+
+    The ages of the oldest uploads are written as metrics.
+    """
     from anaplan_autoload.report.metrics import oldest_waiting
 
     now = services.clock()
     pending = services.ledger.pending()
-    oldest = dict.fromkeys((route.name for route in routes_in_force(step, services) or ()), 0.0)
+    routes = routes_in_force(step, services)
+    oldest = dict.fromkeys((route.name for route in routes or ()), 0.0)
     lanes = {found.lane: services.ledger.lane(found.lane) for found in pending}
     for found in pending:
         for route, age in _ages(found, lanes[found.lane], now).items():
@@ -54,6 +59,8 @@ def sweep(step: StepContext, services: Services) -> Swept:
         step.logger.info("Draining a lane that nobody leads", extra={"lane": found.lane, "died": lane.holder})
         services.send({"drain": found.lane}, step.logger)
         drained += 1
+    if routes is not None:
+        look_for_missing(step, services, routes, pending)
     return Swept(len(pending), drained)
 
 

@@ -8,8 +8,9 @@ import msgspec
 
 from anaplan_autoload.domain import rules
 from anaplan_autoload.report.report import Report, ReportedUpload, files_in
-from anaplan_autoload.steps.finishing import MESSAGE_UPLOADS, publish_or_log
+from anaplan_autoload.steps.finishing import MESSAGE_UPLOADS
 from anaplan_autoload.steps.leading import LeaseLost
+from anaplan_autoload.steps.telling import publish_or_log
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,6 +52,7 @@ def _announce_incomplete(step: StepContext, services: Services, wait: Wait) -> N
     publish_or_log(
         step,
         services,
+        route,
         Report(
             id=f"set-{first.id[:32]}",
             outcome="incomplete",

@@ -15,6 +15,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.standings import Standings
 from anaplan_autoload.domain import routes
 from anaplan_autoload.domain.routes import Routes
 from anaplan_autoload_cli.login import LEASE_MS
@@ -194,6 +195,11 @@ def named(found: Routes, name: str) -> Route:
 def the_ledger(cli: Cli) -> Ledger:
     """The function's ledger."""
     return Ledger(cli.aws.client("dynamodb"), cli.settings.require("table"), LEASE_MS)
+
+
+def the_standings(cli: Cli) -> Standings:
+    """How each route stands, in the ledger."""
+    return Standings(cli.aws.client("dynamodb"), cli.settings.require("table"))
 
 
 class FunctionAlias:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import msgspec
 import typer
 from msgspec import Struct
+from msgspec.structs import replace
 
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain import rules
@@ -19,6 +20,7 @@ from anaplan_autoload.domain.times import epoch_ms, iso
 from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
+from anaplan_autoload_cli.service.expected import Expected, expected_of
 from anaplan_autoload_cli.service.lanes import (
     differences,
     find_lane,
@@ -28,7 +30,7 @@ from anaplan_autoload_cli.service.lanes import (
     tell_strangers,
 )
 from anaplan_autoload_cli.service.loads import files_and_uploads
-from anaplan_autoload_cli.service.places import RoutesFile, routes_and_origin, the_ledger
+from anaplan_autoload_cli.service.places import RoutesFile, routes_and_origin, the_ledger, the_standings
 from anaplan_autoload_cli.times import length
 
 if TYPE_CHECKING:
@@ -68,6 +70,7 @@ _DETAILS = (
     Column("holder", "Leader"),
     Column("lease_seconds", "Lease left, s"),
     Column("last_load", "Last load"),
+    Column("expects", "Expected"),
 )
 
 
@@ -149,6 +152,8 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     """What a rule of their route keeps back."""
     delay_seconds: float = 0
     """For how long the oldest upload could have been loaded but was not: planned waits do not count."""
+    expected: tuple[Expected, ...] = ()
+    """Of the routes that say by when they expect something."""
 
     @property
     def gist(self) -> tuple[object, ...]:
@@ -156,6 +161,7 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
         return (
             *(self.lane, self.state, self.paused, self.batch, self.waiting, self.oldest_waiting, self.last),
             *(self.settles_until, self.paused_until, self.waits_for),
+            self.expected,
         )
 
 
@@ -176,7 +182,8 @@ def status(
     Keys with --json: lane, routes, state, paused, held, holder, lease_seconds, batch (route, uploads, run_id, since,
     attempts, retries, files), not_before, waiting (uploads), waiting_files, oldest_waiting, settles_until,
     paused_until, waits_for (route, why, uploads, since, opens_at, awaited), delay_seconds, last
-    (outcome, ended_at, run_id). With --watch in a pipe: an array each time that something changed.
+    (outcome, ended_at, run_id), expected (route, state: loaded, missing or not loaded, due_at, loaded_at, words). With
+    --watch in a pipe: an array each time that something changed.
 
     Examples:
 
@@ -185,7 +192,7 @@ def status(
         anaplan-autoload status accounts
     """
     cli = cli_of(context)
-    (routes, origin), ledger = routes_and_origin(cli, file), the_ledger(cli)
+    (routes, origin), ledger, standings = routes_and_origin(cli, file), the_ledger(cli), the_standings(cli)
     only = find_lane(routes, ledger, route) if route else None
     strangers = differences(routes, ledger, [only] if only else routes.lanes)
     if only is None and not stray_lanes(routes, ledger):
@@ -194,7 +201,14 @@ def status(
     def look() -> list[LaneStatus]:
         lanes = known_lanes(routes, ledger.pending())
         wanted = {lane: names for lane, names in lanes.items() if only in (None, lane)}
-        return [lane_status(ledger, lane, names, wall_clock()) for lane, names in wanted.items()]
+        stand, now = standings.all(), wall_clock()
+        return [
+            replace(
+                lane_status(ledger, lane, names, now),
+                expected=expected_of(ledger, stand, (each for each in routes if each.lane_id == lane), now),
+            )
+            for lane, names in wanted.items()
+        ]
 
     def show(lanes: Sequence[LaneStatus]) -> None:
         _show(cli.out, lanes, detailed=only is not None)
@@ -323,10 +337,12 @@ def _for_people(lane: LaneStatus, now: int) -> dict[str, object]:
     shown: dict[str, object] = msgspec.to_builtins(lane)
     until = f" until {lane.paused_until}" if lane.state == "paused" and lane.paused_until else ""
     settles = f", settles until {lane.settles_until}" if lane.settles_until else ""
+    expects = [each.words if len(lane.routes) == 1 else f"{each.route} {each.words}" for each in lane.expected]
     return shown | {
-        "state": f"{lane.state}{until}{settles}",
+        "state": ", ".join([f"{lane.state}{until}{settles}", *expects]),
         "paused": (f"until {lane.paused_until}" if lane.paused_until else "yes") if lane.paused else None,
         "waits_for": [f"{wait.route}: {wait.why}" for wait in lane.waits_for] or None,
+        "expects": ", ".join(expects) or None,
         "held": "yes" if lane.held else None,
         "waits": files_and_uploads(lane.waiting_files, lane.waiting) if lane.waiting else None,
         "for": _age(lane.batch.since, now) if lane.batch else None,
