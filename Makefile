@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 RIE := .local/bin/aws-lambda-rie
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --no-deps
-PYTEST_ARGS ?= -n 3 --dist loadgroup
+PYTEST_ARGS ?= -n 4 --dist loadgroup
 EVENT ?= events/s3-put.json
 ARCHITECTURE ?= arm64
 export SAM_CLI_TELEMETRY := 0
@@ -74,7 +74,7 @@ site: .venv-site/.ready ## Build the docs as a website in .local/site; fail on a
 
 .PHONY: nightly
 nightly: .venv/.ready ## Test the promise against thousands of random histories (half an hour)
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/property/test_promise.py
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/property/test_promise.py tests/unit/test_release.py
 
 .PHONY: mutations
 mutations: .venv/.ready ## Put deliberate faults into the protocol, one at a time, and check that a test fails

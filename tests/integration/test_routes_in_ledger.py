@@ -227,7 +227,7 @@ def test_nobody_who_can_answer_means_no_push(autoload: Autoload, command: Comman
     ("spoil", "said"),
     [
         (lambda text: text.replace("prefix", "prefx"), "prefx"),
-        (lambda text: text.replace('"incoming/"', '"reports/"'), "takes in the reports"),
+        (lambda text: text.replace('"incoming/"', '"reports/"'), "includes the reports"),
         (lambda text: text.replace('integration = "', 'integration = "0000', 1)[: -len("0000")], "routes"),
         (lambda _: "", "holds no route"),
     ],
@@ -360,7 +360,7 @@ def test_where_the_function_has_a_routes_file_commands_use_it_and_say_so(
 
 @pytest.mark.parametrize(
     ("package", "said"),
-    [({}, "no zip file with a routes.toml"), ({"routes.toml": "[[route]]\nname = 1\n"}, "name is a number")],
+    [({}, "not a zip file with a routes.toml"), ({"routes.toml": "[[route]]\nname = 1\n"}, "name is a number")],
 )
 def test_a_routes_file_of_the_function_that_cannot_be_used_is_told_of(
     autoload: Autoload, command: Command, package: dict[str, str], said: str

@@ -363,7 +363,7 @@ def test_what_is_not_well_is_found_with_its_remedy(
     found = [each for each in deployed.findings() if each["about"] == about and each["status"] == status]
 
     assert any(words in each["what"] for each in found), found
-    assert all(each["remedy"] for each in found)
+    assert status == "ok" or all(each["remedy"] for each in found)
 
 
 def test_the_exit_code_tells_scripts_whether_anything_failed(deployed: Deployed) -> None:

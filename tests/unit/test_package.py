@@ -35,19 +35,27 @@ def build(artifacts: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(make, cwd=ROOT / "src", capture_output=True, text=True, check=False)  # noqa: S603
 
 
-@pytest.fixture(scope="module", params=MACHINES)
+@pytest.fixture(params=MACHINES)
 def architecture(request: pytest.FixtureRequest) -> str:
     """What the template's parameter `Architecture` may be."""
     return str(request.param)
 
 
-@pytest.fixture(scope="module")
-def package(architecture: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture(scope="session")
+def packages() -> dict[str, Path]:
+    """The packages built so far, by architecture: tests come in any order, and a build takes a quarter of a minute."""
+    return {}
+
+
+@pytest.fixture
+def package(architecture: str, packages: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package for one architecture."""
-    artifacts = tmp_path_factory.mktemp("package")
-    built = build(artifacts, f"ARCHITECTURE={architecture}")
-    assert built.returncode == 0, built.stderr
-    return artifacts
+    if architecture not in packages:
+        artifacts = tmp_path_factory.mktemp("package")
+        built = build(artifacts, f"ARCHITECTURE={architecture}")
+        assert built.returncode == 0, built.stderr
+        packages[architecture] = artifacts
+    return packages[architecture]
 
 
 def pins(file: str) -> dict[str, str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
@@ -445,17 +444,6 @@ def test_the_doctor_knows_how_long_a_stacks_name_may_be() -> None:
 def referred_or_written(value: Any) -> str:
     """The reference or the text with references that a name is, else nothing."""
     return str(value) if isinstance(value, dict) and value.keys() <= {"Ref", "Fn::Sub"} else ""
-
-
-def test_the_environment_for_sam_local_in_the_docs_names_every_resource_of_the_stack() -> None:
-    """`sam local` gives the function a resource's logical id for its name, and a bucket so named may be somebody's."""
-    resources = template()["Resources"].keys()
-    variables = template()["Resources"]["Autoload"]["Properties"]["Environment"]["Variables"]
-    made = {name for name, value in variables.items() if set(referred_in_any_branch(value)) & resources}
-    [sample] = re.findall(r'`(\{"Autoload": .*?\}\})`', (ROOT / "docs/try-one-event.md").read_text())
-
-    assert "REPORTS_BUCKET" in made
-    assert json.loads(sample)["Autoload"].keys() == made
 
 
 def referred_in_any_branch(value: Any) -> Iterator[str]:

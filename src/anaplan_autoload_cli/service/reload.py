@@ -204,7 +204,8 @@ def _of_file(ledger: Ledger, routes: Routes, place: Place) -> list[UploadRecord]
 
 def _route(cli: Cli, routes: Routes, file: str | None, place: Place | Upload) -> Route:
     """The route by which the function will load the object, as the routes have it."""
-    if route := routes.match(place.bucket, place.key):
+    route = routes.match(place.bucket, place.key)
+    if route is not None and route.excluded_by(place.key) is None:
         return route
     explained = explain(routes, place.bucket, place.key)
     url, path = f"s3://{place.bucket}/{place.key}", routes_name(cli, file)
@@ -213,8 +214,6 @@ def _route(cli: Cli, routes: Routes, file: str | None, place: Place | Upload) ->
             f"Nothing was loaded: {url}: {explained.why}.",
             remedy=f"Upload it under another name, or correct the route's exclude in {path}.",
         )
-    if explained.route is not None:
-        return explained.route
     if routes.is_staged(place.bucket, place.key):
         raise CommandFailed(
             f"Nothing was loaded: {url}: {explained.why}.", remedy="Load the upload it was copied from."
