@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, settings
 
 pytest_plugins = ("tests.security.canaries",)
 
-settings.register_profile("default", max_examples=60, deadline=None, print_blob=True)
+settings.register_profile("default", max_examples=30, deadline=None, print_blob=True)
 settings.register_profile(
     "nightly", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )

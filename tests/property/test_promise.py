@@ -431,7 +431,7 @@ def hold(history: History, trouble: Trouble, seed: int) -> None:
 
 @pytest.mark.parametrize("history", HISTORIES)
 @given(trouble=deaths(160), seed=st.integers(0, 3))
-@settings(max_examples=max(8, settings().max_examples // 8))
+@settings(max_examples=max(4, settings().max_examples // 8))
 def test_the_promise_survives_a_death_between_any_two_effects(history: History, trouble: Trouble, seed: int) -> None:
     hold(history, trouble, seed)
 
