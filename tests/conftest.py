@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import cache
 
 import aws_durable_execution_sdk_python.state as sdk_state
+import botocore.loaders
 import pytest
 from hypothesis import HealthCheck, settings
 
@@ -20,6 +22,9 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
 # The durable SDK's checkpoint thread looks this often whether its invocation has ended, and the invocation waits for
 # it: a tenth of a second each, thousands of times in a run of the tests. Nothing but the wait depends on it.
 sdk_state._STOP_SIGNAL_POLL_SECONDS = 0.005  # noqa: SLF001  (the SDK offers no setting for it)
+
+# Every session of boto3 reads AWS's service models from disk; here all of them share what was read.
+botocore.loaders.create_loader = cache(botocore.loaders.create_loader)
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Whoever started the tests ignores Ctrl-C, as `nohup make test &` does. Children would inherit that, and some tests
