@@ -74,7 +74,7 @@ site: .venv-site/.ready ## Build the docs as a website in .local/site; fail on a
 
 .PHONY: nightly
 nightly: .venv/.ready ## Test the promise against thousands of random histories (half an hour)
-	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/property/test_promise.py tests/unit/test_release.py
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/property/test_promise.py tests/unit/test_release.py tests/e2e/test_sam_local.py
 
 .PHONY: mutations
 mutations: .venv/.ready ## Put deliberate faults into the protocol, one at a time, and check that a test fails

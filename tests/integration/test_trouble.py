@@ -188,7 +188,7 @@ def test_requests_that_bring_no_run_for_a_day_are_given_up_with_the_true_count(a
     assert f"{answered} to {posts}." in failed["message"]
     assert 24 <= (autoload.now() - began) / 3_600_000 <= 25
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
-    assert [message["outcome"] for message in autoload.messages()] == ["loaded"]
+    assert [message["outcome"] for message in autoload.messages()] == ["loaded", "recovered"]
 
 
 def test_an_expired_token_is_renewed_once(autoload: Autoload) -> None:
