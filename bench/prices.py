@@ -36,6 +36,3 @@ ALARM_MONTH = 0.10
 """Each metric that an alarm reads, whether by name, in an expression or through a query."""
 METRIC_MONTH = 0.30
 """Each custom metric, counted by the hours in which it was written."""
-
-STATE_TRANSITION = 0.025 / 1000
-"""Step Functions, standard workflows."""

@@ -79,9 +79,6 @@ SETTINGS = {
 }
 """By the name that `.autoload.toml` uses."""
 
-_OF_AWS = ("stack", "profile", "region")
-"""What leads to the stack cannot be read from it."""
-
 
 class CommandSettings:
     """Looks settings up: flags, environment, `.autoload.toml`, the stack's outputs, defaults, in this order."""

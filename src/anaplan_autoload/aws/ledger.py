@@ -437,22 +437,19 @@ class Ledger:
 
     def note_reads(self, lease: Lease, reads: Mapping[str, Reads]) -> Lane | None:
         """Note what the lane's integrations read, by route; None when the lease is lost: then nothing was written."""
-        return self._update_lane(
-            lease.lane,
-            "SET #reads = :reads",
-            "holder = :me",
-            {":me": lease.holder, ":reads": msgspec.to_builtins(reads)},
-            {"#reads": "reads"},
-        )
+        return self._note(lease, "reads", reads)
 
     def note_waits(self, lease: Lease, waits: Mapping[str, Noted]) -> Lane | None:
         """Note what was said of the lane's planned waits, by route; None when the lease is lost."""
+        return self._note(lease, "waits", waits)
+
+    def _note(self, lease: Lease, attribute: str, value: object) -> Lane | None:
         return self._update_lane(
             lease.lane,
-            "SET waits = :waits",
+            "SET #noted = :noted",
             "holder = :me",
-            {":me": lease.holder, ":waits": msgspec.to_builtins(waits)},
-            {},
+            {":me": lease.holder, ":noted": msgspec.to_builtins(value)},
+            {"#noted": attribute},
         )
 
     def pause(self, lane: str, until: int = 0) -> None:

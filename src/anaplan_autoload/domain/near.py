@@ -12,8 +12,9 @@ from urllib.parse import unquote_plus
 
 from msgspec import Struct
 
-from anaplan_autoload.domain.patterns import is_blank, quoted, readings
+from anaplan_autoload.domain.patterns import is_blank, readings
 from anaplan_autoload.domain.routes import Route
+from anaplan_autoload.domain.sentences import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,6 +13,8 @@ from urllib.parse import unquote
 
 from msgspec import Struct
 
+from anaplan_autoload.domain.sentences import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
@@ -271,8 +273,3 @@ def _apply(corrections: Iterable[_Correction], text: str, whys: list[str]) -> st
             whys.append(correction.why)
             text = corrected
     return text
-
-
-def quoted(text: str) -> str:
-    """In double quotes, with what cannot be seen spelled out."""
-    return '"' + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in text) + '"'

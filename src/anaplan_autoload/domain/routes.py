@@ -20,6 +20,7 @@ from msgspec import Struct, convert
 from anaplan_autoload.domain.contents import ENCODINGS, Check, encoding_named, is_listable
 from anaplan_autoload.domain.litter import excluded_by
 from anaplan_autoload.domain.outcomes import ReportOutcome
+from anaplan_autoload.domain.sentences import quoted
 
 Load = Literal["latest", "each"]
 
@@ -44,6 +45,7 @@ MAX_COLUMN_CHARACTERS = 10_000
 _KEY_BYTES = 1024  # S3's own limit
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # names of old buckets may break today's rules
+_SHOWN_CHARACTERS = 100  # of a value, in a finding
 _ID = re.compile(r"[0-9a-f]{32}")
 _DURATION = re.compile(r"(?:([0-9]{1,6})d)?(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m)?(?:([0-9]{1,6})s)?")
 _UNIT_SECONDS = (86_400, 3_600, 60, 1)
@@ -837,6 +839,4 @@ def _kind(value: object) -> str:
 
 
 def _quote(text: str) -> str:
-    """In double quotes, on one line, shortened."""
-    shown = text if len(text) <= 100 else f"{text[:100]}…"
-    return '"' + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown) + '"'
+    return quoted(text, _SHOWN_CHARACTERS)

@@ -1,4 +1,4 @@
-"""Builds texts about failures: first what happened, then the request, in brackets."""
+"""Builds texts for people: what is quoted, and failures, first what happened, then the request, in brackets."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import re
 
 _REQUEST = re.compile(r" \([A-Z]+ https?://[^\s()]+\)")
 _SENTENCE = re.compile(r'(?:"[^"]*"|(?!\.(?:\s|$))[^\n])+')
+
+
+def quoted(text: str, longest: int | None = None) -> str:
+    """In double quotes, on one line, with invisible characters spelled out; cut after `longest` characters."""
+    shown = text if longest is None or len(text) <= longest else f"{text[:longest]}…"
+    return '"' + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown) + '"'
 
 
 def with_request(text: str, asked: str) -> str:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from anaplan_autoload.domain.events import Upload
+    from anaplan_autoload.domain.routes import Route
 
 
 class ReportedUpload(Struct, frozen=True):
@@ -104,6 +105,22 @@ class Report(Struct, frozen=True, kw_only=True):
     """With `missing`, the last load; null where none is known."""
     recovered_from: tuple[Trouble, ...] | UnsetType = UNSET
     """With `recovered`, what this load ended."""
+
+    @classmethod
+    def of_route(cls, route: Route, outcome: ReportOutcome, id: str, message: str) -> Report:
+        """What every report about a route says while no run has begun; `replace` adds the rest."""
+        return cls(
+            id=id,
+            outcome=outcome,
+            route=route.name,
+            integration_id=route.integration or UNSET,
+            flow_id=route.flow or UNSET,
+            run_id=None,
+            started_at=None,
+            ended_at=None,
+            message=message,
+            uploads_total=0,
+        )
 
     @property
     def files_listed(self) -> int:

@@ -117,12 +117,8 @@ def _sources(lane: Lane, route: Route, bucket: str) -> list[str]:
     reads = lane.reads.get(route.name)
     if reads is None or reads.route != digest(route):
         return []
-    keys = dict.fromkeys(source.key.removeprefix("/") for source in reads.sources or ())
-    return [
-        key
-        for key in keys
-        if route.matches(bucket, key) and any(source.is_read_from(bucket, key) for source in reads.sources or ())
-    ]
+    keys = ((source, source.key.removeprefix("/")) for source in reads.sources or ())
+    return list(dict.fromkeys(k for source, k in keys if route.matches(bucket, k) and source.is_read_from(bucket, k)))
 
 
 def _problems(services: Services, batch: Batch, upload: Upload) -> list[Problem]:

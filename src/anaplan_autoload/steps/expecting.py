@@ -8,7 +8,6 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import msgspec
 from msgspec.structs import replace
 
 from anaplan_autoload.aws.standings import AT_A_TIME, load_for
@@ -88,17 +87,8 @@ def _tell_missing(step: StepContext, services: Services, route: Route, due_at: i
     last = next((run for run in history if run.route == route.name and run.outcome in ("loaded", "partial")), None)
     known = (epoch_ms(last.ended_at), last.file) if last else None
     message = missing_message(route.expect or "", due_at, services.clock(), known, _underway(services, route, pending))
-    report = Report(
-        id=f"missing-{route.name}-{iso(due_at)}",
-        outcome="missing",
-        route=route.name,
-        integration_id=route.integration or msgspec.UNSET,
-        flow_id=route.flow or msgspec.UNSET,
-        run_id=None,
-        started_at=None,
-        ended_at=None,
-        message=message,
-        uploads_total=0,
+    report = replace(
+        Report.of_route(route, "missing", f"missing-{route.name}-{iso(due_at)}", message),
         due_at=iso(due_at),
         last_load=LastLoad(last.ended_at, last.file or None) if last else None,
     )

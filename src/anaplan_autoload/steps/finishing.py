@@ -392,16 +392,10 @@ def tell(
     count as an attempt.
     """
     shown = tuple(ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch))
-    report = Report(
-        id=batch.run_id or f"batch-{batch.id}",
-        outcome=outcome,
-        route=batch.route.name,
-        integration_id=batch.route.integration or msgspec.UNSET,
-        flow_id=batch.route.flow or msgspec.UNSET,
+    report = replace(
+        Report.of_route(batch.route, outcome, batch.run_id or f"batch-{batch.id}", reason),
         run_id=batch.run_id,
         started_at=iso(batch.posted_at) if batch.run_id and batch.posted_at else None,
-        ended_at=None,
-        message=reason,
         uploads=shown,
         uploads_total=batch.total,
         files_total=_files_total(shown, batch.total),

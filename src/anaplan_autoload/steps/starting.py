@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.routes import Route
     from anaplan_autoload.domain.runs import Run
 
-AWS_TROUBLE = (ClientError, HTTPClientError, NotConnected, ResponseParserError)
+CALL_FAILED = (ClientError, HTTPClientError, NotConnected, ResponseParserError)
 """AWS answered with an error, or not at all. A client that cannot be made raises something else."""
 HISTORY_PAGE = 25
 """Runs per page, CloudWorks' own default."""
@@ -101,7 +101,7 @@ def stage_parts(step: StepContext, services: Services, lease: Lease, batch: Batc
     if isinstance(found, Superseded | NotStaged):
         try:
             staging.abandon(services.s3, upload, stage_to, copy)
-        except AWS_TROUBLE as error:  # the bucket's lifecycle rule deletes unfinished uploads later
+        except CALL_FAILED as error:  # the bucket's lifecycle rule deletes unfinished uploads later
             step.logger.warning("The parts of a copy could not be dropped", extra={"reason": str(error)})
     return found
 
@@ -171,7 +171,7 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> P
     except InvocationError:
         raise  # ends this invocation, as if its sandbox had died
     except Exception:
-        with suppress(*AWS_TROUBLE):
+        with suppress(*CALL_FAILED):
             services.ledger.renew(lease, services.clock(), batch)
             services.ledger.release(lease)
         raise
@@ -194,7 +194,7 @@ def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -
         renewed(services, lease, posted)
     except LoginRefused as refused:
         return held(refused)
-    except (CloudWorksError, *AWS_TROUBLE) as error:
+    except (CloudWorksError, *CALL_FAILED) as error:
         return _not_now(services, lease, batch, error)
     before = departures()
     try:
@@ -252,7 +252,7 @@ def _not_now(services: Services, lease: Lease, batch: Batch, error: Exception) -
     not_before = services.clock() + seconds * 1000
     try:
         renewed(services, lease, batch, not_before=not_before)
-    except AWS_TROUBLE as trouble:
+    except CALL_FAILED as trouble:
         return NotNow(batch, seconds, f"{error}; {trouble}")
     return NotNow(batch, seconds, str(error))
 

@@ -49,24 +49,12 @@ def _announce_incomplete(step: StepContext, services: Services, wait: Wait) -> N
 
     route, first = wait.route, wait.waiting[0].upload
     shown = tuple(ReportedUpload.of(item.upload) for item in wait.waiting[:MESSAGE_UPLOADS])
-    publish_or_log(
-        step,
-        services,
-        route,
-        Report(
-            id=f"set-{first.id[:32]}",
-            outcome="incomplete",
-            route=route.name,
-            integration_id=route.integration or msgspec.UNSET,
-            flow_id=route.flow or msgspec.UNSET,
-            run_id=None,
-            started_at=None,
-            ended_at=None,
-            message=wait.news,
-            uploads=shown,
-            uploads_total=len(wait.waiting),
-            files_total=files_in(shown) if len(shown) == len(wait.waiting) else None,
-            awaited=wait.lacks,
-        ),
+    report = msgspec.structs.replace(
+        Report.of_route(route, "incomplete", f"set-{first.id[:32]}", wait.news),
+        uploads=shown,
+        uploads_total=len(wait.waiting),
+        files_total=files_in(shown) if len(shown) == len(wait.waiting) else None,
+        awaited=wait.lacks,
     )
+    publish_or_log(step, services, route, report)
     count_incomplete(route.name, stack=services.settings.stack)

@@ -92,9 +92,7 @@ def check(
     cli = cli_of(context)
     findings, found = offline(routes_source(cli, file), reports_of(cli), upload_buckets(cli))
     if online and found is not None:
-        with cli.out.progress("Asking Anaplan"):
-            tenant = AnaplanTenant(cli.cloudworks, Workspace(cli.cloudworks))
-            findings += check_routes(found, tenant, upload_buckets(cli))
+        findings += against_anaplan(cli, found)
     show(cli.out, findings)
 
 
@@ -157,6 +155,13 @@ def learn(context: typer.Context, name: RouteName, data: DataFile, file: RoutesF
         return
     cli.out.text(line)
     cli.out.hint(f'Put this line into [[route]] "{route.name}", then: anaplan-autoload routes push FILE')
+
+
+def against_anaplan(cli: Cli, found: Routes) -> list[Finding]:
+    """What Anaplan says about the routes."""
+    with cli.out.progress("Asking Anaplan"):
+        tenant = AnaplanTenant(cli.cloudworks, Workspace(cli.cloudworks))
+        return list(check_routes(found, tenant, upload_buckets(cli)))
 
 
 def offline(source: Source, reports: tuple[str, str] | None, buckets: list[str]) -> tuple[list[Finding], Routes | None]:

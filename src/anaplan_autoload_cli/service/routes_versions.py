@@ -15,15 +15,13 @@ from msgspec import Struct
 from anaplan_autoload.aws.routes_store import TooLarge
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.routes import RoutesInvalid, parse
-from anaplan_autoload_cli.cloudworks.workspace import Workspace
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.failures import in_words
 from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.service.findings import COLUMNS as FINDINGS
 from anaplan_autoload_cli.service.findings import Finding, skipped
-from anaplan_autoload_cli.service.online import AnaplanTenant, check_routes
 from anaplan_autoload_cli.service.places import Source
-from anaplan_autoload_cli.service.routes import app, offline, reports_of, upload_buckets
+from anaplan_autoload_cli.service.routes import against_anaplan, app, offline, reports_of, upload_buckets
 from anaplan_autoload_cli.service.routes_in_force import NONE_YET, PUSH, described, file_of_function, routes_store
 
 if TYPE_CHECKING:
@@ -279,9 +277,7 @@ def _number(version: Version | None) -> str:
 def _online(cli: Cli, found: Routes) -> list[Finding]:
     """What Anaplan says to the routes; one finding that says why where it cannot be asked."""
     try:
-        with cli.out.progress("Asking Anaplan"):
-            tenant = AnaplanTenant(cli.cloudworks, Workspace(cli.cloudworks))
-            return list(check_routes(found, tenant, upload_buckets(cli)))
+        return against_anaplan(cli, found)
     except Exception as error:  # whatever keeps Anaplan from being asked, the routes may be sound
         failure = error if isinstance(error, CommandFailed) else in_words(error, cli)
         return [skipped("Anaplan", f"it could not be asked: {failure.message.rstrip('.')}", failure.remedy)]
