@@ -46,10 +46,11 @@ def dynamodb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DynamoDBClien
 
 def test_a_transaction_that_is_cancelled_takes_nothing_of_others_with_it(dynamodb: DynamoDBClient) -> None:
     done = Event()
+    cancelled = dynamodb.exceptions.TransactionCanceledException  # once, as two threads would get two classes
 
     def cancel() -> None:
         while not done.is_set():
-            with pytest.raises(dynamodb.exceptions.TransactionCanceledException):
+            with pytest.raises(cancelled):
                 dynamodb.transact_write_items(
                     TransactItems=[
                         {"Put": {"TableName": TABLE, "Item": {"pk": {"S": "cancelled"}, "sk": {"S": "first"}}}},
