@@ -16,9 +16,9 @@ from anaplan_autoload_cli.probe.facts import Fact, Field, Shape, compared
 from anaplan_autoload_cli.probe.kinds import ABSENT, HEX, MISSING, OBJECT, TEXT, TIME, WHOLE, fits, kind_of
 from anaplan_autoload_cli.probe.live import Followed, Look, facts_of, facts_of_cancellation, facts_of_flow
 from local.cloudworks import PASSWORD, USERNAME, MemoryBuckets, Pace, SimulatorSettings, serve
-from local.cloudworks.flows import Flow
 from local.cloudworks.json_shapes import Step
 from local.cloudworks.seeding import DISPLAY_NAME, ROLE, WORKSPACE_ID, seed
+from local.cloudworks.tenant import Flow
 from tests.cli_tenant import BAD_ROWS, GOOD_ROWS, CliTenant, Said
 from tests.deviating import DeviatingSimulator
 

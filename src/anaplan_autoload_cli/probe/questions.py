@@ -19,7 +19,7 @@ from anaplan_autoload_cli.probe.asking import described, json_of, kind_of_body, 
 from anaplan_autoload_cli.probe.facts import Fact, compared, judged, new, unknown, values
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from anaplan_autoload.anaplan.http import Answer
     from anaplan_autoload.domain.runs import Run
@@ -399,7 +399,7 @@ def _words(about: str, runs: list[object]) -> Iterator[Fact]:
     yield _messages(about, records)
 
 
-def _known(about: str, what: str, assumed: tuple[object, ...], found: list[object], others: int) -> Fact:
+def _known(about: str, what: str, assumed: tuple[object, ...], found: Sequence[object], others: int) -> Fact:
     known = ", ".join(map(str, assumed))
     shown = ", ".join(map(str, found)) or "none"
     if not others:
