@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from difflib import get_close_matches
+from functools import cache
 from typing import Literal
 
 from msgspec import Struct
@@ -83,17 +84,21 @@ class Question(Struct, frozen=True):
 
 def region(text: str) -> str:
     """A Region of AWS that this version of boto3 knows."""
+    name = text.strip().lower()
+    if name in _regions():
+        return name
+    close = get_close_matches(name, _regions(), n=2)
+    instead = f"Did you mean {' or '.join(close)}?" if close else "Its name is like eu-west-1: the console shows it."
+    raise NotAccepted(f"{text!r} is no AWS Region. {instead}")
+
+
+@cache
+def _regions() -> list[str]:
     import boto3
 
     session = boto3.session.Session()
     partitions = session.get_available_partitions()
-    known = [name for partition in partitions for name in session.get_available_regions("lambda", partition)]
-    name = text.strip().lower()
-    if name in known:
-        return name
-    close = get_close_matches(name, known, n=2)
-    instead = f"Did you mean {' or '.join(close)}?" if close else "Its name is like eu-west-1: the console shows it."
-    raise NotAccepted(f"{text!r} is no AWS Region. {instead}")
+    return [name for partition in partitions for name in session.get_available_regions("lambda", partition)]
 
 
 def anaplan_region(text: str) -> str:

@@ -57,8 +57,7 @@ def init(
 
         anaplan-autoload init
 
-        anaplan-autoload init --region eu-west-1 --anaplan-region eu4 --email ada@example.com --bucket new
-        --login password --integration Accounts
+        anaplan-autoload init --bucket finance-inbox --email none
     """
     cli = cli_of(context)
     options = {
