@@ -92,6 +92,7 @@ def surroundings(url: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("rubbish", RUBBISH)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_answer_of_the_network_ends_a_command_with_a_traceback(
