@@ -115,7 +115,7 @@ def test_where_no_version_can_be_understood_no_upload_is_dropped(autoload: Autol
     ids = autoload.seed(accounts=KEY)
     event = autoload.upload(KEY, ACCOUNTS)
 
-    with pytest.raises(ExecutionFailed, match="none of its newest versions of the routes can be understood"):
+    with pytest.raises(ExecutionFailed, match="none of its newest versions of the routes can be used"):
         autoload.invoke(event)
     assert autoload.invoke({"sweep": True})["state"] == "ignored"
     assert autoload.ledger.pending() == []
