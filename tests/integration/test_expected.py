@@ -569,4 +569,4 @@ def test_the_status_command_shows_it(autoload: Autoload, monkeypatch: pytest.Mon
     [after] = command.data("status")
 
     assert [each["expected"][0]["state"] for each in (before, after)] == ["not loaded", "loaded"]
-    assert after["expected"][0]["words"] in " ".join(command("status", "accounts").stdout.split())
+    assert after["expected"][0]["words"] in " ".join(command("status", "accounts").out.split())

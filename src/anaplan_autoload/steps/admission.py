@@ -16,7 +16,7 @@ from anaplan_autoload.aws.staging import GONE
 from anaplan_autoload.domain import protocol, rules
 from anaplan_autoload.domain.events import Drain, Load, UnknownEvent, Upload
 from anaplan_autoload.domain.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take
-from anaplan_autoload.domain.routes import RoutesInvalid
+from anaplan_autoload.domain.routes import Mistake, RoutesInvalid
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps import reading
 from anaplan_autoload.steps.leading import OLD, LeaseLost, renewed, stops_if_lost
@@ -38,9 +38,10 @@ NO_ROUTES = (
     "No route matches this upload; it is not loaded. There are no routes yet. Push them: "
     "anaplan-autoload routes push routes.toml --stack {stack}"
 )
-NO_ROUTES_UNDERSTOOD = (
-    "the ledger: none of its newest versions of the routes can be understood. Push sound ones: "
-    "anaplan-autoload routes push FILE"
+NO_ROUTES_UNDERSTOOD = Mistake(
+    file="the ledger",
+    reason="none of its newest versions of the routes can be used",
+    remedy="Push a routes file without mistakes: anaplan-autoload routes push FILE",
 )
 SHOWN_UPLOADS = 50
 """How many of the event's uploads an execution's result lists."""
