@@ -16,7 +16,7 @@ from local.release.package import release
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-cdk/bin/python"
 SUFFIX = 36
-"""As many characters CloudFormation adds to the stack's name, to make that of the nested stack and so of the function."""
+"""As many characters CloudFormation adds to the stack's name to make the nested stack's, which the function has too."""
 RANDOM = 13
 """As many of them are random."""
 

@@ -19,7 +19,8 @@ from local.cloudworks import PASSWORD, USERNAME, MemoryBuckets, Pace, SimulatorS
 from local.cloudworks.json_shapes import Step
 from local.cloudworks.seeding import DISPLAY_NAME, ROLE, WORKSPACE_ID, seed
 from local.cloudworks.tenant import Flow
-from tests.cli_tenant import BAD_ROWS, GOOD_ROWS, CliTenant, Said
+from tests.cli_tenant import BAD_ROWS, GOOD_ROWS, CliTenant
+from tests.command_line import Said
 from tests.deviating import DeviatingSimulator
 
 BUCKET = "zebra-inbox"
