@@ -26,7 +26,8 @@ from anaplan_autoload_cli.init.progress import Seen
 from anaplan_autoload_cli.init.steps import Place, Step, steps
 from anaplan_autoload_cli.output import Output
 from local.cloudworks import PASSWORD, USERNAME
-from tests.cli_tenant import BUCKET, CliTenant, Said, empty_tenant
+from tests.cli_tenant import BUCKET, CliTenant, empty_tenant
+from tests.command_line import Said
 
 ROOT = Path(__file__).parents[2]
 ANSWERS = Answers("eu-west-1", "us1", "ada@example.com", "", "password", "Accounts")
