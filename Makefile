@@ -41,14 +41,20 @@ test-docker: .venv/.ready .venv-sam/.ready $(RIE) ## Run every sample with sam l
 	$(BIN)/python -m pytest -n 0 tests/e2e/test_sam_local.py -k container_runs_it
 
 .PHONY: check
-check: .venv/.ready .venv-sam/.ready .venv-checkov/.ready site ## Check format, lint, types, template, docs and locked files
+check: check-code check-template site ## Check format, lint, types, template, docs and locked files
+
+.PHONY: check-code
+check-code: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m pip check --disable-pip-version-check
+
+.PHONY: check-template
+check-template: .venv/.ready .venv-sam/.ready .venv-checkov/.ready
 	$(BIN)/cfn-lint template.yaml
 	.venv-sam/bin/sam validate --lint --region us-east-1
 	.venv-checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download --quiet --compact
-	$(BIN)/python -m pip check --disable-pip-version-check
 
 .PHONY: audit
 audit: .venv-audit/.ready ## Look for known vulnerabilities in the function's packages (needs the network)
@@ -73,8 +79,9 @@ site: .venv-site/.ready ## Build the docs as a website in .local/site; fail on a
 	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --quiet
 
 .PHONY: nightly
-nightly: .venv/.ready ## Test the promise against thousands of random histories (half an hour)
+nightly: .venv/.ready ## Test the promise against thousands of random histories, and what else takes long (an hour)
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/property/test_promise.py tests/unit/test_release.py tests/e2e/test_sam_local.py
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(PYTEST_ARGS) -m crossed
 
 .PHONY: mutations
 mutations: .venv/.ready ## Put deliberate faults into the protocol, one at a time, and check that a test fails
