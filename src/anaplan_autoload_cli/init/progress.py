@@ -19,7 +19,7 @@ from anaplan_autoload_cli.cloudworks.workspace import Workspace
 from anaplan_autoload_cli.failures import in_words
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.places import the_ledger
-from anaplan_autoload_cli.service.routes_in_force import routes_store
+from anaplan_autoload_cli.service.routes_in_use import routes_store
 from anaplan_autoload_cli.settings import NoSuchStack
 
 if TYPE_CHECKING:
