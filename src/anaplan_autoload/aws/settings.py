@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+MOST_DAYS = 3_650
+"""A password may be set to last no longer."""
 LONGEST = 86_400
 """Seconds, a day: no poll or lease may be set longer."""
 SHOWN_CHARACTERS = 100
@@ -53,6 +55,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Seconds; no wait of a leader is longer, so a lease of three times this never expires during a wait."""
     lease: int = 180
     """Seconds; longer than the function's timeout plus the longest wait."""
+    password_days: int = 0
+    """Days after which Anaplan wants another password; 0: not known."""
     log_level: str = "INFO"
     sam_local: bool = False
     """Whether SAM runs the function on somebody's machine. The emulator there does not let it invoke itself."""
@@ -85,11 +89,16 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             return value
         raise SettingsInvalid(f"environment variable {name} is not set; template.yaml sets it for the function")
 
-    def seconds(name: str, default: int) -> int:
+    def number(name: str, default: int, unit: str, least: int, most: int) -> int:
         text = environment.get(name, "").strip() or str(default)
-        if re.fullmatch(r"[0-9]{1,6}", text) and 0 < int(text) <= LONGEST:
+        if re.fullmatch(r"[0-9]{1,6}", text) and least <= int(text) <= most:
             return int(text)
-        raise SettingsInvalid(f"environment variable {name} is {_shown(text)}; it takes whole seconds, 1 to {LONGEST}")
+        raise SettingsInvalid(
+            f"environment variable {name} is {_shown(text)}; it takes whole {unit}, {least} to {most}"
+        )
+
+    def seconds(name: str, default: int) -> int:
+        return number(name, default, "seconds", 1, LONGEST)
 
     poll_min, poll_max = seconds("POLL_MIN_SECONDS", 2), seconds("POLL_MAX_SECONDS", 60)
     if poll_min > poll_max:
@@ -108,6 +117,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         poll_min=poll_min,
         poll_max=poll_max,
         lease=seconds("LEASE_SECONDS", 180),
+        password_days=number("PASSWORD_DAYS", 0, "days", 0, MOST_DAYS),
         log_level=environment.get("LOG_LEVEL") or "INFO",
         sam_local=environment.get("AWS_SAM_LOCAL") == "true",
     )
