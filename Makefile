@@ -63,8 +63,9 @@ package: .venv/.ready ## Build a release in dist/: zip, template, SBOM, checksum
 	$(BIN)/python -m local.release --architecture $(ARCHITECTURE)
 
 .PHONY: docs
-docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md and docs/operations.md again, by running their commands
+docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md, docs/operations.md and the dashboard again
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m docs.dashboard
 	$(BIN)/python -m local.transcripts
 	$(BIN)/python -m local.demo > docs/demo.txt
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from botocore.exceptions import ClientError
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
@@ -67,7 +68,10 @@ def test_a_sweep_is_counted_when_it_has_come_to_its_end(autoload: Autoload, caps
 
 
 def test_a_sweep_that_fails_is_not_counted(autoload: Autoload, capsys: pytest.CaptureFixture[str]) -> None:
-    autoload.change(ledger_table="somebody-elses")
+    def refuse(**_: object) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "No"}}, "Scan")
+
+    autoload.services_now().dynamodb.meta.events.register("before-call.dynamodb.Scan", refuse)
     capsys.readouterr()
 
     assert autoload.outcome({"sweep": True}) == "failed"

@@ -63,6 +63,9 @@ def referred_to(part: Any) -> Iterator[str]:
             yield name
         case {"Fn::GetAtt": [str(name), *_]}:
             yield name
+        case {"Fn::If": [str(condition), *branches]}:
+            yield from referred_to(template()["Conditions"][condition])
+            yield from referred_to(branches)
         case {"Fn::Sub": text}:
             yield from re.findall(r"\$\{(\w+)", text if isinstance(text, str) else text[0])
             yield from referred_to(text[1:] if isinstance(text, list) else [])
@@ -218,7 +221,8 @@ def test_the_versions_description_is_as_short_as_lambda_wants_it() -> None:
 
     assert len(described) <= 256
     assert all(
-        longest[name] in described for name in ("PollMaxSeconds", "LeaseSeconds", "LogLevel", "Tracing", "Contact")
+        longest[name] in described
+        for name in ("PollMaxSeconds", "LeaseSeconds", "PasswordDays", "LogLevel", "Architecture", "Contact")
     )
 
 
@@ -263,6 +267,9 @@ def resolved(part: Any, values: dict[str, str]) -> Any:
             return separator.join(resolved(parts, values))
         case {"Fn::Split": [separator, text]}:
             return resolved(text, values).split(separator)
+        case {"Fn::If": [condition, met, otherwise]}:
+            [name, value] = template()["Conditions"][condition]["Fn::Equals"]
+            return met if resolved(name, values) == value else otherwise
         case {"Fn::Select": [index, parts]}:
             return resolved(parts, values)[int(index)]
         case {"Fn::Sub": [text, more]}:
@@ -483,6 +490,7 @@ def test_a_long_chain_of_hand_overs_is_not_stopped_as_a_loop() -> None:
 
 
 NAMED_AFTER_THE_STACK = {
+    ("AWS::CloudWatch::Dashboard", "DashboardName"): 255,
     ("AWS::Lambda::Function", "FunctionName"): 64,
     ("AWS::Logs::LogGroup", "LogGroupName"): 512,
     ("AWS::SNS::Topic", "DisplayName"): 100,

@@ -236,7 +236,8 @@ _answers = _Answers()
 @contextmanager
 def counting_answers() -> Iterator[Counter[AnswerKind]]:
     """Count how this thread's requests to Anaplan end, until the block ends."""
-    _answers.counts = counts = Counter()
+    counts: Counter[AnswerKind] = Counter()
+    _answers.counts = counts
     try:
         yield counts
     finally:
