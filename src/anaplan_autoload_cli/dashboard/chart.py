@@ -18,6 +18,8 @@ COLORS = ("#1f6fb5", "#c77700", "#2e8b57", "#a8327a", "#7b4fa3", "#0d8a8a", "#8a
 LEFT, RIGHT, TOP, BOTTOM = 52, 8, 8, 20
 """Margins in the drawing's units."""
 STEPS_DOWN, STEPS_ACROSS = 4, 4
+WIDE = 300
+"""Narrower drawings have fewer times below them."""
 MINUTES_MS, DAYS_MS = 600_000, 172_800_000
 
 
@@ -93,8 +95,9 @@ def _grid(frame: Frame, unit: str) -> str:
         y = frame.y(value)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{frame.width - RIGHT}" y1="{y}" y2="{y}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4}" text-anchor="end">{in_unit(value, unit)}</text>')
-    for step in range(STEPS_ACROSS):
-        time = frame.begin + (frame.end - frame.begin) * step / STEPS_ACROSS
+    steps = STEPS_ACROSS if frame.width >= WIDE else 2
+    for step in range(steps):
+        time = frame.begin + (frame.end - frame.begin) * step / steps
         x = frame.x(time)
         parts.append(f'<text x="{x}" y="{frame.height - 4}">{at(time, frame.end - frame.begin)}</text>')
     return "".join(parts)

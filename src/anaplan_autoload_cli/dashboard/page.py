@@ -12,6 +12,8 @@ from anaplan_autoload_cli.dashboard.data import Data, Line
 
 COLUMN = 44
 """Units of a drawing to one of the dashboard's 24 columns."""
+LONG = 30
+"""Characters of a table's cell that stay in one line."""
 STYLE = """
 :root { color-scheme: light dark; --back: #f3f5f7; --card: #fff; --text: #1b2733; --quiet: #56636f; --line: #d9dfe5; }
 @media (prefers-color-scheme: dark) {
@@ -38,8 +40,9 @@ li { overflow-wrap: anywhere; }
 .numbers dt { color: var(--quiet); }
 .scroll { overflow: auto; max-height: 250px; }
 table { border-collapse: collapse; width: 100%; }
-th, td { text-align: left; padding: 3px 10px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top;
-  overflow-wrap: anywhere; }
+th, td { text-align: left; padding: 3px 12px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top; }
+th, td { white-space: nowrap; }
+td.long { white-space: normal; overflow-wrap: anywhere; min-width: 160px; }
 th { color: var(--quiet); font-weight: 600; }
 .ALARM { font-weight: 700; }
 .none { color: var(--quiet); }
@@ -123,10 +126,7 @@ def _table(table: LogTable, data: Data) -> str:
     if not rows:
         return '<p class="none">Nothing.</p>'
     heads = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
-    lines = "".join(
-        "<tr>" + "".join(f"<td>{escape(_cell(row.get(column)))}</td>" for column in table.columns) + "</tr>"
-        for row in rows
-    )
+    lines = "".join(f"<tr>{''.join(_cell(row.get(column)) for column in table.columns)}</tr>" for row in rows)
     title = escape(table.title, quote=True)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">'
@@ -135,4 +135,5 @@ def _table(table: LogTable, data: Data) -> str:
 
 
 def _cell(value: object) -> str:
-    return "" if value is None else str(value)
+    text = "" if value is None else str(value)
+    return f"<td{' class=long' if len(text) > LONG else ''}>{escape(text)}</td>"

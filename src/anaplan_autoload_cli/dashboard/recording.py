@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload_cli.dashboard.body import Graph, LogTable, Place, Series
 from anaplan_autoload_cli.dashboard.data import Line, Row
 from anaplan_autoload_cli.times import length
@@ -123,6 +124,8 @@ def _of_record(record: Mapping[str, Any], column: str) -> object:
     """A value of a log line; `uploads.0` is the first of a list."""
     name, _, index = column.partition(".")
     value = record.get(name)
+    if name == "@timestamp":
+        return iso(record[name])
     if not index:
         return value
     return value[int(index)] if isinstance(value, list) and len(value) > int(index) else None
