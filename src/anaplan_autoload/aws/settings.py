@@ -99,16 +99,11 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             return value
         raise SettingsInvalid(f"environment variable {name} is not set; template.yaml sets it for the function")
 
-    def number(name: str, default: int, unit: str, least: int, most: int) -> int:
-        text = environment.get(name, "").strip() or str(default)
-        if re.fullmatch(r"[0-9]{1,6}", text) and least <= int(text) <= most:
-            return int(text)
-        raise SettingsInvalid(
-            f"environment variable {name} is {_shown(text)}; it takes whole {unit}, {least} to {most}"
-        )
-
     def seconds(name: str, default: int) -> int:
-        return number(name, default, "seconds", 1, LONGEST)
+        text = environment.get(name, "").strip() or str(default)
+        if re.fullmatch(r"[0-9]{1,6}", text) and 0 < int(text) <= LONGEST:
+            return int(text)
+        raise SettingsInvalid(f"environment variable {name} is {_shown(text)}; it takes whole seconds, 1 to {LONGEST}")
 
     def number(name: str, default: int, most: int) -> int:
         text = environment.get(name, "").strip() or str(default)
@@ -137,7 +132,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         poll_min=poll_min,
         poll_max=poll_max,
         lease=seconds("LEASE_SECONDS", 180),
-        password_days=number("PASSWORD_DAYS", 0, "days", 0, MOST_DAYS),
+        password_days=number("PASSWORD_DAYS", 0, MOST_DAYS),
         log_level=environment.get("LOG_LEVEL") or "INFO",
         sam_local=environment.get("AWS_SAM_LOCAL") == "true",
     )
