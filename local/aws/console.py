@@ -103,7 +103,7 @@ class EditedRoutes:
     """The routes file that people edit: each sound version of it is pushed."""
 
     def __init__(self, stack: Stack, text: str) -> None:
-        """Write the file, and push it unless it is in force."""
+        """Write the file, and push it unless it is in use."""
         self.path = stack.logs / "routes.toml"
         self._stack = stack
         self.path.write_text(text)

@@ -12,7 +12,7 @@ from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload.steps.expecting import look_for_missing
 from anaplan_autoload.steps.expiring import measure_log_in
-from anaplan_autoload.steps.routing import routes_in_force
+from anaplan_autoload.steps.routing import routes_in_use
 from anaplan_autoload.steps.telling import send_digests
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def sweep(step: StepContext, services: Services) -> Swept:
 
     now = services.clock()
     pending = services.ledger.pending()
-    routes = routes_in_force(step, services)
+    routes = routes_in_use(step, services)
     oldest = dict.fromkeys((route.name for route in routes or ()), 0.0)
     lanes = {found.lane: services.ledger.lane(found.lane) for found in pending}
     for found in pending:
