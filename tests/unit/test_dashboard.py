@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
+from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from anaplan_autoload.report import metrics
+from anaplan_autoload.report.log import log_run
 from anaplan_autoload.report.report import Report
 from anaplan_autoload_cli.app import app
 from anaplan_autoload_cli.dashboard.body import (
@@ -225,7 +227,7 @@ def table(title: str) -> LogTable:
     ("title", "column", "values"),
     [
         ("Last load of each route", "route", ["b", "a"]),
-        ("Last load of each route", "ended_at", ["2", "3"]),
+        ("Last load of each route", "last_ended_at", ["2", "3"]),
         ("Slowest loads", "run_seconds", [9.0, 5.0, 2.0]),
         ("Slowest loads", "uploads.0", [None, "b/old.csv", "b/new.csv"]),
         ("Last failures", "outcome", ["held", "partial"]),
@@ -238,8 +240,19 @@ def test_a_table_shows_the_lines_that_its_query_asks_for(title: str, column: str
 def test_a_query_sorts_by_what_it_shows() -> None:
     for widget in WIDGETS:
         if isinstance(widget, LogTable):
-            assert widget.sort in widget.columns
+            assert widget.sort in widget.heads
             assert widget.query(PLACE).startswith("SOURCE '/aws/lambda/autoload' | ")
+
+
+def test_the_tables_show_what_the_function_logs(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        log_run(getLogger("loads"), a_report())
+    [record] = caplog.records
+    written = {"@timestamp", *vars(record)}
+
+    for widget in WIDGETS:
+        if isinstance(widget, LogTable):
+            assert {name.partition(".")[0] for name in widget.columns} <= written
 
 
 # CloudWatch.
