@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 RIE := .local/bin/aws-lambda-rie
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --no-deps
-PYTEST_ARGS ?= -n 4 --dist loadgroup
+PYTEST_ARGS ?= -n 4
 EVENT ?= events/s3-put.json
 ARCHITECTURE ?= arm64
 export SAM_CLI_TELEMETRY := 0
@@ -73,8 +73,9 @@ package: .venv/.ready ## Build a release in dist/: zip, template, SBOM, checksum
 	$(BIN)/python -m local.release --architecture $(ARCHITECTURE)
 
 .PHONY: docs
-docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md and docs/operations.md again, by running their commands
+docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md, docs/operations.md and the dashboard again
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m docs.dashboard
 	$(BIN)/python -m local.transcripts
 	$(BIN)/python -m local.demo > docs/demo.txt
 

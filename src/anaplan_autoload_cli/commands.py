@@ -48,6 +48,9 @@ COMMANDS = (
         "loads", f"{_HERE}.service.loads:loads", "The load history: was this file loaded, when, by which run?", SERVICE
     ),
     Entry("story", f"{_HERE}.service.story:story", "One upload's whole life, from the ledger and the log.", SERVICE),
+    Entry(
+        "dashboard", f"{_HERE}.dashboard.command:dashboard", "The CloudWatch dashboard, or a drawing of it.", SERVICE
+    ),
     Entry("pause", f"{_HERE}.service.lanes:pause", "Stop loading by a route; uploads wait.", SERVICE),
     Entry("resume", f"{_HERE}.service.lanes:resume", "Go on loading by a route.", SERVICE),
     Entry("retry", f"{_HERE}.service.reload:retry", "Load the uploads of a failed run again.", SERVICE),
