@@ -82,6 +82,8 @@ def _deploy(answers: Answers, seen: Seen, place: Place) -> Step:
         f"--capabilities CAPABILITY_IAM{overrides}"
     )
     what = "Deploy the stack. docs/install.md has other ways; give them the same parameters."
+    if answers.bucket:
+        what += f" If {answers.bucket} is encrypted with a KMS key of its own, add ExistingKeyArns=<the key's ARN>."
     if seen.deployed is None:
         what = f"See whether stack {place.stack} is there: log in to AWS, and call init again. If it is not, deploy it."
     return Step("deploy", _state(seen.deployed), what, ("sam build", command))
