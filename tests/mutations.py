@@ -337,7 +337,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "a refused secret is sent again",
-        (Edit("anaplan/credentials.py", "Tokens._log_in", "self._reject(secret.version)", ""),),
+        (Edit("anaplan/tokens.py", "Tokens._log_in", "self._reject(secret.version)", ""),),
         "a secret that is refused",
     ),
     Mutation(

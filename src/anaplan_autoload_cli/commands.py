@@ -29,7 +29,12 @@ class Entry(NamedTuple):
 
 
 COMMANDS = (
-    Entry("auth", f"{_CLOUDWORKS}.auth:app", "Log in to Anaplan: check it, or get a token.", WORKFLOW),
+    Entry(
+        "auth",
+        f"{_CLOUDWORKS}.auth:app",
+        "Log in to Anaplan: check it, store a refresh token, or get a token.",
+        WORKFLOW,
+    ),
     Entry("connections", f"{_CLOUDWORKS}.connections:app", "CloudWorks' connections to S3 buckets.", WORKFLOW),
     Entry("integrations", f"{_CLOUDWORKS}.integrations:app", "Create, change, list and run integrations.", WORKFLOW),
     Entry("flows", f"{_CLOUDWORKS}.flows:app", "List and run integration flows.", WORKFLOW),
@@ -82,6 +87,7 @@ PLACES: tuple[str, ...] = (
     "region",
     "secret_id",
     "auth_url",
+    "oauth_url",
     "cloudworks_url",
     "table",
     "topic",
