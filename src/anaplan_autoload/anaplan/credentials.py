@@ -67,6 +67,8 @@ class Secret(RedactedRepr, frozen=True):
 
     version: str
     text: str
+    created_at: int = 0
+    """When this version was stored, epoch ms; 0 if that is not known."""
 
 
 class Login(RedactedRepr, frozen=True):

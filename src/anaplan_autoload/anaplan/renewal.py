@@ -106,7 +106,7 @@ class _Unsaved(RedactedRepr, frozen=True):
     """A new refresh token that is not in the secret yet."""
 
     holder: str
-    version: str
+    secret: Secret
     """Whose token it replaces."""
     successor: str
     """The version to write."""
@@ -168,20 +168,22 @@ class Renewer:
         """
         if self._unsaved is not None:
             return self._save_at_last(self._unsaved)
-        credentials = self._credentials(secret)
-        if ready := self._ready(credentials, refused):
-            return ready
-        before = self._records.read()
-        if before.kept == secret.version:
-            self._check_rejected(secret)
-            return self._renew(_Turn(_name(), secret, credentials, before), before, limits)
-        if credentials.rotates and not self._records.shared:
-            raise LoginRefused(
-                secret.version,
-                "The access token in the secret has expired, and making a new one replaces the refresh token. The "
-                "function may be doing that at this moment: name its stack with --stack, so that only one does.",
-            )
-        return self._renew_alone(refused, limits)
+        holder, deadline = _name(), self._clock() + PATIENCE_SECONDS * 1000
+        while True:
+            credentials = self._credentials(secret)
+            if ready := self._ready(credentials, refused):
+                return ready
+            before = self._records.read()
+            if before.kept == secret.version:
+                self._check_rejected(secret)
+                return self._renew(_Turn(holder, secret, credentials, before), before, limits)
+            self._check_shared(secret, credentials)
+            if turn := self._turn(holder):
+                return self._renew_alone(turn, refused, limits)
+            if self._clock() >= deadline:
+                raise TryLater("Another execution is renewing Anaplan's log-in, or the result cannot be read yet.")
+            self._sleep(LOOK_SECONDS)
+            secret = self._source()
 
     def is_due(self, secret: Secret) -> bool:
         """Whether to use the refresh token now, although nobody needs it.
@@ -199,33 +201,39 @@ class Renewer:
 
     # One at a time.
 
-    def _renew_alone(self, refused: str | None, limits: Limits) -> Access:
-        """Wait for the lease, or for somebody else's result, and renew."""
-        holder = _name()
-        deadline = self._clock() + PATIENCE_SECONDS * 1000
-        while (before := self._records.lease(holder, self._clock())) is None:
-            if self._clock() >= deadline:
-                raise TryLater("Another execution is renewing Anaplan's log-in. It has not ended yet.")
-            self._sleep(LOOK_SECONDS)
-            if ready := self._ready(self._read().credentials, refused):
-                return ready
+    def _renew_alone(self, turn: _Turn, refused: str | None, limits: Limits) -> Access:
+        """Renew under the lease, unless that has been done meanwhile or must not be."""
         try:
-            turn = replace(self._read(), holder=holder, before=before)
-            self._check(turn)
-            early = self._early(turn, refused)
+            ready = self._early(turn, refused) or self._ready(turn.credentials, refused)
+            if ready is None:
+                self._check(turn)
+        except (LoginRefused, TryLater):
+            self._records.end(turn.holder, turn.before)
+            raise
+        if ready is not None:
+            self._records.end(turn.holder, turn.before)
+            return ready
+        return self._spend(turn, refused, limits)
+
+    def _turn(self, holder: str) -> _Turn | None:
+        """The lease, and the secret as it is now; None while another has it, or its result cannot be read yet."""
+        before = self._records.lease(holder, self._clock())
+        if before is None:
+            return None
+        try:
+            secret = self._source()
+            turn = _Turn(holder, secret, self._credentials(secret), before)
         except (LoginRefused, TryLater):
             self._records.end(holder, before)
             raise
-        if ready := early or self._ready(turn.credentials, refused):
-            self._records.end(holder, before)
-            return ready
-        return self._spend(turn, refused, limits)
+        if before.stored is not None and before.spent == secret.version:
+            self._records.end(holder, before)  # Secrets Manager still returns the version before
+            return None
+        return turn
 
     def _check(self, turn: _Turn) -> None:
         """Raise the reason why this version's token must not be sent."""
         self._check_rejected(turn.secret)
-        if turn.before.stored is not None and turn.before.spent == turn.secret.version:
-            raise TryLater("Secrets Manager does not return the renewed log-in yet, but the version before it.")
         if self._writable or not (turn.credentials.rotates or self._careful):
             return
         try:
@@ -261,9 +269,8 @@ class Renewer:
             if turn.before.kept != turn.secret.version:
                 self._records.end(turn.holder, Renewal(kept=turn.secret.version))
             return grant.access
-        unsaved = _Unsaved(
-            turn.holder, turn.secret.version, _name(), turn.credentials.replaced_by(grant), grant.access, spent
-        )
+        text = turn.credentials.replaced_by(grant)
+        unsaved = _Unsaved(turn.holder, turn.secret, _name(), text, grant.access, spent)
         self._unsaved = unsaved
         return self._save(unsaved)
 
@@ -284,12 +291,15 @@ class Renewer:
     # Storing the new token.
 
     def _save(self, unsaved: _Unsaved) -> Access:
-        """Write the secret, unless somebody stored another log-in meanwhile."""
-        current = self._source().version
-        if current not in (unsaved.version, unsaved.successor):
-            self._forget(unsaved, unsaved.renewal)
-            raise TryLater(_REPLACED)
-        if current == unsaved.version:
+        """Write the secret, unless somebody stored another log-in meanwhile.
+
+        Secrets Manager may return an older version for a while, so a newer one is known by its time.
+        """
+        current = self._source()
+        if current.version != unsaved.successor:
+            if current.version != unsaved.secret.version and current.created_at > unsaved.secret.created_at:
+                self._forget(unsaved, replace(unsaved.renewal, stored=current.version))
+                raise TryLater(_REPLACED)
             self._write(unsaved)
         self._writable = True
         self._forget(unsaved, replace(unsaved.renewal, stored=unsaved.successor))
@@ -301,10 +311,10 @@ class Renewer:
         try:
             self._store.write(unsaved.text, unsaved.successor)
         except NotStored as error:
-            self._reject(unsaved.version)
+            self._reject(unsaved.secret.version)
             self._records.end(unsaved.holder, unsaved.renewal)
             reason = f"Anaplan replaced the refresh token, but the new one could not be stored, so it is lost. {error}"
-            raise LoginRefused(unsaved.version, f"{reason} {AGAIN}") from None
+            raise LoginRefused(unsaved.secret.version, f"{reason} {AGAIN}") from None
 
     def _save_at_last(self, unsaved: _Unsaved) -> Access:
         """Write what could not be written before."""
@@ -318,10 +328,6 @@ class Renewer:
 
     # Reading.
 
-    def _read(self) -> _Turn:
-        secret = self._source()
-        return _Turn("", secret, self._credentials(secret), Renewal())
-
     def _credentials(self, secret: Secret) -> OAuthCredentials:
         credentials = credentials_of(secret)
         if isinstance(credentials, OAuthCredentials):
@@ -333,9 +339,17 @@ class Renewer:
         access = Access(credentials.access_token or "", credentials.expiry)
         return access if access.lasts(self._clock()) and access.value != refused else None
 
+    def _check_shared(self, secret: Secret, credentials: OAuthCredentials) -> None:
+        if credentials.rotates and not self._records.shared:
+            raise LoginRefused(
+                secret.version,
+                "The access token in the secret has expired, and making a new one replaces the refresh token. The "
+                "function may be doing that at this moment: name its stack with --stack, so that only one does.",
+            )
+
     def _check_rejected(self, secret: Secret) -> None:
         if self._rejected(secret.version):
-            reason = f"Anaplan has refused the refresh token; it is not sent again (version {secret.version}). {AGAIN}"
+            reason = f"The refresh token was refused or lost; it is not sent again (version {secret.version}). {AGAIN}"
             raise LoginRefused(secret.version, reason)
 
 

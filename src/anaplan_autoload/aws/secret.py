@@ -42,7 +42,9 @@ def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], 
             raise TryLater(f"Secrets Manager could not be reached for {secret_id}: {type(error).__name__}.") from error
         if not answer.get("VersionId"):
             raise TryLater(f"Secrets Manager's answer for {secret_id} has no version; does a proxy answer?")
-        return Secret(answer["VersionId"], answer.get("SecretString") or _text(answer.get("SecretBinary", b"")))
+        text = answer.get("SecretString") or _text(answer.get("SecretBinary", b""))
+        stored: Any = answer.get("CreatedDate")
+        return Secret(answer["VersionId"], text, round(stored.timestamp() * 1000) if stored else 0)
 
     return read
 
