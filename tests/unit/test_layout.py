@@ -17,6 +17,7 @@ FUNCTION, COMMAND_LINE = "anaplan_autoload", "anaplan_autoload_cli"
 LAYERS = (
     ("handler",),
     ("steps",),
+    ("operations",),
     ("aws",),
     ("anaplan", "report"),
     ("domain",),
