@@ -93,6 +93,8 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
             rows_saved=details.rows_saved,
             details_missing=details.said_missing,
             retried=retry,
+            claimed_at=iso(batch.opened_at),
+            asked_at=iso(batch.posted_at) if batch.posted_at else None,
         ),
         now,
     )
@@ -278,6 +280,7 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
             uploads_total=batch.total,
             file=batch.file,
             problems=failure.problems,
+            claimed_at=iso(batch.opened_at),
         ),
         now,
     )
@@ -305,9 +308,9 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
 
     batch = recorded.batch
     report = described(services, record, _uploads(services, lease.lane, batch))
-    told = True
+    told, wanted = True, batch.route.tells(report.outcome)
     try:
-        if batch.route.tells(report.outcome):
+        if wanted:
             publish(services.sns, services.settings.topic_arn, report, services.settings.contact)
     except AWS_TROUBLE as error:
         if may_heal(error) and batch.attempts < protocol.MAX_ATTEMPTS:
@@ -321,7 +324,7 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
     elif record.outcome != "rejected":
         tell_recovered(step, services, batch.route, services.standings.get(record.route), record, report)
     if told:
-        services.ledger.mark_announced(record)
+        services.ledger.mark_announced(record, iso(services.clock()) if wanted else None)
     return None
 
 
