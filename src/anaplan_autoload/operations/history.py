@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from anaplan_autoload.aws.story import CLOCKS_DIFFER_MS
+from anaplan_autoload.domain.times import iso
 from anaplan_autoload.operations.failed import OperationFailed
 from anaplan_autoload.operations.lanes import known_lanes
 
@@ -17,6 +20,8 @@ if TYPE_CHECKING:
     from anaplan_autoload.aws.ledger import Ledger, RunRecord, UploadRecord
     from anaplan_autoload.domain.routes import Routes
 
+AT_ONCE = 10
+"""Lanes that are read at the same time: as many as a client has connections."""
 MOST_READ = 10_000
 """Uploads of a lane that are read to name the files of a list of loads."""
 
@@ -39,10 +44,26 @@ class Found(Struct, frozen=True):
     record: UploadRecord
 
 
-def history(ledger: Ledger, lanes: Iterable[str], since: str = "", at_a_time: int = 100) -> Iterator[RunRecord]:
-    """The load history of several lanes as one, newest first, of runs that ended at `since` (ISO) or later."""
-    of_each = [ledger.runs(lane, since, at_a_time=at_a_time) for lane in lanes]
+def history(
+    ledger: Ledger, lanes: Iterable[str], since: str = "", at_a_time: int = 100, until: str = "~"
+) -> Iterator[RunRecord]:
+    """The load history of several lanes as one, newest first, of runs that ended from `since` to `until` (ISO)."""
+
+    def begun(lane: str) -> Iterator[RunRecord]:
+        runs = ledger.runs(lane, since, until, at_a_time=at_a_time)
+        return chain(list(islice(runs, 1)), runs)
+
+    with ThreadPoolExecutor(AT_ONCE) as threads:
+        of_each = list(threads.map(begun, lanes))
     yield from merge(*of_each, key=lambda run: run.sk, reverse=True)
+
+
+def of_batch(ledger: Ledger, record: UploadRecord, lane: str) -> list[RunRecord]:
+    """The runs of the batch that covered an upload, oldest first: several where a failed one was started again."""
+    if record.batch_id is None:
+        return []
+    since = iso(record.recorded_at - CLOCKS_DIFFER_MS)
+    return [run for run in ledger.runs(lane, since) if run.batch_id == record.batch_id][::-1]
 
 
 def find_uploads(ledger: Ledger, routes: Routes, wanted: LoadFilter, lanes: Iterable[str] | None = None) -> list[Found]:

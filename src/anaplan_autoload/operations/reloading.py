@@ -9,12 +9,15 @@ from msgspec import Struct
 
 from anaplan_autoload.domain.near import explain
 from anaplan_autoload.operations.failed import OperationFailed
-from anaplan_autoload.operations.sending import reload
+from anaplan_autoload.operations.sending import chosen, reload
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anaplan_autoload.aws.ledger import Ledger, RunRecord, UploadRecord
     from anaplan_autoload.domain.events import Upload
     from anaplan_autoload.domain.routes import Route, Routes
+    from anaplan_autoload.operations.sending import Reload
 
 ROWS_AGAIN = "In a numbered list without a key, rows that are loaded again are added again."
 """What a repeated load does in Anaplan; said wherever one is offered that may repeat rows."""
@@ -37,6 +40,34 @@ def retries_of(ledger: Ledger, route: Route, upload: Upload) -> Retries:
         if record is None or record.state in ("waiting", "loaded"):
             return Retries(again.load.request_id, record)
         upload = record.upload
+
+
+class RetryPlan(Struct, frozen=True):
+    """What a retry asks for."""
+
+    route: Route
+    requests: tuple[Reload, ...]
+    """Oldest first."""
+    retried: tuple[UploadRecord, ...]
+    """Earlier retries that wait or were loaded: these uploads are not asked for again."""
+
+
+def plan_retry(
+    ledger: Ledger, routes: Routes, failed: Sequence[UploadRecord], name: str, *, again: bool = False
+) -> RetryPlan:
+    """What to ask for so that these uploads, of one batch, are loaded; with `again`, also what was retried already.
+
+    `name` is where the routes are, for messages. Raises `OperationFailed` where the uploads cannot be loaded again.
+    """
+    first = failed[0].upload
+    route = route_for(routes, first.bucket, first.key, name)
+    uploads = chosen([record.upload for record in failed], route)
+    for upload in uploads:
+        refuse_older(ledger, route, upload)
+    found = [(upload, retries_of(ledger, route, upload)) for upload in uploads]
+    due = [(upload, retries) for upload, retries in found if again or retries.asked is None]
+    requests = tuple(reload(upload, route, None if again else retries.request_id) for upload, retries in due)
+    return RetryPlan(route, requests, tuple(each.asked for _, each in found if each.asked and not again))
 
 
 def failed_uploads(ledger: Ledger, run: RunRecord) -> list[UploadRecord]:

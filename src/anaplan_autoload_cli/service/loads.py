@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from anaplan_autoload.aws.ledger import UPLOAD_DAYS
 from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.aws.story import CLOCKS_DIFFER_MS
 from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.times import epoch_ms, iso
-from anaplan_autoload.operations.history import Found, LoadFilter, covered, find_run, find_uploads, history
+from anaplan_autoload.operations.history import (
+    Found,
+    LoadFilter,
+    covered,
+    find_run,
+    find_uploads,
+    history,
+)
 from anaplan_autoload.operations.lanes import known_lanes
+from anaplan_autoload.page.asking import NOT_LOADED, View
+from anaplan_autoload.page.file import file_page
+from anaplan_autoload.page.services import PageServices, PageSettings
 from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
@@ -37,9 +49,6 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.routes import Routes
     from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.output import Output, Record
-
-CLOCKS_DIFFER_MS = 10 * 60_000
-"""Runs are filed under Anaplan's clock, uploads under ours."""
 
 _COLUMNS = (
     Column("ended_at", "Ended"),
@@ -70,6 +79,7 @@ _OF_A_RUN = (
     Column("bucket", "Bucket", spare=True),
 )
 
+
 def loads(
     context: typer.Context,
     route: Annotated[str | None, typer.Option(help="Only by this route.", autocompletion=offered_routes)] = None,
@@ -80,6 +90,7 @@ def loads(
     lane: Annotated[str | None, typer.Option(help="Only in this lane; for routes that were removed.")] = None,
     run: Annotated[str | None, typer.Option("--run", help="Only this run (or batch-…).")] = None,
     files: Annotated[bool, typer.Option("--files", help="With --run: every upload that it covered.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with the loads and their details.")] = None,
     file: RoutesFile = None,
 ) -> None:
     """The load history, newest first. With --key: was this file loaded, when, and by which run?
@@ -87,10 +98,14 @@ def loads(
     The history goes back 400 days, single uploads 90. For a key, the lane of its route is searched, and the other lanes
     only if that lane has no upload of the key. --run ID --files lists every upload that a run covered, as --key does.
 
+    --html FILE writes one file that a browser shows without a network: the loads with their errors, the first rejected
+    rows and their uploads. --route, --key (here any part of a key), --since, --failed and --limit choose the loads.
+
     Keys with --json: run_id (batch-… where no run began), lane, route, outcome, started_at, ended_at, seconds,
     integration_id, flow_id, message, error_code, author, uploads, files (how many different ones), file
     (the newest; both null where the ledger does not know it any more), errors (action, message, occurrences, values),
-    report_url, retried (it was started again), announced. With --key: bucket, key, version_id, size, uploaded_at,
+    report_url, retried (it was started again), announced, claimed_at, asked_at, told_at (null in lines of older
+    versions). With --key: bucket, key, version_id, size, uploaded_at,
     recorded_at, requested (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed, rejected
     or superseded), run_id, started_at, ended_at, message, report_url.
 
@@ -106,6 +121,13 @@ def loads(
     if files and not run:
         raise typer.BadParameter("--files goes with --run RUN_ID.")
     routes, ledger = read_routes(cli, file), the_ledger(cli)
+    if html:
+        if run or lane:
+            raise typer.BadParameter("--html goes with neither --run nor --lane.")
+        from_day = iso(moment(since)) if since else ""
+        outcome = NOT_LOADED if failed else ""
+        _write_page(cli, routes, View(route or "", outcome, key or "", from_day, rows=limit), html)
+        return
     if run:
         _show_run(cli, ledger, [lane] if lane else known_lanes(routes, ledger.pending()), run, files=files)
         return
@@ -128,6 +150,18 @@ def loads(
     mistyped = did_you_mean(lane, known, "") if lane and lane not in known else ""
     _show_runs(cli.out, found, covered(ledger, found), nothing=f"No such load is in the ledger. {mistyped}".rstrip())
     tell_held(cli.out, _held(ledger, lanes))
+
+
+def _write_page(cli: Cli, routes: Routes, view: View, path: Path) -> None:
+    settings = PageSettings(
+        ledger_table=cli.settings.require("table"),
+        function=cli.settings.get("function") or "",
+        reports_bucket=cli.settings.get("reports") or "",
+    )
+    with cli.out.progress("Reading the ledger"):
+        page = file_page(PageServices(settings, cli.aws, routes), view)
+    path.write_text(page, encoding="utf-8")
+    cli.out.done(f"Written: {path}")
 
 
 def batch_without_run(cli: Cli, batch_id: str) -> RunRecord:
@@ -270,6 +304,9 @@ def _run_record(run: RunRecord) -> dict[str, object]:
         "report_url": run.report_url,
         "retried": run.retried,
         "announced": run.announced,
+        "claimed_at": run.claimed_at,
+        "asked_at": run.asked_at,
+        "told_at": run.told_at,
         "seconds": seconds,
     }
 

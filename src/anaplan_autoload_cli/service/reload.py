@@ -10,8 +10,8 @@ import typer
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.operations.history import LoadFilter, find_run, find_uploads
 from anaplan_autoload.operations.lanes import known_lanes
-from anaplan_autoload.operations.reloading import ROWS_AGAIN, failed_uploads, refuse_older, retries_of, route_for
-from anaplan_autoload.operations.sending import chosen, reload
+from anaplan_autoload.operations.reloading import ROWS_AGAIN, failed_uploads, plan_retry, refuse_older, route_for
+from anaplan_autoload.operations.sending import reload
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.objects import head
@@ -26,6 +26,8 @@ from anaplan_autoload_cli.service.places import (
 from anaplan_autoload_cli.service.sending import send
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from anaplan_autoload.aws.ledger import Ledger, UploadRecord
     from anaplan_autoload.domain.routes import Routes
     from anaplan_autoload_cli.context import Cli
@@ -66,18 +68,11 @@ def retry(
             failed = failed_uploads(ledger, find_run(ledger, known_lanes(routes, ledger.pending()), what))
         else:
             failed = _of_file(ledger, routes, object_named(cli, routes, what))
-    first = failed[0].upload
-    route = route_for(routes, first.bucket, first.key, routes_name(cli, file))
-    uploads = chosen([record.upload for record in failed], route)
-    for upload in uploads:
-        refuse_older(ledger, route, upload)
-    found = {upload.id: retries_of(ledger, route, upload) for upload in uploads}
-    due = [upload for upload in uploads if again or found[upload.id].asked is None]
-    _tell_retried(cli, [asked for upload in uploads if upload not in due and (asked := found[upload.id].asked)])
-    if due:
-        requests = [reload(each, route, None if again else found[each.id].request_id) for each in due]
-        send(cli.out, ledger, the_function(cli), requests)
-    cli.out.hint(f"See how it goes: anaplan-autoload status {quote(route.name)}")
+    plan = plan_retry(ledger, routes, failed, routes_name(cli, file), again=again)
+    _tell_retried(cli, plan.retried)
+    if plan.requests:
+        send(cli.out, ledger, the_function(cli), plan.requests)
+    cli.out.hint(f"See how it goes: anaplan-autoload status {quote(plan.route.name)}")
 
 
 def load(
@@ -115,7 +110,7 @@ def load(
     cli.out.hint(f"See how it goes: anaplan-autoload loads --key {quote(place.url)}")
 
 
-def _tell_retried(cli: Cli, asked: list[UploadRecord]) -> None:
+def _tell_retried(cli: Cli, asked: Sequence[UploadRecord]) -> None:
     for record in asked:
         url = f"s3://{record.upload.bucket}/{record.upload.key}"
         became = "waits to be loaded" if record.state == "waiting" else f"was loaded by run {record.run_id}"
