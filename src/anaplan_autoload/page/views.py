@@ -70,7 +70,7 @@ def _load_row(run: RunRecord, host: Host, class_: str) -> Html:
         element("td", took(run), class_="short"),
         element("td", rows_rejected(run)),
         element("td", cut(run.message, MESSAGE_SHOWN), class_="name"),
-        element("td", "no run" if run.id.startswith("batch-") else run.id, class_="muted name"),
+        element("td", "none" if run.id.startswith("batch-") else f"{run.id[:8]}…", class_="muted short"),
         class_=class_,
     )
 
