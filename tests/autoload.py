@@ -234,10 +234,10 @@ class Autoload:
         return self.routes_file
 
     def known_routes(self) -> Routes:
-        """The routes that are in force."""
+        """The routes that are in use."""
         services = self.services_now()
-        services.routes_in_force.refresh(self.now())
-        found = services.routes_of_file or services.routes_in_force.routes
+        services.routes_in_use.refresh(self.now())
+        found = services.routes_of_file or services.routes_in_use.routes
         assert found is not None
         return found
 

@@ -40,6 +40,7 @@ from anaplan_autoload.domain.protocol import (
     WaitFor,
 )
 from anaplan_autoload.steps import admission, checking, ending, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps.answers import answers_measured
 from anaplan_autoload.steps.checking import Passed, Unfit
 from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
 from anaplan_autoload.steps.finishing import Recorded
@@ -366,7 +367,8 @@ class Execution:
         left = self.services.settings.operation_limit - self.operations
 
         def check(state: Following, context: WaitForConditionCheckContext) -> Following:
-            return following.look(context, self.services, lease, batch, state, left)
+            with answers_measured(self.services):
+                return following.look(context, self.services, lease, batch, state, left)
 
         def strategy(state: Following, _attempt: int) -> WaitForConditionDecision:
             if state.state == "running":
@@ -426,7 +428,7 @@ class Execution:
 
     def _stored(self, call: Callable[[StepContext], T], step: Callable[..., T], config: StepConfig) -> T:
         def run(context: StepContext) -> T:
-            with blameless():
+            with blameless(), answers_measured(self.services):
                 return call(context)
 
         self.operations += 1

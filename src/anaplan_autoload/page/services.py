@@ -11,7 +11,7 @@ from botocore.config import Config
 from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import Ledger
-from anaplan_autoload.aws.routes_in_force import RoutesInForce
+from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.aws.settings import SettingsInvalid
@@ -92,13 +92,13 @@ class PageServices:
             return self._known
         if self.settings.routes_file:
             return routes.load(Path(self.settings.routes_file))
-        self._in_force.refresh(self.now())
-        return self._in_force.routes or Routes(())
+        self._in_use.refresh(self.now())
+        return self._in_use.routes or Routes(())
 
     @cached_property
-    def _in_force(self) -> RoutesInForce:
+    def _in_use(self) -> RoutesInUse:
         client = self.session.client("dynamodb", config=BRISK)
-        return RoutesInForce(RoutesStore(client, self.settings.ledger_table), None)
+        return RoutesInUse(RoutesStore(client, self.settings.ledger_table), None)
 
     def now(self) -> int:
         """Epoch ms."""
