@@ -15,8 +15,8 @@ from anaplan_autoload.page import widget
 from anaplan_autoload.page.rejected import ROWS_SHOWN
 from anaplan_autoload.page.services import PageServices, PageSettings
 from tests.autoload import BUCKET, REPORTS, Autoload
-from tests.integration.cli import ALIAS, Command
-from tests.integration.test_main_path import ACCOUNTS, EACH, KEY, latest
+from tests.integration.cli import ALIAS, Command, handling
+from tests.integration.test_main_path import ACCOUNTS, KEY, latest
 from tests.security.privileges import PAGE_ROLE, Used, allowed
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PAGE = "arn:aws:lambda:eu-west-1:123456789012:function:autoload-page"
 BAD_ROWS = "Code,Name\nA1,Cash\n,Nameless\nA1,Twice\n"
+OTHER = "incoming/Others.csv"
 SHOWN_RUN = r'<td class="muted short">(run-\d{3})'
 HOSTILE = "incoming/<img src=x onerror=alert(1)>\u202e&\"'.csv"
 
@@ -114,18 +115,22 @@ def test_a_failed_load_is_retried_once_however_often_it_is_asked_for(autoload: A
     assert [run.outcome for run in autoload.ledger.runs(autoload.lane())] == ["loaded", "partial"]
 
 
-def test_several_uploads_are_retried_while_the_lane_is_paused(autoload: Autoload, page: Widget) -> None:
-    autoload.routes(EACH.replace('load = "each"\nstage_to = "source/Accounts.csv"\n', ""), accounts=KEY)
+def test_several_uploads_are_asked_for_while_their_lane_is_paused(autoload: Autoload, page: Widget) -> None:
+    latest(autoload)
+    autoload.let_read("accounts", KEY, OTHER)
     autoload.ledger.pause(autoload.lane())
     autoload.invoke(autoload.upload(KEY, BAD_ROWS))
+    autoload.invoke(autoload.upload(OTHER, BAD_ROWS))
     autoload.ledger.resume(autoload.lane())
     autoload.invoke({"drain": autoload.lane()})
     page.show()
     page.press_first(r"\d{4}-\d\d-\d\d [^<]*")
 
-    page.press("Retry this load")
+    with handling(autoload):
+        page.press("Retry this load")
 
-    assert autoload.sent.take()[0]["load"]["key"] == KEY
+    assert "Asked to load 2 uploads again." in page.text
+    assert [run.uploads_total for run in autoload.ledger.runs(autoload.lane())] == [2, 2]
     assert not autoload.ledger.lane(autoload.lane()).paused
 
 

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 MOST_RETRIED = 100
 """Uploads that are asked for at once: so many fit into the time that a page may take."""
 PATIENCE = Patience(seconds=10, pause_ms=300_000)
-IN_FORCE = "force"
-"""Where the routes are, for messages such as `no route in force matches`."""
+IN_USE = "use"
+"""Where the routes are, for messages such as `no route in use matches`."""
 
 
 def perform(services: PageServices, act: Act) -> str:
@@ -44,7 +44,7 @@ def _retry(services: PageServices, act: Act) -> str:
             f"The load covered {len(failed)} uploads; the page retries {MOST_RETRIED} at most.",
             remedy="Use the command line: anaplan-autoload retry RUN_ID.",
         )
-    plan = plan_retry(services.ledger, services.routes(), failed, IN_FORCE)
+    plan = plan_retry(services.ledger, services.routes(), failed, IN_USE)
     late = ask(services.ledger, services.send, plan.requests, Watcher(), PATIENCE)
     return " ".join(
         sentence
@@ -64,7 +64,7 @@ def _load(services: PageServices, act: Act) -> str:
     if record is None:
         raise OperationFailed("There is no such upload.", remedy=NOT_KNOWN)
     upload = record.upload
-    route = route_for(services.routes(), upload.bucket, upload.key, IN_FORCE)
+    route = route_for(services.routes(), upload.bucket, upload.key, IN_USE)
     refuse_older(services.ledger, route, upload)
     ask(services.ledger, services.send, [reload(upload, route, act.request)], Watcher(), PATIENCE)
     return f"Asked to load s3://{upload.bucket}/{upload.key} by route {route.name}."
