@@ -30,6 +30,9 @@ class Entry(NamedTuple):
 
 COMMANDS = (
     Entry(
+        "init", f"{_HERE}.init.command:init", "Set it up: five questions, then the next step at each point.", WORKFLOW
+    ),
+    Entry(
         "auth",
         f"{_CLOUDWORKS}.auth:app",
         "Log in to Anaplan: check it, store a refresh token, or get a token.",
@@ -43,10 +46,15 @@ COMMANDS = (
     Entry("dump", f"{_CLOUDWORKS}.history:dump", "The rows that a run rejected, as CSV.", WORKFLOW),
     Entry("routes", f"{_HERE}.service.routes_versions:app", "Push, check and compare routes.", SERVICE),
     Entry("check", f"{_HERE}.service.files:check", "Check a file before it is uploaded.", SERVICE),
+    Entry("probe", f"{_HERE}.probe.command:probe", "Compare a live CloudWorks with what Autoload assumes.", WORKFLOW),
     Entry("doctor", f"{_HERE}.service.doctor:doctor", "Check everything between an upload and Anaplan.", SERVICE),
     Entry("status", f"{_HERE}.service.status:status", "Show what every lane is doing.", SERVICE),
     Entry(
         "loads", f"{_HERE}.service.loads:loads", "The load history: was this file loaded, when, by which run?", SERVICE
+    ),
+    Entry("story", f"{_HERE}.service.story:story", "One upload's whole life, from the ledger and the log.", SERVICE),
+    Entry(
+        "dashboard", f"{_HERE}.dashboard.command:dashboard", "The CloudWatch dashboard, or a drawing of it.", SERVICE
     ),
     Entry("pause", f"{_HERE}.service.lanes:pause", "Stop loading by a route; uploads wait.", SERVICE),
     Entry("resume", f"{_HERE}.service.lanes:resume", "Go on loading by a route.", SERVICE),
@@ -65,7 +73,7 @@ Load uploads to S3 into Anaplan: set it up, run it, look after it.
 
 The options below may come before or after the command."""
 EPILOG = """\
-Start with: anaplan-autoload auth check
+Start with: anaplan-autoload init
 Exit codes: 0 done or loaded, 1 failed, 2 wrong usage, 3 partial."""
 
 OPTIONS = {

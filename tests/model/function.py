@@ -18,8 +18,9 @@ from urllib3.exceptions import ProtocolError
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.http import note_departure
+from anaplan_autoload.aws.digests import Digests
 from anaplan_autoload.aws.ledger import Ledger
-from anaplan_autoload.aws.routes_in_force import RoutesInForce
+from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload.aws.services import Services
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
     from local.cloudworks.runs import Run
 
 SWEEP_SECONDS = 300
+DIGEST_AFTER = 2
+"""Loads of a lane in ten minutes, after which people get digests."""
 SOURCES = {
     "accounts": "incoming/accounts/a.csv",
     "units": "incoming/units/a.csv",
@@ -169,6 +172,7 @@ class Function:
             cloudworks_url="https://cloudworks.anaplan.test/2/0",
             function_name="autoload",
             log_level="CRITICAL",
+            digest_after=DIGEST_AFTER,
         )
         self.posts: list[Post] = []
         self.sent: list[Sent] = []
@@ -412,9 +416,9 @@ class Sandbox(Services):
         """Nothing: these settings are sound, and no client of AWS is made."""
 
     @cached_property
-    def routes_in_force(self) -> RoutesInForce:
+    def routes_in_use(self) -> RoutesInUse:
         """Read from the table of moto."""
-        return RoutesInForce(self._function.store, None)
+        return RoutesInUse(self._function.store, None)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -425,6 +429,11 @@ class Sandbox(Services):
     def standings(self) -> Standings:
         """In the same table."""
         return self._function.standings
+
+    @cached_property
+    def digests(self) -> Digests:
+        """In the same table."""
+        return Digests(cast("DynamoDBClient", self._function.table), TABLE)
 
     @cached_property
     def s3(self) -> Any:

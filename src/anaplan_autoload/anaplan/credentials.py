@@ -10,6 +10,7 @@ import secrets
 import unicodedata
 from base64 import b64encode
 from contextlib import suppress
+from functools import partial
 from string import whitespace
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -23,7 +24,9 @@ from anaplan_autoload.anaplan.oauth import READABLE_TOKEN, OAuthCredentials
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-T = TypeVar("T")
+_T = TypeVar("_T")
+
+DAY_MS = 86_400_000
 
 NO_VERSION = "none"
 """The version of a secret that cannot be read: it was created empty, or the function may not read it."""
@@ -67,8 +70,8 @@ class Secret(RedactedRepr, frozen=True):
 
     version: str
     text: str
-    created_at: int = 0
-    """When this version was stored, epoch ms; 0 if that is not known."""
+    stored_at: int | None = None
+    """When this version was stored, epoch ms."""
 
 
 class Login(RedactedRepr, frozen=True):
@@ -115,7 +118,7 @@ class CertificateCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=Tr
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.hashes import SHA512
 
-        pair = self._pair(now_ms)
+        pair = self._read(partial(pem.read_pair, now_ms=now_ms))
         data = (now_ms // 1000).to_bytes(8, "big") + secrets.token_bytes(92)
         body = {
             "encodedData": _base64(data),
@@ -128,9 +131,13 @@ class CertificateCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=Tr
             hidden=(self.private_key, self.private_key_password or ""),
         )
 
-    def _pair(self, now_ms: int) -> pem.Pair:
+    def ends_at(self) -> int:
+        """When the certificate ends, epoch ms. Raises `SecretInvalid` when certificate and key cannot be used."""
+        return self._read(pem.ends_at)
+
+    def _read(self, read: Callable[[str, str, str | None], _T]) -> _T:
         try:
-            return pem.read_pair(self.certificate, self.private_key, self.private_key_password, now_ms)
+            return read(self.certificate, self.private_key, self.private_key_password)
         except pem.PemUnusable as error:
             reason = str(error)
         # Raise outside the `except` block, so that the secret's text does not become the error's context.
@@ -176,7 +183,7 @@ def credentials_of(secret: Secret) -> Credentials:
     return naming(secret, lambda: decode_secret(secret.text))
 
 
-def naming(secret: Secret, act: Callable[[], T]) -> T:
+def naming(secret: Secret, act: Callable[[], _T]) -> _T:
     """What `act` returns; a `SecretInvalid` that it raises gets the secret's version."""
     try:
         return act()
@@ -299,6 +306,19 @@ def _quoted(names: list[str]) -> str:
 
 def _is(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
+
+
+def ends_at(secret: Secret, password_days: int) -> int | None:
+    """When the log-in ends, epoch ms: its certificate ends, or its password was stored `password_days` ago.
+
+    None if that is not known: `password_days` is 0, or it is a refresh token. Raises `SecretInvalid`.
+    """
+    credentials = decode_secret(secret.text)
+    if isinstance(credentials, CertificateCredentials):
+        return credentials.ends_at()
+    if not isinstance(credentials, BasicCredentials) or not password_days or secret.stored_at is None:
+        return None
+    return secret.stored_at + password_days * DAY_MS
 
 
 def _shown_user(username: str, password: str) -> str:

@@ -297,7 +297,7 @@ class Renewer:
         """
         current = self._source()
         if current.version != unsaved.successor:
-            if current.version != unsaved.secret.version and current.created_at > unsaved.secret.created_at:
+            if current.version != unsaved.secret.version and _is_newer(current, unsaved.secret):
                 self._forget(unsaved, replace(unsaved.renewal, stored=current.version))
                 raise TryLater(_REPLACED)
             self._write(unsaved)
@@ -359,6 +359,10 @@ def _denied(turn: _Turn, error: oauth.Denied) -> LoginRefused:
         facts = replace(facts, remedy=_INTERRUPTED)
     reason = f"Anaplan refused the refresh token: {facts.answered}. {facts.remedy}"
     return LoginRefused(turn.secret.version, reason, oauth.Denied(in_words(facts), error.code, facts))
+
+
+def _is_newer(one: Secret, other: Secret) -> bool:
+    return (one.stored_at or 0) > (other.stored_at or 0)
 
 
 def _name() -> str:

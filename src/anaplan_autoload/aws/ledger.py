@@ -9,10 +9,11 @@ Each lane has one item collection (`pk` = `lane#<lane id>`):
 | `upload#<upload id>` | the object, its route as it was when recorded, its state |
 | `run#<ended at>#<run id>` | the load history |
 
-and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), the newest data of a key that
-was loaded with `load = "each"` (`pk` = `key#<sha256 of bucket and key>`, `sk` = the integration's or flow's id: a route
-may change its lane), the size of the file that a route loaded last from a key, for its check (the same `pk`, `sk` =
-`size#<route>`), and the version of a secret that Anaplan refused (`pk` = `secret#<id>`).
+and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), what people have yet to be
+told in a digest (see `digests`), the newest data of a key that was loaded with `load = "each"` (`pk` = `key#<sha256 of
+bucket and key>`, `sk` = the integration's or flow's id: a route may change its lane), the size of the file that a route
+loaded last from a key, for its check (the same `pk`, `sk` = `size#<route>`), and the version of a secret that Anaplan
+refused (`pk` = `secret#<id>`).
 
 Items that need work have the attribute `waiting`, and so are in the sparse local index of that name: waiting uploads in
 their order, and the lane's own item while a batch is open. The index is local because only local indexes can be read
@@ -69,6 +70,8 @@ class UploadRecord(Struct, frozen=True):
     run_id: str | None = None
     batch_id: str | None = None
     """The batch that covered it, once its state is final. It connects the upload to the load history."""
+    final_at: int | None = None
+    """When its state became final, epoch ms."""
 
 
 class RunRecord(Struct, frozen=True, omit_defaults=True):
@@ -88,6 +91,8 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     error_code: int | None = None
     author: str | None = None
     batch_id: str = ""
+    trace_id: str = ""
+    """The id of the batch's oldest upload."""
     uploads_total: int = 0
     file: str = ""
     """The key of the newest upload."""
@@ -104,6 +109,12 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     retried: bool = False
     """The run failed and was started again: it is not announced."""
     announced: bool = False
+    claimed_at: str | None = None
+    """When its uploads were claimed or, after a retry, when this try began; on our clock, as the next two."""
+    asked_at: str | None = None
+    """When the run was requested."""
+    told_at: str | None = None
+    """When subscribers were told; None where the route's `notify` leaves the outcome out."""
 
     @property
     def sk(self) -> str:
@@ -166,7 +177,7 @@ class Ledger:
         return self._conditional(
             self._client.put_item,
             TableName=self._table,
-            Item=_encode(item),
+            Item=encode(item),
             ConditionExpression="attribute_not_exists(pk)",
         )
 
@@ -179,7 +190,7 @@ class Ledger:
         """What is known of these uploads, in their order; those that are not known are left out."""
         found: dict[str, UploadRecord] = {}
         for chunk in _chunks(ids, 100):
-            wanted: Any = {self._table: {"Keys": [_encode(_key(lane, f"upload#{each}")) for each in chunk]}}
+            wanted: Any = {self._table: {"Keys": [encode(_key(lane, f"upload#{each}")) for each in chunk]}}
             while wanted:
                 answer = self._client.batch_get_item(RequestItems=wanted)
                 for item in map(decode, answer["Responses"][self._table]):
@@ -193,7 +204,7 @@ class Ledger:
             "query",
             ConsistentRead=True,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :uploads)",
-            ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":uploads": "upload#"}),
+            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":uploads": "upload#"}),
         ):
             yield from map(_upload_record, page)
 
@@ -205,7 +216,7 @@ class Ledger:
             IndexName="waiting",
             ConsistentRead=True,
             KeyConditionExpression="pk = :pk AND waiting < :end",
-            ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":end": OPEN_MARK}),
+            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":end": OPEN_MARK}),
         ):
             found += [_waiting(item) for item in page]
             if enough is not None and enough(found):
@@ -221,15 +232,18 @@ class Ledger:
             changed += self._conditional(
                 self._client.update_item,
                 TableName=self._table,
-                Key=_encode(_key(lane, f"upload#{upload_id}")),
-                UpdateExpression="SET #state = :state, run_id = :run, batch_id = :batch, #ttl = :ttl REMOVE waiting",
+                Key=encode(_key(lane, f"upload#{upload_id}")),
+                UpdateExpression=(
+                    "SET #state = :state, run_id = :run, batch_id = :batch, final_at = :now, #ttl = :ttl REMOVE waiting"
+                ),
                 ConditionExpression="#state = :waiting",
                 ExpressionAttributeNames={"#state": "state", "#ttl": "ttl"},
-                ExpressionAttributeValues=_encode(
+                ExpressionAttributeValues=encode(
                     {
                         ":state": state,
                         ":run": run_id,
                         ":batch": batch.id,
+                        ":now": now,
                         ":ttl": _ttl(now, UPLOAD_DAYS),
                         ":waiting": "waiting",
                     }
@@ -248,7 +262,7 @@ class Ledger:
         if loaded is not None and upload.is_older_than(loaded):
             return
         item = {**_loaded_key(target, upload), **msgspec.to_builtins(upload), "ttl": _ttl(now, UPLOAD_DAYS)}
-        self._client.put_item(TableName=self._table, Item=_encode(item))
+        self._client.put_item(TableName=self._table, Item=encode(item))
 
     def loaded_size(self, route: Route, upload: Upload) -> int | None:
         """Bytes of the file that the route loaded last, with `load = "latest"` from this key; None if not known."""
@@ -259,7 +273,7 @@ class Ledger:
         """Note the size of a file that the route loaded, if it is known. For the lane's leader only."""
         if upload.size is not None:
             item = {**_size_key(route, upload), "size": upload.size, "ttl": _ttl(now, RUN_DAYS)}
-            self._client.put_item(TableName=self._table, Item=_encode(item))
+            self._client.put_item(TableName=self._table, Item=encode(item))
 
     # Lanes and leases.
 
@@ -275,7 +289,7 @@ class Ledger:
         try:
             answer = self._client.update_item(
                 TableName=self._table,
-                Key=_encode(_key(lane, "lane")),
+                Key=encode(_key(lane, "lane")),
                 UpdateExpression="SET holder = :me, lease_until = :until",
                 ConditionExpression=(
                     "(attribute_not_exists(holder) OR holder = :me OR lease_until < :now)"
@@ -283,7 +297,7 @@ class Ledger:
                     " AND attribute_not_exists(held)"
                 ),
                 ExpressionAttributeNames={"#open": "open"},
-                ExpressionAttributeValues=_encode({":me": holder, ":until": now + self._lease_ms, ":now": now}),
+                ExpressionAttributeValues=encode({":me": holder, ":until": now + self._lease_ms, ":now": now}),
                 ReturnValues="ALL_OLD",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
@@ -326,7 +340,7 @@ class Ledger:
             {
                 "Put": {
                     "TableName": self._table,
-                    "Item": _encode(
+                    "Item": encode(
                         {**_key(lease.lane, f"batch#{batch.id}#{number:04}"), "ids": list(chunk)},
                     ),
                 }
@@ -338,11 +352,11 @@ class Ledger:
         opening = {
             "Update": {
                 "TableName": self._table,
-                "Key": _encode(_key(lease.lane, "lane")),
+                "Key": encode(_key(lease.lane, "lane")),
                 "UpdateExpression": "SET #open = :open, waiting = :mark, lease_until = :until, put_back = :back",
                 "ConditionExpression": "holder = :me AND attribute_not_exists(#open)",
                 "ExpressionAttributeNames": {"#open": "open"},
-                "ExpressionAttributeValues": _encode(
+                "ExpressionAttributeValues": encode(
                     {
                         ":open": msgspec.to_builtins(batch),
                         ":mark": OPEN_MARK,
@@ -455,18 +469,26 @@ class Ledger:
     def pause(self, lane: str, until: int = 0) -> None:
         """Claim nothing more in this lane until it is resumed, or until a time (epoch ms).
 
-        A run that has begun is followed to its end.
+        A run that has begun is followed to its end. Nothing is returned, so that the page needs no right to see more.
         """
-        if until:
-            self._update_lane(
-                lane, "SET paused = :yes, paused_until = :until", None, {":yes": True, ":until": until}, {}
-            )
-        else:
-            self._update_lane(lane, "SET paused = :yes REMOVE paused_until", None, {":yes": True}, {})
+        update = "SET paused = :yes, paused_until = :until" if until else "SET paused = :yes REMOVE paused_until"
+        values = {":yes": True, ":until": until} if until else {":yes": True}
+        self._client.update_item(
+            TableName=self._table,
+            Key=encode(_key(lane, "lane")),
+            UpdateExpression=update,
+            ExpressionAttributeValues=encode(values),
+        )
 
     def resume(self, lane: str) -> None:
         """End a pause; a drain of the lane should follow."""
-        self._update_lane(lane, "REMOVE paused, paused_until", "attribute_exists(paused)", {}, {})
+        self._conditional(
+            self._client.update_item,
+            TableName=self._table,
+            Key=encode(_key(lane, "lane")),
+            UpdateExpression="REMOVE paused, paused_until",
+            ConditionExpression="attribute_exists(paused)",
+        )
 
     # The load history.
 
@@ -480,7 +502,7 @@ class Ledger:
         new = self._conditional(
             self._client.put_item,
             TableName=self._table,
-            Item=_encode(item),
+            Item=encode(item),
             ConditionExpression="attribute_not_exists(pk)",
         )
         return run if new else (self.run(run.lane, run.sk) or run)
@@ -490,24 +512,27 @@ class Ledger:
         item = self._get(lane, sk)
         return msgspec.convert(item, RunRecord, strict=False) if item else None
 
-    def mark_announced(self, run: RunRecord) -> None:
-        """Note that subscribers were told of a run."""
+    def mark_announced(self, run: RunRecord, told_at: str | None) -> None:
+        """Note that a run was announced, and when subscribers were told; None if they did not want to be."""
         self._client.update_item(
             TableName=self._table,
-            Key=_encode(_key(run.lane, run.sk)),
-            UpdateExpression="SET announced = :yes",
-            ExpressionAttributeValues=_encode({":yes": True}),
+            Key=encode(_key(run.lane, run.sk)),
+            UpdateExpression="SET announced = :yes, told_at = :told",
+            ExpressionAttributeValues=encode({":yes": True, ":told": told_at}),
         )
 
-    def runs(self, lane: str, since: str = "", *, at_a_time: int = 1_000) -> Iterator[RunRecord]:
-        """The lane's history, newest first, of runs that ended at `since` (ISO) or later, read so many at a time."""
+    def runs(self, lane: str, since: str = "", until: str = "~", *, at_a_time: int = 1_000) -> Iterator[RunRecord]:
+        """The lane's history, newest first, of runs that ended from `since` to `until`, read so many at a time.
+
+        Both are times in ISO form, or the beginning of one.
+        """
         for page in self._pages(
             "query",
             Limit=at_a_time,
             ConsistentRead=True,
             ScanIndexForward=False,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :from AND :to",
-            ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":from": f"run#{since}", ":to": "run#~"}),
+            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":from": f"run#{since}", ":to": f"run#{until}~"}),
         ):
             for item in page:
                 yield msgspec.convert(item, RunRecord, strict=False)
@@ -562,7 +587,7 @@ class Ledger:
         """Record that Anaplan refused this version of the secret, so that nobody sends it again: accounts lock."""
         self._client.put_item(
             TableName=self._table,
-            Item=_encode({"pk": f"secret#{secret_id}", "sk": "rejected", "version": version}),
+            Item=encode({"pk": f"secret#{secret_id}", "sk": "rejected", "version": version}),
         )
 
     # Plumbing.
@@ -572,14 +597,14 @@ class Ledger:
     ) -> Lane | None:
         request: dict[str, Any] = {
             "TableName": self._table,
-            "Key": _encode(_key(lane, "lane")),
+            "Key": encode(_key(lane, "lane")),
             "UpdateExpression": update,
             "ReturnValues": "ALL_NEW",
         }
         if condition is not None:
             request["ConditionExpression"] = condition
         if values:
-            request["ExpressionAttributeValues"] = _encode(values)
+            request["ExpressionAttributeValues"] = encode(values)
         if names:
             request["ExpressionAttributeNames"] = names
         try:
@@ -590,13 +615,13 @@ class Ledger:
 
     def _forget_ids(self, lane: str, batch: Batch) -> None:
         for number in range(-(-batch.total // IDS_PER_ITEM)):
-            self._client.delete_item(TableName=self._table, Key=_encode(_key(lane, f"batch#{batch.id}#{number:04}")))
+            self._client.delete_item(TableName=self._table, Key=encode(_key(lane, f"batch#{batch.id}#{number:04}")))
 
     def _get(self, lane: str, sk: str) -> Item | None:
         return self._get_key(_key(lane, sk))
 
     def _get_key(self, key: Item) -> Item | None:
-        answer = self._client.get_item(TableName=self._table, Key=_encode(key), ConsistentRead=True)
+        answer = self._client.get_item(TableName=self._table, Key=encode(key), ConsistentRead=True)
         return decode(answer["Item"]) if "Item" in answer else None
 
     def _conditional(self, write: Any, **request: Any) -> bool:
@@ -658,6 +683,7 @@ def _upload_record(item: Item) -> UploadRecord:
         item["recorded_at"],
         item.get("run_id"),
         item.get("batch_id"),
+        item.get("final_at"),
     )
 
 
@@ -669,7 +695,8 @@ def _upload(item: Item) -> Upload:
 # which costs cold starts; the ledger holds text, whole numbers, booleans, lists, maps and nulls.
 
 
-def _encode(item: Mapping[str, Any]) -> dict[str, Any]:
+def encode(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values as a DynamoDB item."""
     return {name: _encode_value(value) for name, value in item.items()}
 
 
@@ -684,7 +711,7 @@ def _encode_value(value: object) -> dict[str, Any]:
         case int():
             return {"N": str(value)}
         case dict():
-            return {"M": _encode(value)}
+            return {"M": encode(value)}
         case list() | tuple():
             return {"L": [_encode_value(entry) for entry in value]}
     raise TypeError(f"the ledger holds no {type(value).__name__}")

@@ -43,8 +43,7 @@ def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], 
         if not answer.get("VersionId"):
             raise TryLater(f"Secrets Manager's answer for {secret_id} has no version; does a proxy answer?")
         text = answer.get("SecretString") or _text(answer.get("SecretBinary", b""))
-        stored: Any = answer.get("CreatedDate")
-        return Secret(answer["VersionId"], text, round(stored.timestamp() * 1000) if stored else 0)
+        return Secret(answer["VersionId"], text, int(answer["CreatedDate"].timestamp() * 1000))
 
     return read
 

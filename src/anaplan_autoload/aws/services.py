@@ -1,6 +1,7 @@
 """Makes everything that the steps use, in one place.
 
-Clients that the usual path does not need (SNS, S3, Lambda) are made at their first use, to keep cold starts short.
+Clients that the usual path does not need (SNS, EventBridge, S3, Lambda) are made at their first use, to keep cold
+starts short.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.anaplan.oauth import oauth_url
 from anaplan_autoload.anaplan.renewal import Renewer
 from anaplan_autoload.anaplan.tokens import Tokens
+from anaplan_autoload.aws.digests import Digests
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.renewals import Renewals
-from anaplan_autoload.aws.routes_in_force import RoutesInForce
+from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.secret import SecretStore, secret_source
 from anaplan_autoload.aws.settings import check_settings
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
     from aws_durable_execution_sdk_python.types import LambdaContext, LoggerInterface
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -95,10 +98,10 @@ class Services:
         return routes.load(file, self._reports) if file else None
 
     @cached_property
-    def routes_in_force(self) -> RoutesInForce:
+    def routes_in_use(self) -> RoutesInUse:
         """The routes in the ledger, as this function instance knows them."""
         store = RoutesStore(self.dynamodb, self.settings.ledger_table)
-        return RoutesInForce(store, self._reports)
+        return RoutesInUse(store, self._reports)
 
     @property
     def _reports(self) -> tuple[str, str] | None:
@@ -117,6 +120,11 @@ class Services:
         return Standings(self.dynamodb, self.settings.ledger_table)
 
     @cached_property
+    def digests(self) -> Digests:
+        """What people have yet to be told in a digest."""
+        return Digests(self.dynamodb, self.settings.ledger_table)
+
+    @cached_property
     def dynamodb(self) -> DynamoDBClient:
         """DynamoDB, for the ledger."""
         return self.session.client("dynamodb", config=BRISK)
@@ -130,6 +138,11 @@ class Services:
     def sns(self) -> SNSClient:
         """SNS, for the messages."""
         return self.session.client("sns", config=BRISK)
+
+    @cached_property
+    def events(self) -> EventBridgeClient:
+        """EventBridge, for the events."""
+        return self.session.client("events", config=BRISK)
 
     @cached_property
     def lambda_(self) -> LambdaClient:
