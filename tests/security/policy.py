@@ -175,6 +175,9 @@ _S3_ACTIONS = {
 
 
 def _of_s3(operation: str, params: Mapping[str, Any]) -> Iterator[Need]:
+    if operation == "ListObjectVersions":
+        yield Need("s3:ListBucketVersions", f"arn:aws:s3:::{params['Bucket']}")
+        return
     action = _S3_ACTIONS.get(operation, operation)
     if action == "GetObject" and params.get("VersionId"):
         action = "GetObjectVersion"

@@ -9,10 +9,15 @@ Each lane has one item collection (`pk` = `lane#<lane id>`):
 | `upload#<upload id>` | the object, its route as it was when recorded, its state |
 | `run#<ended at>#<run id>` | the load history |
 
-and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), the newest data of a key that
-was loaded with `load = "each"` (`pk` = `key#<sha256 of bucket and key>`, `sk` = the integration's or flow's id: a route
-may change its lane), the size of the file that a route loaded last from a key, for its check (the same `pk`, `sk` =
-`size#<route>`), and the version of a secret that Anaplan refused (`pk` = `secret#<id>`).
+and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), how far the search for lost
+uploads has come (see `lost_uploads`), and the version of a secret that Anaplan refused (`pk` = `secret#<id>`). What is
+known of a key is under `pk` = `key#<sha256 of bucket and key>`:
+
+| `sk` | holds |
+|---|---|
+| the integration's or flow's id | the newest data that was loaded with `load = "each"`: a route may change its lane |
+| `size#<route>` | the size of the file that the route loaded last, for its check |
+| `content#<version id, else etag>` | when an event or request told of this content, and when a listing found it |
 
 Items that need work have the attribute `waiting`, and so are in the sparse local index of that name: waiting uploads in
 their order, and the lane's own item while a batch is open. The index is local because only local indexes can be read
@@ -34,7 +39,7 @@ from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Lane, Lease, Waiting
 from anaplan_autoload.domain.routes import Route
 from anaplan_autoload.domain.runs import RunError
-from anaplan_autoload.domain.times import epoch_ms
+from anaplan_autoload.domain.times import epoch_ms, iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -153,20 +158,24 @@ class Ledger:
 
     # Uploads.
 
-    def record(self, upload: Upload, route: Route, now: int) -> bool:
-        """Record an upload as waiting. If it was known already, nothing changes and the result is False."""
+    def record(self, upload: Upload, route: Route, now: int, *, superseded: bool = False) -> bool:
+        """Record an upload as waiting, or as superseded. If it was known already, nothing changes: False."""
+        state = (
+            {"state": "superseded", "ttl": _ttl(now, UPLOAD_DAYS)}
+            if superseded
+            else {"state": "waiting", "waiting": upload.order}
+        )
         item = {
             **_key(route.lane_id, f"upload#{upload.id}"),
             **msgspec.to_builtins(upload),
             "route": msgspec.to_builtins(route),
-            "state": "waiting",
-            "waiting": upload.order,
+            **state,
             "recorded_at": now,
         }
         return self._conditional(
             self._client.put_item,
             TableName=self._table,
-            Item=_encode(item),
+            Item=encode(item),
             ConditionExpression="attribute_not_exists(pk)",
         )
 
@@ -177,14 +186,8 @@ class Ledger:
 
     def uploads(self, lane: str, ids: Sequence[str]) -> list[UploadRecord]:
         """What is known of these uploads, in their order; those that are not known are left out."""
-        found: dict[str, UploadRecord] = {}
-        for chunk in _chunks(ids, 100):
-            wanted: Any = {self._table: {"Keys": [_encode(_key(lane, f"upload#{each}")) for each in chunk]}}
-            while wanted:
-                answer = self._client.batch_get_item(RequestItems=wanted)
-                for item in map(decode, answer["Responses"][self._table]):
-                    found[item["sk"].removeprefix("upload#")] = _upload_record(item)
-                wanted = answer.get("UnprocessedKeys")
+        items = self._batch([_key(lane, f"upload#{each}") for each in ids])
+        found = {item["sk"].removeprefix("upload#"): _upload_record(item) for item in items}
         return [found[each] for each in ids if each in found]
 
     def uploads_in(self, lane: str) -> Iterator[UploadRecord]:
@@ -193,7 +196,7 @@ class Ledger:
             "query",
             ConsistentRead=True,
             KeyConditionExpression="pk = :pk AND begins_with(sk, :uploads)",
-            ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":uploads": "upload#"}),
+            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":uploads": "upload#"}),
         ):
             yield from map(_upload_record, page)
 
@@ -205,7 +208,7 @@ class Ledger:
             IndexName="waiting",
             ConsistentRead=True,
             KeyConditionExpression="pk = :pk AND waiting < :end",
-            ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":end": OPEN_MARK}),
+            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":end": OPEN_MARK}),
         ):
             found += [_waiting(item) for item in page]
             if enough is not None and enough(found):
@@ -221,11 +224,11 @@ class Ledger:
             changed += self._conditional(
                 self._client.update_item,
                 TableName=self._table,
-                Key=_encode(_key(lane, f"upload#{upload_id}")),
+                Key=encode(_key(lane, f"upload#{upload_id}")),
                 UpdateExpression="SET #state = :state, run_id = :run, batch_id = :batch, #ttl = :ttl REMOVE waiting",
                 ConditionExpression="#state = :waiting",
                 ExpressionAttributeNames={"#state": "state", "#ttl": "ttl"},
-                ExpressionAttributeValues=_encode(
+                ExpressionAttributeValues=encode(
                     {
                         ":state": state,
                         ":run": run_id,
@@ -248,7 +251,7 @@ class Ledger:
         if loaded is not None and upload.is_older_than(loaded):
             return
         item = {**_loaded_key(target, upload), **msgspec.to_builtins(upload), "ttl": _ttl(now, UPLOAD_DAYS)}
-        self._client.put_item(TableName=self._table, Item=_encode(item))
+        self._client.put_item(TableName=self._table, Item=encode(item))
 
     def loaded_size(self, route: Route, upload: Upload) -> int | None:
         """Bytes of the file that the route loaded last, with `load = "latest"` from this key; None if not known."""
@@ -259,7 +262,62 @@ class Ledger:
         """Note the size of a file that the route loaded, if it is known. For the lane's leader only."""
         if upload.size is not None:
             item = {**_size_key(route, upload), "size": upload.size, "ttl": _ttl(now, RUN_DAYS)}
-            self._client.put_item(TableName=self._table, Item=_encode(item))
+            self._client.put_item(TableName=self._table, Item=encode(item))
+
+    # Lost uploads: objects that S3 lists, and of which no event told.
+
+    def note_told(self, upload: Upload, now: int) -> bool:
+        """Note that an event or a request told of an object, where a listing could not know the upload by its identity.
+
+        Returns False if a listing found the object before its event came: then it is known already.
+        """
+        if upload.version_id and upload.request_id is None:
+            return True
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=encode(_content_key(upload)),
+                UpdateExpression="SET told = :at, #ttl = :ttl",
+                ConditionExpression=(
+                    "(attribute_not_exists(told) OR told < :at) AND (attribute_not_exists(listed) OR listed < :at)"
+                ),
+                ExpressionAttributeNames={"#ttl": "ttl"},
+                ExpressionAttributeValues=encode({":at": upload.event_time, ":ttl": _ttl(now, UPLOAD_DAYS)}),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as refused:
+            noted: Any = refused.response.get("Item", {})
+            return upload.request_id is not None or decode(noted).get("listed", "") < upload.event_time
+        return True
+
+    def unknown(self, lane: str, listed: Sequence[Upload]) -> list[Upload]:
+        """Those of the listed objects that are known neither by their identity nor by their content."""
+        recorded = {record.upload.id for record in self.uploads(lane, [upload.id for upload in listed])}
+        left = [upload for upload in listed if upload.id not in recorded]
+        told = {(item["pk"], item["sk"]): item.get("told", "") for item in self._batch(list(map(_content_key, left)))}
+        return [upload for upload in left if not _is_told(upload, told.get(_place_of(_content_key(upload)), ""))]
+
+    def record_found(self, upload: Upload, route: Route, now: int, *, superseded: bool) -> bool:
+        """Record a listed object as an upload whose event was lost; False if it was known already.
+
+        Without a version, its content is noted first, so that a late event adds no second upload.
+        """
+        if upload.version_id is None and not self._note_found(upload, now):
+            return False
+        return self.record(upload, route, now, superseded=superseded)
+
+    def _note_found(self, upload: Upload, now: int) -> bool:
+        return self._conditional(
+            self._client.update_item,
+            TableName=self._table,
+            Key=encode(_content_key(upload)),
+            UpdateExpression="SET listed = :now, #ttl = :ttl",
+            ConditionExpression="attribute_not_exists(told) OR told < :at",
+            ExpressionAttributeNames={"#ttl": "ttl"},
+            ExpressionAttributeValues=encode(
+                {":now": iso(now), ":at": upload.event_time, ":ttl": _ttl(now, UPLOAD_DAYS)}
+            ),
+        )
 
     # Lanes and leases.
 
@@ -275,7 +333,7 @@ class Ledger:
         try:
             answer = self._client.update_item(
                 TableName=self._table,
-                Key=_encode(_key(lane, "lane")),
+                Key=encode(_key(lane, "lane")),
                 UpdateExpression="SET holder = :me, lease_until = :until",
                 ConditionExpression=(
                     "(attribute_not_exists(holder) OR holder = :me OR lease_until < :now)"
@@ -283,7 +341,7 @@ class Ledger:
                     " AND attribute_not_exists(held)"
                 ),
                 ExpressionAttributeNames={"#open": "open"},
-                ExpressionAttributeValues=_encode({":me": holder, ":until": now + self._lease_ms, ":now": now}),
+                ExpressionAttributeValues=encode({":me": holder, ":until": now + self._lease_ms, ":now": now}),
                 ReturnValues="ALL_OLD",
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
@@ -326,7 +384,7 @@ class Ledger:
             {
                 "Put": {
                     "TableName": self._table,
-                    "Item": _encode(
+                    "Item": encode(
                         {**_key(lease.lane, f"batch#{batch.id}#{number:04}"), "ids": list(chunk)},
                     ),
                 }
@@ -338,11 +396,11 @@ class Ledger:
         opening = {
             "Update": {
                 "TableName": self._table,
-                "Key": _encode(_key(lease.lane, "lane")),
+                "Key": encode(_key(lease.lane, "lane")),
                 "UpdateExpression": "SET #open = :open, waiting = :mark, lease_until = :until, put_back = :back",
                 "ConditionExpression": "holder = :me AND attribute_not_exists(#open)",
                 "ExpressionAttributeNames": {"#open": "open"},
-                "ExpressionAttributeValues": _encode(
+                "ExpressionAttributeValues": encode(
                     {
                         ":open": msgspec.to_builtins(batch),
                         ":mark": OPEN_MARK,
@@ -480,7 +538,7 @@ class Ledger:
         new = self._conditional(
             self._client.put_item,
             TableName=self._table,
-            Item=_encode(item),
+            Item=encode(item),
             ConditionExpression="attribute_not_exists(pk)",
         )
         return run if new else (self.run(run.lane, run.sk) or run)
@@ -494,9 +552,9 @@ class Ledger:
         """Note that subscribers were told of a run."""
         self._client.update_item(
             TableName=self._table,
-            Key=_encode(_key(run.lane, run.sk)),
+            Key=encode(_key(run.lane, run.sk)),
             UpdateExpression="SET announced = :yes",
-            ExpressionAttributeValues=_encode({":yes": True}),
+            ExpressionAttributeValues=encode({":yes": True}),
         )
 
     def runs(self, lane: str, since: str = "", *, at_a_time: int = 1_000) -> Iterator[RunRecord]:
@@ -507,7 +565,7 @@ class Ledger:
             ConsistentRead=True,
             ScanIndexForward=False,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :from AND :to",
-            ExpressionAttributeValues=_encode({":pk": f"lane#{lane}", ":from": f"run#{since}", ":to": "run#~"}),
+            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":from": f"run#{since}", ":to": "run#~"}),
         ):
             for item in page:
                 yield msgspec.convert(item, RunRecord, strict=False)
@@ -562,7 +620,7 @@ class Ledger:
         """Record that Anaplan refused this version of the secret, so that nobody sends it again: accounts lock."""
         self._client.put_item(
             TableName=self._table,
-            Item=_encode({"pk": f"secret#{secret_id}", "sk": "rejected", "version": version}),
+            Item=encode({"pk": f"secret#{secret_id}", "sk": "rejected", "version": version}),
         )
 
     # Plumbing.
@@ -572,14 +630,14 @@ class Ledger:
     ) -> Lane | None:
         request: dict[str, Any] = {
             "TableName": self._table,
-            "Key": _encode(_key(lane, "lane")),
+            "Key": encode(_key(lane, "lane")),
             "UpdateExpression": update,
             "ReturnValues": "ALL_NEW",
         }
         if condition is not None:
             request["ConditionExpression"] = condition
         if values:
-            request["ExpressionAttributeValues"] = _encode(values)
+            request["ExpressionAttributeValues"] = encode(values)
         if names:
             request["ExpressionAttributeNames"] = names
         try:
@@ -590,14 +648,23 @@ class Ledger:
 
     def _forget_ids(self, lane: str, batch: Batch) -> None:
         for number in range(-(-batch.total // IDS_PER_ITEM)):
-            self._client.delete_item(TableName=self._table, Key=_encode(_key(lane, f"batch#{batch.id}#{number:04}")))
+            self._client.delete_item(TableName=self._table, Key=encode(_key(lane, f"batch#{batch.id}#{number:04}")))
 
     def _get(self, lane: str, sk: str) -> Item | None:
         return self._get_key(_key(lane, sk))
 
     def _get_key(self, key: Item) -> Item | None:
-        answer = self._client.get_item(TableName=self._table, Key=_encode(key), ConsistentRead=True)
+        answer = self._client.get_item(TableName=self._table, Key=encode(key), ConsistentRead=True)
         return decode(answer["Item"]) if "Item" in answer else None
+
+    def _batch(self, keys: Sequence[Item]) -> Iterator[Item]:
+        """The items that there are of these keys, in any order."""
+        for chunk in _chunks(keys, 100):
+            wanted: Any = {self._table: {"Keys": [encode(key) for key in chunk]}}
+            while wanted:
+                answer = self._client.batch_get_item(RequestItems=wanted)
+                yield from map(decode, answer["Responses"][self._table])
+                wanted = answer.get("UnprocessedKeys")
 
     def _conditional(self, write: Any, **request: Any) -> bool:
         try:
@@ -629,6 +696,23 @@ def _size_key(route: Route, upload: Upload) -> Item:
     return {"pk": _place(upload.bucket, route.stage_to or upload.key), "sk": f"size#{route.name}"}
 
 
+def _content_key(upload: Upload) -> Item:
+    return {"pk": _place(upload.bucket, upload.key), "sk": f"content#{upload.version_id or upload.etag}"}
+
+
+def _place_of(key: Item) -> tuple[str, str]:
+    return key["pk"], key["sk"]
+
+
+def _is_told(upload: Upload, told: str) -> bool:
+    """Whether what was told at this time (ISO; empty: nothing) was this listed object.
+
+    A version is one object. Content may come again, but an event tells of an object when it is done, so not before the
+    time that S3 lists.
+    """
+    return told != "" if upload.version_id else told[:19] >= upload.event_time[:19]
+
+
 def _place(bucket: str, key: str) -> str:
     return "key#" + sha256(f"{bucket}\0{key}".encode()).hexdigest()
 
@@ -637,9 +721,9 @@ def _ttl(now: int, days: int) -> int:
     return now // 1000 + days * 86_400
 
 
-def _chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _lane(item: Item) -> Lane:
@@ -669,7 +753,8 @@ def _upload(item: Item) -> Upload:
 # which costs cold starts; the ledger holds text, whole numbers, booleans, lists, maps and nulls.
 
 
-def _encode(item: Mapping[str, Any]) -> dict[str, Any]:
+def encode(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Plain values as a DynamoDB item."""
     return {name: _encode_value(value) for name, value in item.items()}
 
 
@@ -684,7 +769,7 @@ def _encode_value(value: object) -> dict[str, Any]:
         case int():
             return {"N": str(value)}
         case dict():
-            return {"M": _encode(value)}
+            return {"M": encode(value)}
         case list() | tuple():
             return {"L": [_encode_value(entry) for entry in value]}
     raise TypeError(f"the ledger holds no {type(value).__name__}")

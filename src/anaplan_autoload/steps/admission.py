@@ -98,7 +98,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
                 extra={"bucket": upload.bucket, "key": upload.key, "route": route.name, "pattern": pattern},
             )
         elif route:
-            new = services.ledger.record(upload, route, now)
+            new = services.ledger.note_told(upload, now) and services.ledger.record(upload, route, now)
             lanes[route.lane_id] = None
             recorded.append((route.lane_id, upload.id))
             if len(shown) < SHOWN_UPLOADS:
