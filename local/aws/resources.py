@@ -142,7 +142,7 @@ def create(expanded: Json, stack_name: str, parameters: Mapping[str, str], aws: 
             schedule
             for name in physical_ids
             if name in resources
-            for schedule in _schedules(resources[name], name, aws)
+            for schedule in _schedules(resources[name], physical_ids[name], aws)
         ),
     )
 
