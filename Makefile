@@ -88,6 +88,11 @@ chaos: .venv/.ready $(RIE) ## Stress-test on this machine: kill runtimes, corrup
 bench: .venv/.ready ## Measure the figures in docs/benchmarks.md (some minutes)
 	@for name in notice cold_start cli_start routes load_cost; do $(BIN)/python -m bench.$$name; done
 
+.PHONY: side-by-side
+side-by-side: .venv/.ready .venv-rivals/.ready ## Compare Autoload with what people write in its place (two minutes)
+	@PYTHONPATH="$$(.venv-rivals/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" \
+		$(BIN)/python -m bench.side_by_side
+
 .PHONY: bench-check
 bench-check: .venv/.ready ## Fail when a count (operations, units, requests, looks, modules) is worse than recorded
 	$(BIN)/python -m bench.check
@@ -100,11 +105,11 @@ bench-record: .venv/.ready ## Record the counts that bench-check compares with, 
 .PHONY: lock
 lock: .venv-lock/.ready ## Lock the newest versions that requirements/*.in and pyproject.toml allow
 	$(call compile,function,src/requirements.txt,--python-platform aarch64-manylinux_2_28 --python-version 3.13)
-	for name in dev sam checkov audit site lock; do $(call compile,$$name,requirements/$$name.txt,--universal --python-version 3.11); done
+	for name in dev sam checkov audit site lock rivals; do $(call compile,$$name,requirements/$$name.txt,--universal --python-version 3.11); done
 
 .PHONY: clean
 clean: ## Delete everything that make has created
-	rm -rf .venv .venv-sam .venv-checkov .venv-audit .venv-lock .venv-site .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .venv-sam .venv-checkov .venv-audit .venv-lock .venv-rivals .venv-site .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # 1: the name in requirements/  2: the output file  3: the platforms

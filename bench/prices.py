@@ -19,6 +19,9 @@ LAMBDA_REQUEST = 0.20 / MILLION
 LAMBDA_GB_SECOND = 0.0000133334
 """arm64, first tier."""
 
+STATE_TRANSITION = 25.00 / MILLION
+"""Step Functions, standard workflows."""
+
 READ_UNIT = 0.125 / MILLION
 WRITE_UNIT = 0.625 / MILLION
 

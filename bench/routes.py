@@ -15,13 +15,11 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from typer.testing import CliRunner
-
 from anaplan_autoload.aws.routes_in_force import RoutesInForce
 from anaplan_autoload.domain.routes import parse
-from anaplan_autoload_cli.app import app
 from bench.markdown import table
 from tests.autoload import BUCKET, Autoload
+from tests.command_line import run
 
 ROUTES = 500
 ROUNDS = 5
@@ -99,9 +97,9 @@ def pushed(autoload: Autoload, directory: Path, text: str) -> float:
         "AWS_REGION": "eu-west-1",
     }
     started = time.process_time()
-    ended = CliRunner().invoke(app, ["routes", "push", str(file), "--yes"], env=environment)
-    if ended.exit_code or "skipped" in ended.stdout:
-        sys.exit(f"the push failed:\n{ended.stdout[-2000:]}{ended.stderr[-2000:]}")
+    ended = run("routes", "push", str(file), "--yes", environment=environment)
+    if ended.code or "skipped" in ended.out:
+        sys.exit(f"the push failed:\n{ended.out[-2000:]}{ended.err[-2000:]}")
     return time.process_time() - started
 
 

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from msgspec import Struct
-from typer.testing import CliRunner
-
-from anaplan_autoload_cli.app import app
 from local.cloudworks import (
     PASSWORD,
     USERNAME,
@@ -22,9 +17,11 @@ from local.cloudworks import (
     User,
     serve,
 )
+from tests import command_line
 
 if TYPE_CHECKING:
     from local.cloudworks import Serving
+    from tests.command_line import Said
 
 BUCKET = "finance-inbox"
 ACCESS_KEY_ID = "AKIAIOSFODNN7EXAMPLE"
@@ -32,24 +29,6 @@ SECRET_ACCESS_KEY = "example-secret-access-key"
 MODEL_ID = "E559BFF3B1AD4CDE874F745BEA259711"
 GOOD_ROWS = "Code,Name\nA1,Cash\nA2,Stock\n"
 BAD_ROWS = "Code,Name\nA1,Cash\n,Nobody\n"
-
-
-class Said(Struct, frozen=True):
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The JSON on stdout."""
-        return json.loads(self.out)
-
-    @property
-    def ids(self) -> list[str]:
-        """The values of `id` in a JSON array."""
-        return [record["id"] for record in self.json]
 
 
 class CliTenant:
@@ -71,11 +50,8 @@ class CliTenant:
         self._buckets = buckets
 
     def run(self, *arguments: str, typed: str | None = None, **changes: str | None) -> Said:
-        """Invoke the command line in this process; `changes` to the environment, None to unset."""
-        answer = CliRunner().invoke(app, arguments, input=typed, env={**self.environment, **changes})
-        if answer.exception is not None and not isinstance(answer.exception, SystemExit):
-            raise answer.exception
-        return Said(answer.exit_code, answer.stdout, answer.stderr)
+        """Run a command; `changes` to the environment, None to unset."""
+        return command_line.run(*arguments, typed=typed, environment={**self.environment, **changes})
 
     def put(self, key: str, content: str) -> None:
         """Put a file into the bucket."""

@@ -68,6 +68,15 @@ if isinstance(end, Recorded):
 _END = "return self.act(ending.end, lease, batch, state, run_id, recorded)"
 _STATES = "finishing.finish_uploads_from(step, services, lease, batch, state, run_id, finishing.last_part(batch))"
 _CLOSE = "closed = services.ledger.close_batch(lease, batch, now)"
+_OWE = """
+if digested:
+    owe(services, lease.lane, report)
+"""
+_MARK = """
+if told:
+    services.ledger.mark_announced(record, iso(services.clock()) if wanted else None)
+"""
+_SEND_DIGEST = "sent = publish_digest(services.sns, services.settings.topic_arn, owed, services.settings.contact)"
 _OURS = 'ours = author is not None and run.author == author and run.trigger in (None, "manual", "manual_inf")'
 _POSTED = "msgspec.structs.replace(batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None)"
 
@@ -94,6 +103,44 @@ MUTATIONS = (
     Mutation(
         "nobody is told",
         (Edit("handler.py", "Execution.load_batch", _ANNOUNCE, ""),),
+    ),
+    Mutation(
+        "what people are owed is noted after the announcement",
+        (
+            Edit("steps/finishing.py", "announce", _OWE, ""),
+            Edit("steps/finishing.py", "announce", _MARK, f"{_MARK}\n{_OWE}"),
+        ),
+        "a death before a digest is noted",
+    ),
+    Mutation(
+        "a digest is forgotten before it is sent",
+        (
+            Edit("steps/telling.py", "send_digests", "services.digests.forget(owed)", "pass"),
+            Edit("steps/telling.py", "send_digests", _SEND_DIGEST, f"services.digests.forget(owed)\n{_SEND_DIGEST}"),
+        ),
+        "a death after some of a digest is forgotten",
+    ),
+    Mutation(
+        "a digest forgets what is not due yet",
+        (
+            Edit(
+                "steps/telling.py",
+                "send_digests",
+                "services.digests.forget(owed)",
+                "services.digests.forget(services.digests.all())",
+            ),
+        ),
+        "bursts of loads",
+    ),
+    Mutation(
+        "nobody sends digests",
+        (Edit("steps/sweeping.py", "sweep", "send_digests(step, services)", "pass"),),
+        "bursts of loads",
+    ),
+    Mutation(
+        "people get each mail of a burst",
+        (Edit("steps/finishing.py", "announce", "wanted and waits_for_digest(services, lease.lane)", "False"),),
+        "bursts of loads",
     ),
     Mutation(
         "a 409 is taken for our own run",

@@ -122,7 +122,7 @@ class EditedRoutes:
         try:
             found = routes.load(self.path)
         except RoutesInvalid as error:
-            return [*(f"         {finding}" for finding in error.findings), f"         {KEPT}"]
+            return [*(f"         {mistake}" for mistake in error.mistakes), f"         {KEPT}"]
         number = self._stack.push(text or "")
         names = ", ".join(route.name for route in found)
         return [f"         routes pushed as version {number}, in use within 30 seconds: {names}"]

@@ -26,7 +26,7 @@ from anaplan_autoload.aws.refusals import blameless
 from anaplan_autoload.aws.services import Services, account_of
 from anaplan_autoload.aws.staging import PartedCopy
 from anaplan_autoload.domain import events, protocol
-from anaplan_autoload.domain.events import Sweep, Uploads
+from anaplan_autoload.domain.events import Load, Sweep, Uploads
 from anaplan_autoload.domain.protocol import (
     Adopt,
     Batch,
@@ -73,7 +73,7 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.config import StepConfig
     from aws_durable_execution_sdk_python.types import LambdaContext, WaitForConditionCheckContext
 
-    from anaplan_autoload.domain.events import Drain, Load
+    from anaplan_autoload.domain.events import Drain
     from anaplan_autoload.domain.protocol import Claim, State, UploadState
     from anaplan_autoload.domain.runs import Run
     from anaplan_autoload.steps.admission import Shown
@@ -117,6 +117,8 @@ class Execution:
         self.services = services
         self.operations = 0
         """Durable operations so far, including polls. The same number in every replay."""
+        self.trace_id: str | None = None
+        """The id of the event's first upload; None for a drain or a sweep."""
 
     def handle(self, event: object) -> dict[str, Any]:
         """Handle one event. Raises `UnknownEvent`, `RoutesInvalid` or `SettingsInvalid`.
@@ -136,6 +138,8 @@ class Execution:
                 self.context.logger.info("Ignored", extra={"reason": reason})
             if not parsed.uploads:
                 return {"state": "ignored", "uploads": []}
+        self.trace_id = _traced(parsed)
+        correlate(self.trace_id)
         return self.load(parsed)
 
     def load(self, event: Uploads | Load | Drain) -> dict[str, Any]:
@@ -162,6 +166,7 @@ class Execution:
                 match claim:
                     case Take(batch):
                         ended = self.load_batch(lease, batch, recorded)
+                        correlate(self.trace_id)
                         claim = ended.claim
                         if isinstance(claim, Nothing):
                             return "led", ended.uploads
@@ -194,6 +199,7 @@ class Execution:
 
     def load_batch(self, lease: Lease, batch: Batch, recorded: tuple[tuple[str, str], ...]) -> Ended:
         """Bring a batch to its end, and tell everyone before its uploads are final."""
+        correlate(batch.trace_id, batch.id)
         end = self.run_to_the_end(lease, batch)
         if isinstance(end, Closed):
             return self.act(ending.put_back, lease, end, recorded)
@@ -325,6 +331,7 @@ class Execution:
             batch = sighting.batch
             match sighting.verdict:
                 case Adopt(run_id):
+                    self.context.logger.info("Found the run whose answer was lost", extra={"run_id": run_id})
                     return msgspec.structs.replace(batch, run_id=run_id, lost_since=None)
                 case StartAgain(resolved=True):
                     return msgspec.structs.replace(batch, posted_at=None, lost_since=None)
@@ -450,6 +457,21 @@ def make_handler(services: Callable[[], Services]) -> Callable[[Any, LambdaConte
         return Execution(context, made).handle(event)
 
     return autoload
+
+
+def _traced(event: Uploads | Load | Drain) -> str | None:
+    """The id that joins the log lines of an event's execution, from its first line on."""
+    match event:
+        case Uploads():
+            return event.uploads[0].id
+        case Load():
+            return event.upload_id
+    return None
+
+
+def correlate(trace_id: str | None, batch_id: str | None = None) -> None:
+    """Add these ids to every log line of this invocation from here on. AWS's SDK gives each a thread of its own."""
+    _one_logger().thread_safe_append_keys(trace_id=trace_id, batch_id=batch_id)
 
 
 def logger_at(level: str) -> Logger:

@@ -38,11 +38,13 @@ COMMANDS = (
     Entry("dump", f"{_CLOUDWORKS}.history:dump", "The rows that a run rejected, as CSV.", WORKFLOW),
     Entry("routes", f"{_HERE}.service.routes_versions:app", "Push, check and compare routes.", SERVICE),
     Entry("check", f"{_HERE}.service.files:check", "Check a file before it is uploaded.", SERVICE),
+    Entry("probe", f"{_HERE}.probe.command:probe", "Compare a live CloudWorks with what Autoload assumes.", WORKFLOW),
     Entry("doctor", f"{_HERE}.service.doctor:doctor", "Check everything between an upload and Anaplan.", SERVICE),
     Entry("status", f"{_HERE}.service.status:status", "Show what every lane is doing.", SERVICE),
     Entry(
         "loads", f"{_HERE}.service.loads:loads", "The load history: was this file loaded, when, by which run?", SERVICE
     ),
+    Entry("story", f"{_HERE}.service.story:story", "One upload's whole life, from the ledger and the log.", SERVICE),
     Entry("pause", f"{_HERE}.service.lanes:pause", "Stop loading by a route; uploads wait.", SERVICE),
     Entry("resume", f"{_HERE}.service.lanes:resume", "Go on loading by a route.", SERVICE),
     Entry("retry", f"{_HERE}.service.reload:retry", "Load the uploads of a failed run again.", SERVICE),

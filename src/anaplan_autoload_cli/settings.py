@@ -75,6 +75,7 @@ SETTINGS = {
         "ExistingBuckets",
     ),
     "reports": Setting("the bucket of rejected rows", "REPORTS_BUCKET", "--reports", "ReportsBucketName"),
+    "log_group": Setting("the function's log group", "LOG_GROUP_NAME", None, "LogGroupName"),
     "routes": Setting("routes.toml", "ROUTES_FILE", "--file"),
 }
 """By the name that `.autoload.toml` uses."""

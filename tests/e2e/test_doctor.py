@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from anaplan_autoload_cli.app import app
 from local.aws.console import INTEGRATIONS, ROUTES
 from local.aws.resources import ALIAS
 from local.aws.stack import STACK_NAME, Options, Stack
+from tests.command_line import run
 
 Findings = list[tuple[str, str]]
 """Status and what it is about."""
@@ -28,11 +26,11 @@ def healthy(logs: Path) -> Iterator[Stack]:
 
 def examined(stack: Stack) -> Findings:
     """What the doctor finds that is not ok."""
-    ended = CliRunner().invoke(app, ["doctor", "--stack", STACK_NAME, "--json"], env=stack.aws.environment)
-    found = json.loads(ended.stdout)
-    assert len(found) > 15, ended.stderr
+    ended = run("doctor", "--stack", STACK_NAME, "--json", environment=stack.aws.environment)
+    found = ended.json
+    assert len(found) > 15, ended.err
     troubles = [(finding["status"], finding["about"]) for finding in found if finding["status"] != "ok"]
-    assert bool(ended.exit_code) == ("failed" in [status for status, _ in troubles])
+    assert bool(ended.code) == ("failed" in [status for status, _ in troubles])
     return troubles
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from anaplan_autoload_cli.app import app
 from local.aws.console import KEPT, EditedRoutes
 from local.aws.stack import STACK_NAME, Stack
+from tests.command_line import Said, run
 
 
 @pytest.mark.parametrize("broken", ["[[route]", '[[route]]\nname = "x"\n', ""])
@@ -48,14 +46,12 @@ def test_commands_work_outside_the_project_with_the_routes_in_force(
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("ROUTES_FILE", raising=False)
 
-    def run(*words: str) -> tuple[int, str, str]:
-        ended = CliRunner().invoke(app, [*words, "--stack", STACK_NAME], env=stack.aws.environment)
-        return ended.exit_code, ended.stdout, ended.stderr
+    def asked(*words: str) -> Said:
+        return run(*words, "--stack", STACK_NAME, environment=stack.aws.environment)
 
-    code, out, err = run("status", "--json")
-    assert code == 0, err
-    assert [lane["routes"] for lane in json.loads(out)] == [["accounts"], ["sales"]]
-    assert "Routes: version " in err and " in the ledger, pushed " in err
-    code, out, err = run("routes", "match", "incoming/sales/a.csv", "--json")
-    assert (code, json.loads(out)["route"]) == (0, "sales")
-    assert "(accounts, sales)" in run("doctor")[1]
+    lanes = asked("status", "--json")
+    assert lanes.code == 0, lanes.err
+    assert [lane["routes"] for lane in lanes.json] == [["accounts"], ["sales"]]
+    assert "Routes: version " in lanes.err and " in the ledger, pushed " in lanes.err
+    assert asked("routes", "match", "incoming/sales/a.csv", "--json").json["route"] == "sales"
+    assert "(accounts, sales)" in asked("doctor").out

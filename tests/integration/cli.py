@@ -8,9 +8,8 @@ from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import boto3
-from typer.testing import CliRunner
 
-from anaplan_autoload_cli.app import app
+from tests import command_line
 from tests.autoload import BUCKET, REPORTS, Autoload, ExecutionFailed
 
 if TYPE_CHECKING:
@@ -18,7 +17,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-    from typer.testing import Result
+
+    from tests.command_line import Said
 
 ALIAS = "arn:aws:lambda:eu-west-1:123456789012:function:autoload:live"
 
@@ -47,15 +47,15 @@ class Command:
         }.items():
             monkeypatch.setenv(name, value)
 
-    def __call__(self, *arguments: str) -> Result:
-        """Run it; the result has `stdout`, `stderr` and `exit_code`."""
-        return CliRunner().invoke(app, arguments)
+    def __call__(self, *arguments: str) -> Said:
+        """Run it."""
+        return command_line.run(*arguments)
 
     def data(self, *arguments: str) -> Any:
         """What it prints with `--json`; fails the test when the command fails."""
-        result = self(*arguments, "--json")
-        assert result.exit_code == 0, result.stderr
-        return json.loads(_own(result.stdout))
+        said = self(*arguments, "--json")
+        assert said.code == 0, said.err
+        return json.loads(_own(said.out))
 
 
 @contextmanager

@@ -83,13 +83,13 @@ def test_a_pause_with_an_end_is_shown_and_ends(autoload: Autoload, command: Comm
     paused = command("pause", "accounts", "--until", "2h")
     [shown] = command.data("status")
 
-    assert paused.exit_code == 0 and f"Paused until {shown['paused_until']}" in paused.stderr + paused.stdout
+    assert paused.code == 0 and f"Paused until {shown['paused_until']}" in paused.err + paused.out
     assert 7190 < epoch_ms(shown["paused_until"]) / 1000 - time.time() <= 7200
-    assert f"paused until {shown['paused_until'][:10]}" in command("status").stdout
+    assert f"paused until {shown['paused_until'][:10]}" in command("status").out
     autoload.ledger.pause(autoload.lane(), wall_clock() - 1)
     [ended] = command.data("status")
     assert (ended["state"], ended["paused"], ended["paused_until"]) == ("idle", False, None)
-    assert "Not paused" in command("resume", "accounts").stderr
+    assert "Not paused" in command("resume", "accounts").err
 
 
 @pytest.mark.parametrize("until", ["tomorrow", "2020-01-01", "0m", "-2h", "12:00"])
@@ -98,7 +98,7 @@ def test_a_pause_ends_at_a_time_to_come(autoload: Autoload, command: Command, un
 
     refused = command("pause", "accounts", "--until", until)
 
-    assert refused.exit_code == 2 and not autoload.ledger.lane(autoload.lane()).paused
+    assert refused.code == 2 and not autoload.ledger.lane(autoload.lane()).paused
 
 
 def test_planned_waits_are_shown_and_are_no_trouble(autoload: Autoload, command: Command) -> None:
@@ -116,13 +116,13 @@ def test_planned_waits_are_shown_and_are_no_trouble(autoload: Autoload, command:
     assert (accounts["state"], rates["state"], accounts["delay_seconds"]) == ("waiting", "waiting", 0)
     assert accounts["waits_for"][0]["why"] == f"window opens {opens:%a %H:%M} UTC"
     assert rates["waits_for"][0]["awaited"] == ["b.csv"]
-    assert "waiting for b.csv since " in command("status", "rates").stdout
-    assert "Waits for" in command("status").stdout
-    assert "waiting for b.csv since " in command("loads", "--key", f"s3://{BUCKET}/rates/a.csv").stderr
+    assert "waiting for b.csv since " in command("status", "rates").out
+    assert "Waits for" in command("status").out
+    assert "waiting for b.csv since " in command("loads", "--key", f"s3://{BUCKET}/rates/a.csv").err
     matched = command.data("routes", "match", URL)
     assert matched["window"] == [window] and matched["opens_at"].startswith(f"{opens:%Y-%m-%dT%H:%M}")
     assert command.data("routes", "match", f"s3://{BUCKET}/rates/x.csv")["needs"] == ["a.csv", "b.csv"]
-    assert "none of 2 is held, paused or behind" in command("doctor").stdout
+    assert "none of 2 is held, paused or behind" in command("doctor").out
 
 
 def test_pause_names_the_routes_that_pause_with_it(autoload: Autoload, command: Command) -> None:
@@ -137,8 +137,8 @@ def test_an_unknown_route_is_refused_with_those_that_there_are(autoload: Autoloa
 
     result = command("pause", "acounts")
 
-    assert result.exit_code == 1
-    assert "'acounts'" in result.stderr and "accounts" in result.stderr
+    assert result.code == 1
+    assert "'acounts'" in result.err and "accounts" in result.err
 
 
 def test_status_tells_of_the_run_that_goes_on(autoload: Autoload, command: Command) -> None:
@@ -164,8 +164,8 @@ def test_whoever_looks_at_a_lane_that_is_held_is_told_the_remedy(autoload: Autol
 
     for asked in (("status",), ("status", "accounts"), ("loads",), ("loads", "--key", KEY), ("resume", "accounts")):
         result = command(*asked)
-        assert "accounts: held" in result.stderr and "new version of the secret" in result.stderr
-    assert "held" in command("status", "accounts").stdout
+        assert "accounts: held" in result.err and "new version of the secret" in result.err
+    assert "held" in command("status", "accounts").out
 
 
 def test_a_routes_file_that_is_not_the_deployed_one_is_told_by_what_the_ledger_has(
@@ -174,12 +174,12 @@ def test_a_routes_file_that_is_not_the_deployed_one_is_told_by_what_the_ledger_h
     latest(autoload)
     command("pause", "accounts")
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
-    assert "--file" not in command("status").stderr
+    assert "--file" not in command("status").err
     stale = tmp_path / "stale.toml"
     stale.write_text(LATEST.format(accounts="b" * 32))
 
     for asked in (("status",), ("pause", "accounts"), ("resume", "accounts")):
-        told = " ".join(command(*asked, "--file", str(stale)).stderr.split())
+        told = " ".join(command(*asked, "--file", str(stale)).err.split())
         assert "work in lanes that it does not name (accounts)" in told and "name that with --file" in told
         assert "nothing was ever uploaded in the lane of accounts" in told
 
@@ -189,8 +189,8 @@ def test_to_resume_what_is_not_paused_or_held_is_called_that(autoload: Autoload,
 
     result = command("resume", "accounts")
 
-    assert result.exit_code == 0 and result.stderr.startswith("Not paused: accounts.")
-    assert "held" not in result.stderr
+    assert result.code == 0 and result.err.startswith("Not paused: accounts.")
+    assert "held" not in result.err
 
 
 def test_a_watch_in_a_pipe_prints_again_only_what_changed(
@@ -210,8 +210,8 @@ def test_a_watch_in_a_pipe_prints_again_only_what_changed(
     monkeypatch.setattr(time, "sleep", between_looks)
     result = command("status", "--watch")
 
-    assert result.exit_code == 0
-    assert [line.split()[1] for line in result.stdout.splitlines() if line.startswith("accounts")] == ["idle", "paused"]
+    assert result.code == 0
+    assert [line.split()[1] for line in result.out.splitlines() if line.startswith("accounts")] == ["idle", "paused"]
 
 
 # loads
@@ -237,8 +237,8 @@ def test_a_file_that_was_never_uploaded_is_not_found_and_the_reason_hinted(
 
     result = command("loads", "--key", f"s3://{BUCKET}/elsewhere/x.csv")
 
-    assert result.exit_code == 0 and result.stdout == ""
-    assert "no route matches" in result.stderr
+    assert result.code == 0 and result.out == ""
+    assert "no route matches" in result.err
 
 
 def test_a_file_is_found_in_the_lane_that_it_was_loaded_in_before_the_routes_changed(
@@ -279,7 +279,7 @@ def test_a_failed_run_is_retried_and_then_shows_as_loaded(autoload: Autoload, co
     with handling(autoload):
         result = command("retry", failed["run_id"])
 
-    assert result.exit_code == 0, result.stderr
+    assert result.code == 0, result.err
     assert len(autoload.simulator.runs) == 1
     newest, oldest = command.data("loads", "--key", URL)
     assert (newest["state"], newest["requested"], oldest["state"]) == ("loaded", True, "failed")
@@ -312,8 +312,8 @@ def test_a_run_that_loaded_everything_is_not_retried(autoload: Autoload, command
 
     results = [command("retry", autoload.simulator.runs[0].id), command("retry", URL)]
 
-    assert [result.exit_code for result in results] == [1, 1]
-    assert all("load s3://" in " ".join(result.stderr.split()) for result in results)
+    assert [result.code for result in results] == [1, 1]
+    assert all("load s3://" in " ".join(result.err.split()) for result in results)
     assert autoload.sent.take() == []
 
 
@@ -322,7 +322,7 @@ def test_a_run_that_the_ledger_does_not_know_is_not_retried(autoload: Autoload, 
 
     result = command("retry", "0" * 32)
 
-    assert result.exit_code == 1 and "knows no run" in result.stderr
+    assert result.code == 1 and "knows no run" in result.err
 
 
 def test_older_data_is_not_retried_over_newer(autoload: Autoload, command: Command) -> None:
@@ -335,7 +335,7 @@ def test_older_data_is_not_retried_over_newer(autoload: Autoload, command: Comma
 
     result = command("retry", failed["run_id"])
 
-    assert result.exit_code == 1 and "Newer data" in result.stderr
+    assert result.code == 1 and "Newer data" in result.err
     assert autoload.sent.take() == []
 
 
@@ -359,7 +359,7 @@ def test_an_object_is_loaded_now_whether_or_not_it_was_before(autoload: Autoload
     with handling(autoload):
         result = command("load", URL)
 
-    assert result.exit_code == 0, result.stderr
+    assert result.code == 0, result.err
     assert len(autoload.simulator.runs) == 2
 
 
@@ -368,7 +368,7 @@ def test_a_command_in_a_hint_can_be_pasted_whatever_the_key_is(autoload: Autoloa
     key = "incoming/accounts/it's all in.csv"
     autoload.upload(key, ACCOUNTS)
 
-    hint = command("load", f"s3://{BUCKET}/{key}").stderr
+    hint = command("load", f"s3://{BUCKET}/{key}").err
 
     pasted = shlex.split(hint[hint.index("anaplan-autoload") :].splitlines()[0])
     assert pasted == ["anaplan-autoload", "loads", "--key", f"s3://{BUCKET}/{key}"]
@@ -391,7 +391,7 @@ def test_what_cannot_be_loaded_is_refused_with_the_reason(
 
     result = command("load", *arguments)
 
-    assert result.exit_code == 1 and reason in " ".join(result.stderr.split())
+    assert result.code == 1 and reason in " ".join(result.err.split())
     assert autoload.sent.take() == []
 
 
@@ -407,8 +407,8 @@ def test_the_same_retry_twice_is_one_run(autoload: Autoload, command: Command) -
     late, by_name = command("retry", failed["run_id"]), command("retry", KEY)
 
     assert len(autoload.simulator.runs) == 1 and autoload.sent.take() == []
-    assert late.exit_code == 0 and "was retried already and was loaded by run" in late.stderr
-    assert by_name.exit_code == 1 and "was loaded by run" in by_name.stderr
+    assert late.code == 0 and "was retried already and was loaded by run" in late.err
+    assert by_name.code == 1 and "was loaded by run" in by_name.err
     with handling(autoload):
         command("retry", failed["run_id"], "--again")
     assert len(autoload.simulator.runs) == 2
@@ -425,7 +425,7 @@ def test_a_retry_that_waits_is_not_asked_for_again(autoload: Autoload, command: 
 
     result = command("retry", failed["run_id"])
 
-    assert result.exit_code == 0 and "waits to be loaded" in result.stderr
+    assert result.code == 0 and "waits to be loaded" in result.err
     assert autoload.sent.take() == []
 
 
@@ -455,8 +455,8 @@ def test_a_batch_that_ended_without_a_run_tells_its_reason(autoload: Autoload, c
     rows = command("dump", failed["run_id"])
 
     assert "Integration not found" in error["message"]
-    assert rows.exit_code == 1 and "No run began" in rows.stderr and "Integration not found" in rows.stderr
-    assert "knows no run" in command("errors", "batch-none").stderr
+    assert rows.code == 1 and "No run began" in rows.err and "Integration not found" in rows.err
+    assert "knows no run" in command("errors", "batch-none").err
 
 
 @pytest.mark.parametrize("spelled", [f"s3://{BUCKET}/{KEY}", KEY])
@@ -467,7 +467,7 @@ def test_a_file_goes_by_its_url_or_its_key(autoload: Autoload, command: Command,
     assert command.data("routes", "match", spelled)["route"] == "accounts"
     assert command.data("load", spelled)[0]["bucket"] == BUCKET
     assert [each["state"] for each in command.data("loads", "--key", spelled)] == ["loaded"]
-    assert "was loaded by run" in command("retry", spelled).stderr
+    assert "was loaded by run" in command("retry", spelled).err
 
 
 @pytest.mark.parametrize("spelled", [f"s3://{BUCKET}/Incoming/x.csv", "Incoming/x.csv"])
@@ -478,9 +478,9 @@ def test_a_file_that_nothing_loads_is_told_why_and_what_comes_close(
 
     looked, loaded = command("loads", "--key", spelled), command("load", spelled)
 
-    assert looked.exit_code == 0 and "no route matches" in looked.stderr and "accounts is close" in looked.stderr
-    assert loaded.exit_code == 1 and "Nothing was loaded: no route" in loaded.stderr
-    assert "Route accounts is close: its prefix" in loaded.stderr and "unrouted" not in loaded.stderr
+    assert looked.code == 0 and "no route matches" in looked.err and "accounts is close" in looked.err
+    assert loaded.code == 1 and "Nothing was loaded: no route" in loaded.err
+    assert "Route accounts is close: its prefix" in loaded.err and "unrouted" not in loaded.err
     assert autoload.sent.take() == []
 
 
@@ -502,7 +502,7 @@ def test_a_mistyped_name_is_answered_with_those_that_come_close(
 
     result = command(*words)
 
-    assert result.exit_code == 1 and "Did you mean 'accounts'" in result.stderr
+    assert result.code == 1 and "Did you mean 'accounts'" in result.err
 
 
 def test_a_mistyped_lane_is_answered_with_those_that_come_close(autoload: Autoload, command: Command) -> None:
@@ -510,7 +510,7 @@ def test_a_mistyped_lane_is_answered_with_those_that_come_close(autoload: Autolo
 
     result = command("loads", "--lane", "ledger")
 
-    assert result.exit_code == 0 and "Did you mean 'ledgers'" in result.stderr
+    assert result.code == 0 and "Did you mean 'ledgers'" in result.err
 
 
 def test_a_key_is_explained_by_its_routes_where_its_bucket_is_not_known(
@@ -521,7 +521,7 @@ def test_a_key_is_explained_by_its_routes_where_its_bucket_is_not_known(
 
     result = command("loads", "--key", "Incoming/x.csv")
 
-    assert "no route matches" in result.stderr and "accounts is close" in result.stderr
+    assert "no route matches" in result.err and "accounts is close" in result.err
 
 
 def test_whoever_loads_again_is_warned_of_numbered_lists(autoload: Autoload, command: Command) -> None:
@@ -531,7 +531,7 @@ def test_whoever_loads_again_is_warned_of_numbered_lists(autoload: Autoload, com
 
     by_name, by_run = command("retry", URL), command("retry", run.id)
 
-    assert "numbered list without a key" in by_name.stderr and "numbered list without a key" in by_run.stderr
+    assert "numbered list without a key" in by_name.err and "numbered list without a key" in by_run.err
 
 
 def test_a_history_goes_by_integration_or_by_route(autoload: Autoload, command: Command) -> None:
@@ -564,7 +564,7 @@ def test_a_backfill_loads_what_the_ledger_does_not_know_and_nothing_twice(autolo
     for _ in range(2):
         with handling(autoload):
             result = command("backfill", "accounts", "--since", "7d", "--yes")
-            assert result.exit_code == 0, result.stderr
+            assert result.code == 0, result.err
 
     assert len(autoload.simulator.runs) == 2
     assert command.data("loads")[0]["uploads"] == 3
@@ -605,7 +605,7 @@ def test_what_is_excluded_is_not_asked_for(autoload: Autoload, command: Command,
 
     result = command(*words, f"s3://{BUCKET}/incoming/Accounts.bak")
 
-    assert result.exit_code == 1 and '"*.bak"' in result.stderr and "exclude" in result.stderr
+    assert result.code == 1 and '"*.bak"' in result.err and "exclude" in result.err
     assert autoload.sent.take() == []
 
 
@@ -620,10 +620,10 @@ def test_a_rejected_file_shows_in_loads_and_status_and_its_reason_in_errors(
     assert [each["state"] for each in command.data("loads", "--key", "incoming/Other.csv")] == ["rejected"]
     [lane] = command.data("status")
     assert (lane["state"], lane["last"]["outcome"]) == ("idle", "rejected")
-    assert KEY in command("errors", load["run_id"]).stdout
+    assert KEY in command("errors", load["run_id"]).out
     autoload.let_read("accounts", "incoming/Other.csv")
     with handling(autoload):
-        assert command("retry", load["run_id"]).exit_code == 0
+        assert command("retry", load["run_id"]).code == 0
     assert command.data("loads")[0]["outcome"] == "loaded"
 
 
@@ -634,7 +634,7 @@ def test_a_backfill_asks_before_it_loads(autoload: Autoload, command: Command) -
 
     result = command("backfill", "accounts", "--since", "1d")
 
-    assert result.exit_code == 1 and "--yes" in result.stderr
+    assert result.code == 1 and "--yes" in result.err
     assert autoload.sent.take() == []
 
 
@@ -643,7 +643,7 @@ def test_a_backfill_from_before_the_ledgers_memory_is_refused(autoload: Autoload
 
     result = command("backfill", "accounts", "--since", "91d")
 
-    assert result.exit_code == 1 and "90 days" in result.stderr
+    assert result.code == 1 and "90 days" in result.err
 
 
 def test_a_lane_that_was_paused_before_a_backfill_stays_so(autoload: Autoload, command: Command) -> None:
@@ -683,7 +683,7 @@ def test_dead_letters_are_shown_then_sent_again_then_deleted(autoload: Autoload,
         f"upload of s3://{BUCKET}/incoming/é b.csv",
     ]
     assert {each["reason"] for each in shown} == {"Runtime.Exited"}
-    assert command("redrive").exit_code == 1  # nobody can be asked
+    assert command("redrive").code == 1  # nobody can be asked
     assert autoload.sent.take() == []
 
     with handling(autoload):
@@ -699,7 +699,7 @@ def test_a_dead_letter_without_a_reason_is_shown_and_sent_like_others(autoload: 
     bury(command, autoload.upload(KEY, ACCOUNTS), reason=None)
 
     assert [(each["reason"], each["state"]) for each in command.data("redrive", "--dry-run")] == [(None, "to send")]
-    assert "to send" in command("redrive", "--dry-run").stdout
+    assert "to send" in command("redrive", "--dry-run").out
     with handling(autoload):
         assert [each["state"] for each in command.data("redrive", "--yes")] == ["sent"]
 
@@ -714,7 +714,7 @@ def test_a_dead_letter_that_the_function_does_not_take_stays_in_the_queue(
         outage.setenv("AWS_MAX_ATTEMPTS", "1")
         result = command("redrive", "--yes")
 
-    assert result.exit_code == 1 and "in the queue still" in result.stderr
+    assert result.code == 1 and "in the queue still" in result.err
     assert len(command.data("redrive", "--dry-run")) == 1
 
 
@@ -737,18 +737,18 @@ def test_uploads_of_one_key_are_one_file(autoload: Autoload, command: Command) -
     command("pause", "accounts")
     for _ in range(3):
         autoload.invoke(autoload.upload(KEY, ACCOUNTS))
-    assert "1 file, 3 uploads" in command("status").stdout
+    assert "1 file, 3 uploads" in command("status").out
     [waiting] = command.data("status")
     assert (waiting["waiting"], waiting["waiting_files"]) == (3, 1)
     seen: list[str] = []
     autoload.simulator.settings.pace = Pace(run_seconds=100)
-    autoload.when("GET", "/integrations/run/", lambda: seen.append(command("status", "accounts").stdout), skip=1)
+    autoload.when("GET", "/integrations/run/", lambda: seen.append(command("status", "accounts").out), skip=1)
 
     with handling(autoload):
         command("resume", "accounts")
 
     assert "1 file, 3 uploads by route accounts" in seen[0]
-    told = command("loads").stdout
+    told = command("loads").out
     assert KEY in told and "1 file, 3 uploads" in told
     [run] = command.data("loads")
     assert (run["uploads"], run["files"], run["file"]) == (3, 1, KEY)
@@ -769,9 +769,9 @@ def test_all_files_of_a_run_are_listed(autoload: Autoload, command: Command) -> 
 
     assert {each["key"] for each in listed} == set(names) and {each["run_id"] for each in listed} == {run_id}
     assert command.data("loads", "--run", run_id)[0]["files"] == 3
-    assert "3 files" in command("loads", "--run", run_id).stdout
-    assert command("loads", "--files").exit_code == 2
-    assert command("loads", "--run", "0" * 32).exit_code == 1
+    assert "3 files" in command("loads", "--run", run_id).out
+    assert command("loads", "--files").code == 2
+    assert command("loads", "--run", "0" * 32).code == 1
 
 
 def test_a_file_that_waits_in_a_paused_lane_is_told_so(autoload: Autoload, command: Command) -> None:
@@ -779,7 +779,7 @@ def test_a_file_that_waits_in_a_paused_lane_is_told_so(autoload: Autoload, comma
     command("pause", "accounts")
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
-    told = command("loads", "--key", KEY).stderr
+    told = command("loads", "--key", KEY).err
 
     assert "accounts: paused" in told and "resume accounts" in told
 
@@ -797,7 +797,7 @@ def test_a_lane_that_settles_tells_until_when(autoload: Autoload, command: Comma
 
     assert lane["state"] == "starting"
     assert now + 300_000 <= epoch_ms(lane["settles_until"]) <= now + 302_000
-    assert "starting, settles until 2" in command("status").stdout
+    assert "starting, settles until 2" in command("status").out
 
 
 def test_status_does_not_repeat_what_is_normal(autoload: Autoload, command: Command) -> None:
@@ -805,9 +805,9 @@ def test_status_does_not_repeat_what_is_normal(autoload: Autoload, command: Comm
 
     plain, details = command("status"), command("status", "accounts")
 
-    [which_routes] = plain.stderr.splitlines()
+    [which_routes] = plain.err.splitlines()
     assert which_routes.startswith("Routes: version 1 in the ledger")
-    assert not any(word in details.stdout for word in ("Paused", "Held", "Settles"))
+    assert not any(word in details.out for word in ("Paused", "Held", "Settles"))
 
 
 def test_dead_letters_are_discarded_only_on_purpose(autoload: Autoload, command: Command) -> None:
@@ -816,14 +816,14 @@ def test_dead_letters_are_discarded_only_on_purpose(autoload: Autoload, command:
     bury(command, "no json")
 
     asked = command("redrive", "--discard")
-    assert asked.exit_code == 1 and "--yes" in asked.stderr and KEY in asked.stdout
+    assert asked.code == 1 and "--yes" in asked.err and KEY in asked.out
     assert [each["state"] for each in command.data("redrive", "--discard", "--dry-run")] == ["to discard"] * 2
 
     gone = command.data("redrive", "--discard", "--yes")
 
     assert [each["state"] for each in gone] == ["discarded"] * 2
     assert autoload.sent.take() == [] and command.data("redrive", "--dry-run") == []
-    assert "no dead letters" in command("redrive", "--discard", "--yes").stderr
+    assert "no dead letters" in command("redrive", "--discard", "--yes").err
 
 
 # test-event
@@ -833,7 +833,7 @@ def test_a_test_event_tells_of_the_object_and_is_understood(autoload: Autoload, 
     latest(autoload)
     autoload.upload(KEY, ACCOUNTS)
 
-    event = json.loads(command("test-event", URL).stdout)
+    event = json.loads(command("test-event", URL).out)
 
     assert event["Records"][0]["s3"]["object"]["size"] == len(ACCOUNTS)
     assert autoload.invoke(event)["uploads"][0]["state"] == "loaded"
@@ -846,6 +846,6 @@ def test_a_test_event_of_an_object_that_is_not_there_is_made_up_and_says_so(
 
     result = command("test-event", f"s3://{BUCKET}/incoming/é+1.csv")
 
-    assert "made up" in result.stderr
-    described = json.loads(result.stdout)["Records"][0]["s3"]["object"]
+    assert "made up" in result.err
+    described = json.loads(result.out)["Records"][0]["s3"]["object"]
     assert described["key"] == "incoming/%C3%A9%2B1.csv" and described["size"] > 0

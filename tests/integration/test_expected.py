@@ -361,7 +361,7 @@ def test_due_times_cost_one_read_a_sweep_until_one_has_passed(autoload: Autoload
 
     sweep(autoload)
 
-    assert calls == ["Scan", "GetItem", "Query"]  # what waits, the routes, and how they stand
+    assert calls == ["Scan", "GetItem", "Query", "Query"]  # what waits, the routes, digests, and how they stand
 
 
 def test_many_weeks_without_a_load_name_the_date(autoload: Autoload) -> None:
@@ -569,4 +569,4 @@ def test_the_status_command_shows_it(autoload: Autoload, monkeypatch: pytest.Mon
     [after] = command.data("status")
 
     assert [each["expected"][0]["state"] for each in (before, after)] == ["not loaded", "loaded"]
-    assert after["expected"][0]["words"] in " ".join(command("status", "accounts").stdout.split())
+    assert after["expected"][0]["words"] in " ".join(command("status", "accounts").out.split())

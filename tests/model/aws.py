@@ -145,7 +145,7 @@ def _key(item: dict[str, Any]) -> tuple[str, str]:
 def _item(parameters: dict[str, Any]) -> str:
     """Which kind of item a call is about, for the effect's name."""
     key = parameters.get("Key") or parameters.get("Item") or {}
-    kind: str = key.get("sk", {}).get("S", "").partition("#")[0]
+    kind: str = "digest" if key.get("pk") == {"S": "digest"} else key.get("sk", {}).get("S", "").partition("#")[0]
     return f" {kind}" if kind else ""
 
 
@@ -264,11 +264,23 @@ class Topic:
     def __init__(self, now: Callable[[], int]) -> None:
         """`now` is epoch ms."""
         self.messages: list[Message] = []
+        self.digests: list[dict[str, Any]] = []
+        """The documents of what people got for many messages."""
         self._now = now
 
-    def publish(self, *, Message: str, **_: object) -> dict[str, str]:  # noqa: N803
+    def publish(
+        self,
+        *,
+        Message: str,  # noqa: N803
+        MessageAttributes: dict[str, Any],  # noqa: N803
+        **_: object,
+    ) -> dict[str, str]:
         """Keep the document that queues get."""
-        self.messages.append(_message(self._now(), Message))
+        document = json.loads(json.loads(Message)["default"])
+        if document["outcome"] == "digest":
+            self.digests.append(document)
+        else:
+            self.messages.append(_told(self._now(), document, "digested" not in MessageAttributes))
         return {"MessageId": f"message-{len(self.messages)}"}
 
 
@@ -278,6 +290,8 @@ class Message(Struct, frozen=True):
     at: int
     """Epoch ms."""
     document: dict[str, Any]
+    mailed: bool
+    """Whether people got it at once."""
 
     @property
     def id(self) -> str:
@@ -292,8 +306,8 @@ class Message(Struct, frozen=True):
         return found
 
 
-def _message(at: int, body: str) -> Message:
-    return Message(at, json.loads(json.loads(body)["default"]))
+def _told(at: int, document: dict[str, Any], mailed: bool) -> Message:
+    return Message(at, document, mailed)
 
 
 class Secrets:

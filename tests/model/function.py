@@ -18,6 +18,7 @@ from urllib3.exceptions import ProtocolError
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.http import note_departure
+from anaplan_autoload.aws.digests import Digests
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.lost_uploads import Rounds
 from anaplan_autoload.aws.routes_in_force import RoutesInForce
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from local.cloudworks.runs import Run
 
 SWEEP_SECONDS = 300
+DIGEST_AFTER = 2
+"""Loads of a lane in ten minutes, after which people get digests."""
 SOURCES = {
     "accounts": "incoming/accounts/a.csv",
     "units": "incoming/units/a.csv",
@@ -182,6 +185,7 @@ class Function:
             cloudworks_url="https://cloudworks.anaplan.test/2/0",
             function_name="autoload",
             log_level="CRITICAL",
+            digest_after=DIGEST_AFTER,
         )
         self.posts: list[Post] = []
         self.sent: list[Sent] = []
@@ -453,6 +457,11 @@ class Sandbox(Services):
     def rounds(self) -> Rounds:
         """In the same table."""
         return self._function.rounds
+
+    @cached_property
+    def digests(self) -> Digests:
+        """In the same table."""
+        return Digests(cast("DynamoDBClient", self._function.table), TABLE)
 
     @cached_property
     def s3(self) -> Any:

@@ -39,16 +39,20 @@ class Ledger(Struct, frozen=True):
     lanes: dict[str, dict[str, Any]]
     standings: dict[str, dict[str, Any]]
     """By the route's name."""
+    owed: list[dict[str, Any]]
+    """What people have yet to get in a digest."""
 
 
 def read(function: Function) -> Ledger:
     """What the ledger holds now."""
-    found = Ledger({}, {}, {}, {})
+    found = Ledger({}, {}, {}, {}, [])
     for raw in function.table.everything():
         item = decode(raw)
         kind, _, rest = item["sk"].partition("#")
         if item["pk"] == "standing":
             found.standings[item["sk"]] = item
+        if item["pk"] == "digest":
+            found.owed.append(item)
         if kind == "upload":
             found.uploads[rest] = item
         elif kind == "run":
@@ -68,7 +72,8 @@ def come_to_rest(function: Function) -> None:
     if lacks:
         _wait_for_rest(function)
     for _ in range(2):  # the first may find that another began to tell
-        function.world.pass_time(max(130, (DUE_AT - function.world.now) / 1000))
+        due = max([DUE_AT, *(owed["due_at"] for owed in read(function).owed)])
+        function.world.pass_time(max(130, (due - function.world.now) / 1000))
         function.sweep()
         function.world.pass_time(30)
     if function.service.open:  # the schedule may have begun a sweep of its own in this very moment
@@ -153,6 +158,8 @@ def _breaches(function: Function) -> Iterator[str]:
     yield from _against_a_rule(function, ledger)
     yield from _needless(function, ledger)
     yield from _unannounced(function, ledger)
+    yield from _unmailed(function, ledger)
+    yield from _too_many_mails(function)
     yield from _unexpected(function, ledger)
     yield from _unrecovered(function)
     yield from _never_ending(function, ledger)
@@ -329,6 +336,34 @@ def _unannounced(function: Function, ledger: Ledger) -> Iterator[str]:
     for run_id in told.keys() - ledger.runs.keys():
         if told[run_id] - {"overdue", "held", "incomplete", "missing"}:
             yield f"announced out of nowhere: {run_id}"
+
+
+def _unmailed(function: Function, ledger: Ledger) -> Iterator[str]:
+    """People got every message, by itself or in a digest."""
+    digested = {(load["id"], load["outcome"]) for digest in function.topic.digests for load in digest["loads"]}
+    mailed = {(message.id, message.outcome) for message in function.topic.messages if message.mailed}
+    for told in sorted({(message.id, message.outcome) for message in function.topic.messages} - mailed - digested):
+        yield f"unmailed: only systems were told of {told}"
+    for owed in ledger.owed:
+        yield f"unmailed: people have yet to be told of {owed['sk']}"
+
+
+def _too_many_mails(function: Function) -> Iterator[str]:
+    """Without trouble, no lane fills a mailbox. A run is noted as told a moment after it is."""
+    if function.world.met:
+        return
+    lanes = {route.name: route.lane_id for route in function.routes}
+    window = function.settings.digest_ms - 30_000
+    for lane in set(lanes.values()):
+        mails = [
+            message
+            for message in function.topic.messages
+            if message.mailed and message.outcome in FINAL and lanes[message.document["route"]] == lane
+        ]
+        for last in mails:
+            within = {message.id for message in mails if last.at - window < message.at <= last.at}
+            if len(within) > function.settings.digest_after:
+                yield f"too many mails: {len(within)} of lane {lane} until {last.at}"
 
 
 def _unexpected(function: Function, ledger: Ledger) -> Iterator[str]:

@@ -407,7 +407,17 @@ def _events_that_come_after_the_sweep_found_their_uploads(function: Function) ->
     function.world.pass_time(2_000)
 
 
+def _bursts_of_loads(function: Function) -> None:
+    """When the digest of one lane is due, that of the other is not."""
+    for route in ("orders", "hierarchy"):
+        for _ in range(5):
+            function.upload(route, "a.csv")
+            function.world.pass_time(50)
+    function.world.pass_time(300)
+
+
 HISTORIES = [
+    _bursts_of_loads,
     _an_upload_outside_its_window,
     _a_run_that_fails_as_its_window_closes,
     _a_set_that_comes_bit_by_bit,
@@ -447,6 +457,12 @@ CROSSINGS: dict[str, tuple[History, Trouble]] = {
     "a set that comes bit by bit": (_a_set_that_comes_bit_by_bit, NOTHING),
     "a set that is late": (_a_set_that_is_late, NOTHING),
     "files that fail their check": (_files_that_fail_their_check, NOTHING),
+    "a death before a digest is noted": (_bursts_of_loads, Trouble("crash", "before", "put_item digest")),
+    "a death after some of a digest is forgotten": (
+        _bursts_of_loads,
+        Trouble("crash", "after", "delete_item digest"),
+    ),
+    "bursts of loads": (_bursts_of_loads, NOTHING),
     "a foreign run": (_an_upload_during_a_foreign_run, NOTHING),
     "events that never come": (_events_that_never_come, NOTHING),
     "events that come too late": (_events_that_come_after_the_sweep_found_their_uploads, NOTHING),

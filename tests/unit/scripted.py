@@ -1,4 +1,4 @@
-"""An HTTP server that answers by script: real sockets, and every kind of answer that a network can come up with."""
+"""An HTTP server that answers by script, over real sockets: statuses, web pages, lost, short and late answers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class Reply(Struct, frozen=True):
     lost: bool = False
     """The connection is closed without an answer."""
     missing: int = 0
-    """So many bytes are promised but not sent."""
+    """This many bytes of `Content-Length` are not sent."""
     stalls: bool = False
     """Nothing is sent until the script ends."""
 
@@ -61,6 +61,8 @@ class Script:
     def __init__(self) -> None:
         self.url = ""
         self.replies: deque[Reply] = deque()
+        self.afterwards = Reply(418, b"beyond the script")
+        """The answer to each request after those."""
         self.requests: list[Seen] = []
         self.over = threading.Event()
 
@@ -92,7 +94,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.script.requests.append(Seen(self.command, self.path, headers, body, self.client_address[1]))
-        reply = self.script.replies.popleft() if self.script.replies else Reply(418, b"beyond the script")
+        reply = self.script.replies.popleft() if self.script.replies else self.script.afterwards
         if reply.stalls:
             self.script.over.wait(10)
         if reply.lost or reply.stalls:
@@ -103,21 +105,21 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Content-Length", str(len(reply.body) + reply.missing))
         self.end_headers()
-        self.wfile.write(reply.body)
+        self.wfile.write(b"" if self.command == "HEAD" else reply.body)
         if reply.missing:
             self.close_connection = True
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer  # noqa: N815  (the base class's names)
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_HEAD = _answer  # noqa: N815  (the base class's names)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Say nothing: a client that has seen enough hangs up."""
+        """Print nothing when a client hangs up before it has read everything."""
 
 
 @contextmanager

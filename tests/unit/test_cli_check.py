@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import json
 from typing import TYPE_CHECKING
 
 import pytest
-from typer.testing import CliRunner
 
 from anaplan_autoload.domain import routes
-from anaplan_autoload_cli.app import app
+from tests.command_line import run
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    from typer.testing import Result
 
 ROUTES = """
 [[route]]
@@ -42,14 +38,10 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def run(*arguments: str) -> Result:
-    return CliRunner().invoke(app, arguments)
-
-
 def test_a_good_file_passes() -> None:
     result = run("check", "good.csv", "--route", "accounts")
 
-    assert result.exit_code == 0 and "passes the check" in result.stderr
+    assert result.code == 0 and "passes the check" in result.err
 
 
 @pytest.mark.parametrize(
@@ -67,12 +59,12 @@ def test_a_bad_file_fails_with_what_was_expected_and_found(here: Path, content: 
 
     result = run("check", "bad.csv", "--route", "accounts", "--json")
 
-    assert result.exit_code == 1
-    told = json.loads(result.stdout)
+    assert result.code == 1
+    told = result.json
     assert (told["file"], told["route"], told["passed"]) == ("bad.csv", "accounts", False)
     assert [(problem["about"], problem["found"]) for problem in told["problems"]] == [(about, found)]
     plain = run("check", "bad.csv", "--route", "accounts")
-    assert plain.exit_code == 1 and found in plain.stdout and "would be rejected" in plain.stderr
+    assert plain.code == 1 and found in plain.out and "would be rejected" in plain.err
 
 
 @pytest.mark.parametrize(
@@ -87,18 +79,18 @@ def test_a_bad_file_fails_with_what_was_expected_and_found(here: Path, content: 
 def test_what_cannot_be_checked_is_told_with_a_remedy(arguments: tuple[str, ...], said: str) -> None:
     result = run(*arguments)
 
-    assert result.exit_code == 1
-    assert said in result.stderr and ("To do" in result.stderr or "Did you mean" in result.stderr)
+    assert result.code == 1
+    assert said in result.err and ("To do" in result.err or "Did you mean" in result.err)
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
 def test_a_learned_check_is_one_that_the_file_passes(here: Path, encoding: str) -> None:
     (here / "sample.csv").write_bytes("Code;Größe;Parent\nA1;1,5;\n".encode(encoding))
-    line = run("routes", "learn", "open", "sample.csv").stdout
+    line = run("routes", "learn", "open", "sample.csv").out
     (here / "routes.toml").write_text(ROUTES + line)
 
-    assert run("check", "sample.csv", "--route", "open").exit_code == 0
-    assert run("check", "good.csv", "--route", "open").exit_code == 1
+    assert run("check", "sample.csv", "--route", "open").code == 0
+    assert run("check", "good.csv", "--route", "open").code == 1
     (_, route) = routes.load(here / "routes.toml")
     assert route.check is not None and route.check.columns == ("Code", "Größe", "Parent")
 
@@ -108,10 +100,10 @@ def test_nothing_is_learned_from_a_file_without_columns(here: Path) -> None:
 
     result = run("routes", "learn", "open", "sheet.xlsx")
 
-    assert result.exit_code == 1 and "it is an Excel workbook (.xlsx), not text" in result.stderr
+    assert result.code == 1 and "it is an Excel workbook (.xlsx), not text" in result.err
 
 
 def test_a_route_shows_its_check() -> None:
-    told = json.loads(run("routes", "match", "s3://inbox/incoming/a.csv", "--json").stdout)
+    told = run("routes", "match", "s3://inbox/incoming/a.csv", "--json").json
 
     assert told["check"].startswith('{ columns = ["Code", "Name"]')

@@ -1,4 +1,4 @@
-"""Whatever answers in the place of AWS or Anaplan, and whoever stops to read: words, and no traceback."""
+"""Unusable answers in place of AWS' and Anaplan's, and closed pipes: errors in words, without a traceback."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
-from typer.testing import CliRunner
 
-from anaplan_autoload_cli.app import app
+from tests.command_line import run
+from tests.unit.scripted import Reply, Script, scripted
 
 ROOT = Path(__file__).parents[2]
-RUBBISH = {
+RUBBISH = {  # status, content type, body
     "a web page": (200, "text/html", b"<html><body>Sign in to the network</body></html>"),
     "nothing": (200, "application/json", b""),
     "null": (200, "application/json", b"null"),
@@ -48,33 +45,17 @@ COMMANDS = {
 }
 
 
-@contextmanager
-def answering(status: int, kind: str, body: bytes) -> Iterator[str]:
-    """A server that answers everything alike; yields its URL."""
+def answering(server: Script, rubbish: str) -> str:
+    """Let the server answer every request alike; returns its URL."""
+    status, kind, body = RUBBISH[rubbish]
+    server.afterwards = Reply(status, body, {"Content-Type": kind})
+    return server.url
 
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            self.send_response(status)
-            self.send_header("Content-Type", kind)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(b"" if self.command == "HEAD" else body)
 
-        do_GET = do_POST = do_HEAD = do_PUT = answer  # noqa: N815  (the base class finds methods by these names)
-
-        def log_message(self, *_: object) -> None:
-            """Stay quiet."""
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+@pytest.fixture(scope="module")
+def server() -> Iterator[Script]:
+    with scripted() as script:
+        yield script
 
 
 def surroundings(url: str) -> dict[str, str]:
@@ -94,37 +75,37 @@ def surroundings(url: str) -> dict[str, str]:
 
 @pytest.mark.parametrize("rubbish", RUBBISH)
 @pytest.mark.parametrize("command", COMMANDS)
-def test_no_answer_of_the_network_ends_a_command_with_a_traceback(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, rubbish: str
+def test_an_unusable_answer_ends_a_command_with_an_error_and_no_traceback(
+    server: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: str, rubbish: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with answering(*RUBBISH[rubbish]) as url:
-        ended = CliRunner().invoke(app, COMMANDS[command], env=surroundings(url))
 
-    assert ended.exception is None or isinstance(ended.exception, SystemExit)
-    assert "Traceback" not in ended.output and "hunter2-of-ada" not in ended.output
-    assert ended.exit_code in (0, 1)
-    if ended.exit_code:
-        assert ended.stderr.startswith("Error: ") or "checks failed" in ended.stderr
+    ended = run(*COMMANDS[command], environment=surroundings(answering(server, rubbish)))
+
+    assert "Traceback" not in ended.out + ended.err and "hunter2-of-ada" not in ended.out + ended.err
+    assert ended.code in (0, 1)
+    if ended.code:
+        assert ended.err.startswith("Error: ") or "checks failed" in ended.err
 
 
-def test_the_traceback_of_what_nobody_foresaw_is_had_for_the_asking(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_the_traceback_of_an_unexpected_error_is_shown_on_request(
+    server: Script, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with answering(*RUBBISH["an empty object"]) as url:
-        said = CliRunner().invoke(app, COMMANDS["loads"], env=surroundings(url))
-        shown = CliRunner().invoke(app, COMMANDS["loads"], env=surroundings(url) | {"AUTOLOAD_TRACEBACK": "1"})
+    environment = surroundings(answering(server, "an empty object"))
 
-    assert said.exit_code == 1 and "AUTOLOAD_TRACEBACK=1" in said.stderr
-    assert shown.exception is not None and not isinstance(shown.exception, SystemExit)
+    said = run(*COMMANDS["loads"], environment=environment)
+    with pytest.raises(KeyError):
+        run(*COMMANDS["loads"], environment=environment | {"AUTOLOAD_TRACEBACK": "1"})
+
+    assert said.code == 1 and "AUTOLOAD_TRACEBACK=1" in said.err
 
 
 @pytest.mark.parametrize("joined", [False, True], ids=["data", "data and messages"])
 @pytest.mark.parametrize(
     "words", ["--help", "loads --help", "connections policy --bucket b", "routes match incoming/accounts/a.csv"]
 )
-def test_a_reader_that_stops_reading_ends_a_command_quietly(words: str, joined: bool) -> None:
+def test_a_closed_pipe_ends_a_command_quietly(words: str, joined: bool) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     command = [sys.executable, "-m", "anaplan_autoload_cli", *words.split()]

@@ -151,6 +151,7 @@ def test_the_document_has_exactly_the_documented_keys_with_explicit_nulls() -> N
         "rows_saved": False,
         "details_missing": None,
         "problems": [],
+        "trace_id": None,
     }
 
 

@@ -8,11 +8,12 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from anaplan_autoload.domain.contents import ENCODINGS, Check, as_toml, is_listable
 from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.outcomes import ReportOutcome
-from anaplan_autoload.domain.routes import Route, Routes, RoutesInvalid, load, parse
+from anaplan_autoload.domain.routes import Mistake, Route, Routes, RoutesInvalid, load, parse
 
 ONE = "a2fb43a93bc84bcb9f37dd59a75eb940"
 TWO = "b" * 32
@@ -42,8 +43,9 @@ def routes(*tables: str, reports: tuple[str, str] | None = None) -> Routes:
 def findings(*tables: str, reports: tuple[str, str] | None = None) -> tuple[str, ...]:
     with pytest.raises(RoutesInvalid) as refusal:
         routes(*tables, reports=reports)
-    assert str(refusal.value).splitlines() == list(refusal.value.findings)
-    return refusal.value.findings
+    told = tuple(map(str, refusal.value.mistakes))
+    assert str(refusal.value).splitlines() == list(told)
+    return told
 
 
 def matched(found: Routes, bucket: str, key: str) -> str | None:
@@ -288,6 +290,27 @@ def test_a_wrong_value_is_refused_with_file_route_reason_and_remedy(key: str, va
     (found,) = findings(table(**{key: value}))
 
     assert found.startswith(f'routes.toml: route "accounts": {reason}')
+
+
+@pytest.mark.parametrize(
+    ("values", "mistake"),
+    [
+        ({"settle": '"99m"'}, Mistake('settle "99m" is too long', 'Write "15m" or less.', "settle", "99m", "accounts")),
+        ({"name": ""}, Mistake("name is missing", 'Add it, as in name = "accounts".', "name", None, 1)),
+        (each("incoming/accounts/x"), Mistake(
+            'stage_to "incoming/accounts/x" lies under its own prefix; every copy would trigger another load',
+            "Use a key outside every route's prefix.",
+            "stage_to",
+            "incoming/accounts/x",
+            "accounts",
+        )),
+    ],
+)  # fmt: skip
+def test_a_mistake_has_its_parts(values: dict[str, str], mistake: Mistake) -> None:
+    with pytest.raises(RoutesInvalid) as refusal:
+        routes(table(**values))
+
+    assert refusal.value.mistakes == (replace(mistake, file="routes.toml"),)
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,10 @@ Each lane has one item collection (`pk` = `lane#<lane id>`):
 | `upload#<upload id>` | the object, its route as it was when recorded, its state |
 | `run#<ended at>#<run id>` | the load history |
 
-and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), how far the search for lost
-uploads has come (see `lost_uploads`), and the version of a secret that Anaplan refused (`pk` = `secret#<id>`). What is
-known of a key is under `pk` = `key#<sha256 of bucket and key>`:
+and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), what people have yet to be
+told in a digest (see `digests`), how far the search for lost uploads has come (see `lost_uploads`), and the version of
+a secret that Anaplan refused (`pk` = `secret#<id>`). What is known of a key is under `pk` = `key#<sha256 of bucket and
+key>`:
 
 | `sk` | holds |
 |---|---|
@@ -74,6 +75,8 @@ class UploadRecord(Struct, frozen=True):
     run_id: str | None = None
     batch_id: str | None = None
     """The batch that covered it, once its state is final. It connects the upload to the load history."""
+    final_at: int | None = None
+    """When its state became final, epoch ms."""
 
 
 class RunRecord(Struct, frozen=True, omit_defaults=True):
@@ -93,6 +96,8 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     error_code: int | None = None
     author: str | None = None
     batch_id: str = ""
+    trace_id: str = ""
+    """The id of the batch's oldest upload."""
     uploads_total: int = 0
     file: str = ""
     """The key of the newest upload."""
@@ -109,6 +114,12 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     retried: bool = False
     """The run failed and was started again: it is not announced."""
     announced: bool = False
+    claimed_at: str | None = None
+    """When its uploads were claimed or, after a retry, when this try began; on our clock, as the next two."""
+    asked_at: str | None = None
+    """When the run was requested."""
+    told_at: str | None = None
+    """When subscribers were told; None where the route's `notify` leaves the outcome out."""
 
     @property
     def sk(self) -> str:
@@ -225,7 +236,9 @@ class Ledger:
                 self._client.update_item,
                 TableName=self._table,
                 Key=encode(_key(lane, f"upload#{upload_id}")),
-                UpdateExpression="SET #state = :state, run_id = :run, batch_id = :batch, #ttl = :ttl REMOVE waiting",
+                UpdateExpression=(
+                    "SET #state = :state, run_id = :run, batch_id = :batch, final_at = :now, #ttl = :ttl REMOVE waiting"
+                ),
                 ConditionExpression="#state = :waiting",
                 ExpressionAttributeNames={"#state": "state", "#ttl": "ttl"},
                 ExpressionAttributeValues=encode(
@@ -233,6 +246,7 @@ class Ledger:
                         ":state": state,
                         ":run": run_id,
                         ":batch": batch.id,
+                        ":now": now,
                         ":ttl": _ttl(now, UPLOAD_DAYS),
                         ":waiting": "waiting",
                     }
@@ -548,13 +562,13 @@ class Ledger:
         item = self._get(lane, sk)
         return msgspec.convert(item, RunRecord, strict=False) if item else None
 
-    def mark_announced(self, run: RunRecord) -> None:
-        """Note that subscribers were told of a run."""
+    def mark_announced(self, run: RunRecord, told_at: str | None) -> None:
+        """Note that a run was announced, and when subscribers were told; None if they did not want to be."""
         self._client.update_item(
             TableName=self._table,
             Key=encode(_key(run.lane, run.sk)),
-            UpdateExpression="SET announced = :yes",
-            ExpressionAttributeValues=encode({":yes": True}),
+            UpdateExpression="SET announced = :yes, told_at = :told",
+            ExpressionAttributeValues=encode({":yes": True, ":told": told_at}),
         )
 
     def runs(self, lane: str, since: str = "", *, at_a_time: int = 1_000) -> Iterator[RunRecord]:
@@ -742,6 +756,7 @@ def _upload_record(item: Item) -> UploadRecord:
         item["recorded_at"],
         item.get("run_id"),
         item.get("batch_id"),
+        item.get("final_at"),
     )
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 FRESH_MS = 30_000
 EARLIER_VERSIONS = 10
 """How many versions are tried where the newest cannot be understood, and nothing is known yet."""
-SHOWN_FINDINGS = 5
+SHOWN_MISTAKES = 5
 
 
 class RoutesInForce:
@@ -86,6 +86,6 @@ class RoutesInForce:
 
 
 def _in_one_line(error: RoutesInvalid) -> str:
-    more = len(error.findings) - SHOWN_FINDINGS
-    shown = " ".join(error.findings[:SHOWN_FINDINGS])
+    more = len(error.mistakes) - SHOWN_MISTAKES
+    shown = " ".join(map(str, error.mistakes[:SHOWN_MISTAKES]))
     return f"{shown} And {more} more." if more > 0 else shown

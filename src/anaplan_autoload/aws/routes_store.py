@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from anaplan_autoload.domain import routes
-from anaplan_autoload.domain.routes import RoutesInvalid
+from anaplan_autoload.domain.routes import Mistake, RoutesInvalid
 from anaplan_autoload.domain.times import iso
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Version(Struct, frozen=True):
     def routes(self, reports: tuple[str, str] | None) -> Routes:
         """Its routes; `reports` as for `domain.routes.parse`. Raises `RoutesInvalid`."""
         if self.flaw is not None:
-            raise RoutesInvalid([f"{self.name}: {self.flaw}. Push the routes again."])
+            raise RoutesInvalid([Mistake(self.flaw, "Push the routes again.", file=self.name)])
         return routes.parse(self.text, self.name, reports)
 
 

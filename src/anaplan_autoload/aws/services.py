@@ -1,6 +1,7 @@
 """Makes everything that the steps use, in one place.
 
-Clients that the usual path does not need (SNS, S3, Lambda) are made at their first use, to keep cold starts short.
+Clients that the usual path does not need (SNS, EventBridge, S3, Lambda) are made at their first use, to keep cold
+starts short.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from botocore.config import Config
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.credentials import Tokens
 from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload.aws.digests import Digests
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.routes_in_force import RoutesInForce
 from anaplan_autoload.aws.routes_store import RoutesStore
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
     from aws_durable_execution_sdk_python.types import LambdaContext, LoggerInterface
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_sns import SNSClient
@@ -121,6 +124,11 @@ class Services:
         return Rounds(self.dynamodb, self.settings.ledger_table)
 
     @cached_property
+    def digests(self) -> Digests:
+        """What people have yet to be told in a digest."""
+        return Digests(self.dynamodb, self.settings.ledger_table)
+
+    @cached_property
     def dynamodb(self) -> DynamoDBClient:
         """DynamoDB, for the ledger."""
         return self.session.client("dynamodb", config=BRISK)
@@ -134,6 +142,11 @@ class Services:
     def sns(self) -> SNSClient:
         """SNS, for the messages."""
         return self.session.client("sns", config=BRISK)
+
+    @cached_property
+    def events(self) -> EventBridgeClient:
+        """EventBridge, for the events."""
+        return self.session.client("events", config=BRISK)
 
     @cached_property
     def lambda_(self) -> LambdaClient:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 LONGEST = 86_400
 """Seconds, a day: no poll or lease may be set longer."""
+MOST_LOADS, MOST_MINUTES = 100, 1_440
+"""From how many loads on people get a digest, and for how long it gathers, at most."""
 SHOWN_CHARACTERS = 100
 """A refused value is shown up to here: a whole file may have been pasted."""
 _SECRET = re.compile(r"://[^/]*@|[{}]|-----|passw", re.IGNORECASE)
@@ -44,6 +46,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     """None: rejected rows are not kept."""
     contact: str | None = None
     """Whom readers of a message can ask: one line of text. None: messages name nobody."""
+    chat_topic_arn: str | None = None
+    """The topic of chat channels. None: there are none."""
+    publish_events: bool = False
+    """Whether reports go to EventBridge's default bus too."""
+    digest_after: int = 5
+    """People get a digest from this many loads of a lane within `digest_ms` on. 0: never."""
+    digest_ms: int = 600_000
+    """Milliseconds that a digest gathers."""
     routes_file: Path | None = None
     """A routes file in the package, or on this machine. None: the routes are in the ledger."""
     function_alias: str = "live"
@@ -91,6 +101,12 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             return int(text)
         raise SettingsInvalid(f"environment variable {name} is {_shown(text)}; it takes whole seconds, 1 to {LONGEST}")
 
+    def number(name: str, default: int, most: int) -> int:
+        text = environment.get(name, "").strip() or str(default)
+        if re.fullmatch(r"[0-9]{1,4}", text) and int(text) <= most:
+            return int(text)
+        raise SettingsInvalid(f"environment variable {name} is {_shown(text)}; it takes a whole number, 0 to {most}")
+
     poll_min, poll_max = seconds("POLL_MIN_SECONDS", 2), seconds("POLL_MAX_SECONDS", 60)
     if poll_min > poll_max:
         raise SettingsInvalid(f"POLL_MIN_SECONDS ({poll_min}) is above POLL_MAX_SECONDS ({poll_max})")
@@ -104,6 +120,10 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         function_alias=environment.get("FUNCTION_ALIAS") or "live",
         reports_bucket=environment.get("REPORTS_BUCKET") or None,
         contact=environment.get("CONTACT", "").strip() or None,
+        chat_topic_arn=environment.get("CHAT_TOPIC_ARN", "").strip() or None,
+        publish_events=environment.get("PUBLISH_EVENTS", "").strip() == "true",
+        digest_after=number("DIGEST_AFTER", 5, MOST_LOADS),
+        digest_ms=number("DIGEST_MINUTES", 10, MOST_MINUTES) * 60_000,
         routes_file=Path(file) if (file := environment.get("ROUTES_FILE", "").strip()) else None,
         poll_min=poll_min,
         poll_max=poll_max,
@@ -128,6 +148,11 @@ _FORMS = {
         "TOPIC_ARN",
         r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}",
         "the ARN of an SNS topic, such as arn:aws:sns:eu-west-1:123456789012:alerts",
+    ),
+    "chat_topic_arn": (
+        "CHAT_TOPIC_ARN",
+        r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}",
+        "the ARN of an SNS topic, or nothing",
     ),
     "reports_bucket": (
         "REPORTS_BUCKET",

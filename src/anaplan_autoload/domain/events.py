@@ -162,6 +162,11 @@ class Load(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     request_id: _RequestId
     """The same request sent twice is one reload; visible ASCII, at most 128 characters."""
 
+    @property
+    def upload_id(self) -> str:
+        """`Upload.id` of the upload that it becomes."""
+        return Upload(self.bucket, self.key, "", request_id=self.request_id).id
+
 
 Event: TypeAlias = Uploads | Drain | Sweep | Load
 

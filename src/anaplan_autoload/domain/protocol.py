@@ -115,6 +115,8 @@ class Batch(Struct, frozen=True, omit_defaults=True):
 
     file: str = ""
     """The key of the newest upload."""
+    first: str = ""
+    """The id of the oldest upload: `trace_id` in the log lines and in the message."""
     upload: Upload | None = None
     """The upload itself, if the route says `load = "each"`."""
     attempts: int = 1
@@ -130,6 +132,11 @@ class Batch(Struct, frozen=True, omit_defaults=True):
     """Failed runs that were started again so far."""
     overdue: bool = False
     """Announced as overdue."""
+
+    @property
+    def trace_id(self) -> str:
+        """What joins its log lines and its message; batches of older versions have no `first`."""
+        return self.first or self.id
 
     @property
     def unresolved_since(self) -> int | None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import combinations
 from pathlib import Path
 from typing import Literal, get_args
 
 from msgspec import Struct, convert
+from msgspec.structs import replace
 
 from anaplan_autoload.domain.contents import ENCODINGS, Check, encoding_named, is_listable
 from anaplan_autoload.domain.litter import excluded_by
@@ -53,14 +54,40 @@ _PER_CENT = re.compile(r"([0-9]{1,3}) ?%")
 _HUNDRED = 100
 
 
+class Mistake(Struct, frozen=True):
+    """One mistake in a routes file."""
+
+    reason: str
+    """What is wrong: one sentence without its full stop, which names the key and quotes the value."""
+    remedy: str
+    """What to do, in sentences."""
+    key: str | None = None
+    """The key that is wrong; None if the mistake is not one key's."""
+    value: object = None
+    """The key's value, as TOML gives it; None if it has none."""
+    route: str | int | None = None
+    """The route's name, or its number in the file if it has no usable one; None for the file as a whole."""
+    file: str = ""
+    """The file's path, or the version's name."""
+
+    @property
+    def place(self) -> str:
+        """Which route it is about: `route "accounts"` or `route 3`; empty for the file as a whole."""
+        if self.route is None:
+            return ""
+        return f"route {_quote(self.route) if isinstance(self.route, str) else self.route}"
+
+    def __str__(self) -> str:
+        """`routes.toml: route "accounts": reason. Remedy.`"""
+        return ": ".join(part for part in (self.file, self.place, f"{self.reason}. {self.remedy}") if part)
+
+
 class RoutesInvalid(ValueError):
-    """A routes file that cannot be used. The text has one line for each mistake: file, route, reason and remedy."""
+    """A routes file that cannot be used. Its text has one line for each mistake."""
 
-    findings: tuple[str, ...]
-
-    def __init__(self, findings: Iterable[str]) -> None:
-        self.findings = tuple(findings)
-        super().__init__("\n".join(self.findings))
+    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+        self.mistakes = tuple(mistakes)
+        super().__init__("\n".join(map(str, self.mistakes)))
 
 
 class Route(Struct, frozen=True, omit_defaults=True):
@@ -207,10 +234,12 @@ def load(path: Path, reports: tuple[str, str] | None = None) -> Routes:
     try:
         text = path.read_text(encoding="utf-8-sig")  # Windows editors put a byte order mark first
     except UnicodeDecodeError:
-        raise RoutesInvalid([f"{path}: it is not UTF-8 text. Save it as UTF-8."]) from None
+        raise RoutesInvalid([Mistake("it is not UTF-8 text", "Save it as UTF-8.", file=str(path))]) from None
     except OSError as error:
         reason = error.strerror or type(error).__name__
-        raise RoutesInvalid([f"{path}: it cannot be read ({reason}). Put the routes file there."]) from None
+        raise RoutesInvalid(
+            [Mistake(f"it cannot be read ({reason})", "Put the routes file there.", file=str(path))]
+        ) from None
     return parse(text, str(path), reports)
 
 
@@ -220,68 +249,67 @@ def parse(text: str, name: str, reports: tuple[str, str] | None = None) -> Route
     Raises:
         RoutesInvalid: the text has mistakes; the error lists all of them.
     """
-    tables, findings = _tables(text)
+    tables, mistakes = _tables(text)
     drafts = [_draft(number, table) for number, table in enumerate(tables, start=1)]
-    findings += [finding for draft in drafts for finding in draft.findings]
-    findings += _repeated_names(drafts)
-    sound = tuple(draft.route for draft in drafts if draft.route is not None)
-    findings += _conflicts(sound, reports)
-    if findings:
-        raise RoutesInvalid(f"{name}: {finding}" for finding in findings)
-    return Routes(sound)
+    mistakes += [mistake for draft in drafts for mistake in draft.mistakes]
+    mistakes += _repeated_names(drafts)
+    valid = tuple(draft.route for draft in drafts if draft.route is not None)
+    mistakes += _conflicts(valid, reports)
+    if mistakes:
+        raise RoutesInvalid(replace(mistake, file=name) for mistake in mistakes)
+    return Routes(valid)
 
 
 def _closeness(route: Route) -> tuple[int, bool, int]:
     return len(route.prefix), route.bucket is not None, len(route.suffix)
 
 
-# Reading the file. A finding is everything after the file's name: `route "accounts": reason. Remedy.`
+# Reading the file.
 
 
 class _Draft(Struct, frozen=True):
     """A `[[route]]`, as far as it could be understood."""
 
-    label: str
     name: object
     route: Route | None
     """None if anything in it is wrong."""
-    findings: tuple[str, ...]
+    mistakes: tuple[Mistake, ...]
 
 
-def _tables(text: str) -> tuple[list[object], list[str]]:
+def _tables(text: str) -> tuple[list[object], list[Mistake]]:
     """The `[[route]]` tables, not checked yet, and the mistakes outside of them."""
     try:
         document: dict[str, object] = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: very long numbers and deep nesting too
         reason = "it nests too deep" if isinstance(error, RecursionError) else error
-        return [], [f"it is not valid TOML: {reason}. Correct it there."]
-    findings = [_unknown_key(key, ["route"]) for key in document if key != "route"]
+        return [], [Mistake(f"it is not valid TOML: {reason}", "Correct it there.")]
+    mistakes = [_unknown_key(key, ["route"]) for key in document if key != "route"]
     tables = document.get("route", [])
     if not isinstance(tables, list):
-        return [], [*findings, "route is not a list of tables. Begin every route with [[route]], in double brackets."]
-    if not tables and not findings:
-        findings.append("it holds no route, so nothing would ever be loaded. Add a [[route]].")
-    return tables, findings
+        remedy = "Begin every route with [[route]], in double brackets."
+        return [], [*mistakes, Mistake("route is not a list of tables", remedy)]
+    if not tables and not mistakes:
+        mistakes.append(Mistake("it holds no route, so nothing would ever be loaded", "Add a [[route]]."))
+    return tables, mistakes
 
 
 def _draft(number: int, table: object) -> _Draft:
     """Check every value of one table, then how they fit together."""
     if not isinstance(table, dict):
-        label = f"route {number}"
-        return _Draft(label, None, None, (f"{label}: it is not a table. Begin every route with [[route]].",))
+        return _Draft(None, None, (Mistake("it is not a table", "Begin every route with [[route]].", route=number),))
     name = table.get("name")
-    label = f"route {_quote(name)}" if isinstance(name, str) and name else f"route {number}"
     values, wrong = _values(table)
     wrong += _missing(table) + _load_mistakes(table, values) + _exclude_mistakes(values)
     wrong += _needs_mistakes(table, values)
     route = None if wrong else convert(values, Route)
-    return _Draft(label, name, route, tuple(f"{label}: {reason}" for reason in wrong))
+    shown = name if isinstance(name, str) and name else number
+    return _Draft(name, route, tuple(replace(mistake, route=shown) for mistake in wrong))
 
 
-def _values(table: dict[str, object]) -> tuple[dict[str, object], list[str]]:
-    """The valid values, as `Route` holds them, and a reason for each invalid one."""
+def _values(table: dict[str, object]) -> tuple[dict[str, object], list[Mistake]]:
+    """The valid values, as `Route` holds them, and the mistakes in the others."""
     values: dict[str, object] = {}
-    wrong: list[str] = []
+    wrong: list[Mistake] = []
     for key, value in table.items():
         if key not in _CHECKS:
             wrong.append(_unknown_key(key, _CHECKS))
@@ -289,13 +317,13 @@ def _values(table: dict[str, object]) -> tuple[dict[str, object], list[str]]:
         try:
             values[key] = _CHECKS[key](value)
         except _Wrong as error:
-            wrong += [f"{key} {reason}" for reason in error.args]
+            wrong += error.about(key, value)
     return values, wrong
 
 
-def _missing(table: dict[str, object]) -> list[str]:
-    reasons = [
-        f"{key} is missing. Add it, as in {example}."
+def _missing(table: dict[str, object]) -> list[Mistake]:
+    mistakes = [
+        Mistake(f"{key} is missing", f"Add it, as in {example}.", key)
         for key, example in (
             ("name", 'name = "accounts"'),
             ("prefix", 'prefix = "incoming/accounts/"'),
@@ -304,146 +332,165 @@ def _missing(table: dict[str, object]) -> list[str]:
     ]
     targets = {"integration", "flow"} & table.keys()
     if not targets:
-        reasons.append('it runs nothing. Add integration = "…" or flow = "…", the id of what loads its uploads.')
+        remedy = 'Add integration = "…" or flow = "…", the id of what loads its uploads.'
+        mistakes.append(Mistake("it runs nothing", remedy))
     if len(targets) == 2:
-        reasons.append("it names an integration and a flow. Keep the one that loads its uploads.")
-    return reasons
+        remedy = "Keep the one that loads its uploads."
+        mistakes.append(Mistake("it names an integration and a flow", remedy))
+    return mistakes
 
 
-def _load_mistakes(table: dict[str, object], values: dict[str, object]) -> list[str]:
+def _load_mistakes(table: dict[str, object], values: dict[str, object]) -> list[Mistake]:
     """`stage_to` and `load = "each"` only work together."""
     if "load" in table and "load" not in values:
         return []  # the value is invalid, which was reported already
     each = values.get("load", "latest") == "each"
     if each and "stage_to" not in table:
-        return ['load = "each" needs a stage_to. Name the key that its integration reads: stage_to = "source/…".']
+        remedy = 'Name the key that its integration reads: stage_to = "source/…".'
+        return [Mistake('load = "each" needs a stage_to', remedy, "stage_to")]
     if not each and "stage_to" in table:
-        return ['stage_to is set, but load = "latest" copies nothing. Set load = "each", or leave stage_to out.']
+        reason = 'stage_to is set, but load = "latest" copies nothing'
+        return [Mistake(reason, 'Set load = "each", or leave stage_to out.', "stage_to", table["stage_to"])]
     return []
 
 
-def _exclude_mistakes(values: dict[str, object]) -> list[str]:
+def _exclude_mistakes(values: dict[str, object]) -> list[Mistake]:
     """A pattern that takes every upload that the suffix lets through."""
     suffix, patterns = values.get("suffix", ""), values.get("exclude", [])
     if not isinstance(suffix, str) or not suffix or not isinstance(patterns, list):
         return []
     name = suffix.rpartition("/")[2]
     return [
-        f"exclude holds {_quote(pattern)}, and with the suffix {_quote(suffix)} would ignore every upload. "
-        "Correct one of the two."
+        Mistake(
+            f"exclude holds {_quote(pattern)}, and with the suffix {_quote(suffix)} would ignore every upload",
+            "Correct one of the two.",
+            "exclude",
+            pattern,
+        )
         for pattern in patterns
         if pattern == name or (pattern.startswith("*") and name.endswith(pattern.lstrip("*")))
     ]
 
 
-def _needs_mistakes(table: dict[str, object], values: dict[str, object]) -> list[str]:
+def _needs_mistakes(table: dict[str, object], values: dict[str, object]) -> list[Mistake]:
     """`needs` that cannot be met, and `within` without it."""
     if "needs" not in table:
-        return ["within is set, but nothing is awaited. Add needs = [...], or leave within out."] * ("within" in table)
+        remedy = "Add needs = [...], or leave within out."
+        return [Mistake("within is set, but nothing is awaited", remedy, "within")] * ("within" in table)
     if values.get("load") == "each":
-        return ['needs is set, but load = "each" loads every file by itself. Set load = "latest", or leave needs out.']
+        reason = 'needs is set, but load = "each" loads every file by itself'
+        return [Mistake(reason, 'Set load = "latest", or leave needs out.', "needs")]
     route = convert({"name": "", "prefix": "", **values}, Route)
-    return [reason for name in route.needs if (reason := _why_never(route, name))]
+    return [mistake for name in route.needs if (mistake := _why_never(route, name))]
 
 
-def _why_never(route: Route, name: str) -> str:
-    """Why a needed file would never count as an upload of its route; empty if it would."""
+def _why_never(route: Route, name: str) -> Mistake | None:
+    """Why a needed file would never count as an upload of its route; None if it would."""
     key = route.prefix + name
+    held = f"needs holds {_quote(name)}"
     if len(key.encode(errors="surrogatepass")) > _KEY_BYTES:
-        return f"needs holds {_quote(name)}, whose key is longer than {_KEY_BYTES} bytes, the limit in S3. Shorten it."
+        reason = f"{held}, whose key is longer than {_KEY_BYTES} bytes, the limit in S3"
+        return Mistake(reason, "Shorten it.", "needs", name)
     if not route.covers(key):
-        return (
-            f"needs holds {_quote(name)}, but the route takes only keys that end with {_quote(route.suffix)}. "
-            "Correct one of the two."
-        )
+        reason = f"{held}, but the route takes only keys that end with {_quote(route.suffix)}"
+        return Mistake(reason, "Correct one of the two.", "needs", name)
     if pattern := route.excluded_by(key):
-        return f"needs holds {_quote(name)}, but names like {_quote(pattern)} are ignored. Rename the file."
-    return ""
+        reason = f"{held}, but names like {_quote(pattern)} are ignored"
+        return Mistake(reason, "Rename the file.", "needs", name)
+    return None
 
 
 class _Wrong(Exception):
-    """Why a value cannot be used: one reason or several, as words that follow the key's name."""
+    """A value that cannot be used. Each reason is what follows the key's name: `is too long`."""
+
+    def __init__(self, reason: str = "", remedy: str = "", *, parts: Sequence[Mistake] = ()) -> None:
+        super().__init__(reason)
+        self.mistakes = parts or (Mistake(reason, remedy),)
+
+    def about(self, key: str, value: object) -> list[Mistake]:
+        """The mistakes, as those of a key."""
+        return [replace(mistake, reason=f"{key} {mistake.reason}", key=key, value=value) for mistake in self.mistakes]
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise _Wrong(f'is {_kind(value)}, not text. Write it in double quotes: "…".')
+        raise _Wrong(f"is {_kind(value)}, not text", 'Write it in double quotes: "…".')
     return value
 
 
 def _name(value: object) -> str:
     if not _NAME.fullmatch(text := _text(value)):
         raise _Wrong(
-            f"{_quote(text)} is not a valid name. Use 1 to 63 letters, digits, dots, dashes and underscores, "
-            "a letter or digit first."
+            f"{_quote(text)} is not a valid name",
+            "Use 1 to 63 letters, digits, dots, dashes and underscores, a letter or digit first.",
         )
     return text
 
 
 def _bucket(value: object) -> str:
     if not _BUCKET.fullmatch(text := _text(value)):
-        raise _Wrong(f"{_quote(text)} is not a bucket name. Write the name only, without s3:// and without a key.")
+        raise _Wrong(f"{_quote(text)} is not a bucket name", "Write the name only, without s3:// and without a key.")
     return text
 
 
 def _id(value: object) -> str:
     if not _ID.fullmatch(text := _text(value)):
-        raise _Wrong(f"{_quote(text)} is not a valid id. Copy it from CloudWorks: 32 digits and letters a to f.")
+        raise _Wrong(f"{_quote(text)} is not a valid id", "Copy it from CloudWorks: 32 digits and letters a to f.")
     return text
 
 
 def _load_mode(value: object) -> str:
     if (text := _text(value)) not in ("latest", "each"):
-        raise _Wrong(f'{_quote(text)} is unknown. Write "latest" or "each".')
+        raise _Wrong(f"{_quote(text)} is unknown", 'Write "latest" or "each".')
     return text
 
 
 def _key_part(value: object) -> str:
     text = _text(value)
     if len(text.encode(errors="surrogatepass")) > _KEY_BYTES:
-        raise _Wrong(f"is longer than {_KEY_BYTES} bytes, the limit for keys in S3. Shorten it.")
+        raise _Wrong(f"is longer than {_KEY_BYTES} bytes, the limit for keys in S3", "Shorten it.")
     return text
 
 
 def _key_start(value: object) -> str:
     text = _key_part(value)
     if text.startswith(("/", "s3://")):
-        raise _Wrong(f"{_quote(text)} begins with a slash or s3://, but keys in S3 do not. Write the key only.")
+        raise _Wrong(f"{_quote(text)} begins with a slash or s3://, but keys in S3 do not", "Write the key only.")
     return text
 
 
 def _stage_key(value: object) -> str:
     text = _key_start(value)
     if not text or text.endswith("/"):
-        raise _Wrong(f"{_quote(text)} is not the key of a file. Name the file that the integration reads.")
+        raise _Wrong(f"{_quote(text)} is not the key of a file", "Name the file that the integration reads.")
     return text
 
 
 def _flag(value: object) -> bool:
     if not isinstance(value, bool):
-        raise _Wrong(f"is {_kind(value)}. Write true or false.")
+        raise _Wrong(f"is {_kind(value)}", "Write true or false.")
     return value
 
 
 def _patterns(value: object) -> list[str]:
     if not isinstance(value, list):
-        raise _Wrong(f'is {_kind(value)}, not a list. Write it in brackets: ["*.bak"].')
+        raise _Wrong(f"is {_kind(value)}, not a list", 'Write it in brackets: ["*.bak"].')
     return [_pattern(each) for each in value]
 
 
 def _pattern(value: object) -> str:
     if not isinstance(value, str):
-        raise _Wrong(f'holds {_kind(value)}, not text. Write each pattern in double quotes: ["*.bak"].')
+        raise _Wrong(f"holds {_kind(value)}, not text", 'Write each pattern in double quotes: ["*.bak"].')
     if not value.strip():
-        raise _Wrong('holds an empty pattern. Leave it out, or write what to ignore: ["*.bak"].')
+        raise _Wrong("holds an empty pattern", 'Leave it out, or write what to ignore: ["*.bak"].')
     if "/" in value or "\\" in value:
         raise _Wrong(
-            f"holds {_quote(value)}, but patterns are held against a key's last part, which has no slash. "
-            "Write the name alone, or another prefix to leave out a folder."
+            f"holds {_quote(value)}, but patterns are compared with a key's last part, which has no slash",
+            "Write the name alone, or another prefix to leave out a folder.",
         )
     if not value.strip("*"):
         raise _Wrong(
-            f"holds {_quote(value)}, which would ignore every upload. Remove the route, or narrow the pattern."
+            f"holds {_quote(value)}, which would ignore every upload", "Remove the route, or narrow the pattern."
         )
     return _key_part(value)
 
@@ -453,7 +500,7 @@ def _windows(value: object) -> list[str]:
 
     texts = value if isinstance(value, list) else [value]
     if not texts:
-        raise _Wrong(f"is an empty list. Write when runs may begin: {schedule.WINDOW_EXAMPLE}, or leave it out.")
+        raise _Wrong("is an empty list", f"Write when runs may begin: {schedule.WINDOW_EXAMPLE}, or leave it out.")
     return [_window(text) for text in texts]
 
 
@@ -461,38 +508,38 @@ def _window(value: object) -> str:
     from anaplan_autoload.domain import schedule
 
     if not isinstance(value, str):
-        raise _Wrong(f"is or holds {_kind(value)}, not text. Write {schedule.WINDOW_EXAMPLE}.")
+        raise _Wrong(f"is or holds {_kind(value)}, not text", f"Write {schedule.WINDOW_EXAMPLE}.")
     try:
         schedule.window(value)
     except schedule.ScheduleInvalid as error:
-        raise _Wrong(f"{_quote(value)} cannot be used: {error}") from None
+        raise _Wrong(f"{_quote(value)} cannot be used: {error.reason}", error.remedy) from None
     return value
 
 
 def _needs(value: object) -> list[str]:
     if not isinstance(value, list):
-        raise _Wrong(f'is {_kind(value)}, not a list. Write it in brackets: ["accounts.csv", "entities.csv"].')
+        raise _Wrong(f"is {_kind(value)}, not a list", 'Write it in brackets: ["accounts.csv", "entities.csv"].')
     if not 0 < len(value) <= MAX_NEEDS:
-        raise _Wrong(f"lists {len(value)} files. Name 1 to {MAX_NEEDS}, or leave it out.")
+        raise _Wrong(f"lists {len(value)} files", f"Name 1 to {MAX_NEEDS}, or leave it out.")
     names = [_needed(each) for each in value]
     if repeated := next((name for name in names if names.count(name) > 1), None):
-        raise _Wrong(f"holds {_quote(repeated)} twice. Name every file once.")
+        raise _Wrong(f"holds {_quote(repeated)} twice", "Name every file once.")
     return names
 
 
 def _needed(value: object) -> str:
     if not isinstance(value, str):
-        raise _Wrong(f'holds {_kind(value)}, not text. Write each name in double quotes: ["accounts.csv"].')
+        raise _Wrong(f"holds {_kind(value)}, not text", 'Write each name in double quotes: ["accounts.csv"].')
     if not value.strip() or value.startswith(("/", "s3://")) or value.endswith("/"):
         raise _Wrong(
-            f'holds {_quote(value)}, which is not a file\'s name. Write what comes after the prefix: ["accounts.csv"].'
+            f"holds {_quote(value)}, which is not a file's name", 'Write what comes after the prefix: ["accounts.csv"].'
         )
     return value
 
 
 def _within(value: object) -> int:
     if not MIN_WITHIN <= (length := _seconds(value)) <= MAX_WITHIN:
-        raise _Wrong(f'{_quote(_text(value))} is too short or too long. Write "1m" to "90d".')
+        raise _Wrong(f"{_quote(_text(value))} is too short or too long", 'Write "1m" to "90d".')
     return length
 
 
@@ -501,43 +548,43 @@ def _expect(value: object) -> str:
 
     try:
         due(text := _text(value))
-    except ScheduleInvalid as reason:
-        raise _Wrong(f"cannot be used: {reason}") from None
+    except ScheduleInvalid as error:
+        raise _Wrong(f"cannot be used: {error.reason}", error.remedy) from None
     return text
 
 
 def _notify(value: object) -> list[str]:
     if not isinstance(value, list):
-        raise _Wrong(f'is {_kind(value)}, not a list. Write it in brackets: ["failed", "partial"].')
+        raise _Wrong(f"is {_kind(value)}, not a list", 'Write it in brackets: ["failed", "partial"].')
     return [_outcome(each) for each in value]
 
 
 def _outcome(value: object) -> str:
     known = get_args(ReportOutcome)
     if not isinstance(value, str):
-        raise _Wrong(f'holds {_kind(value)}, not text. Write each outcome in double quotes: ["failed", "partial"].')
+        raise _Wrong(f"holds {_kind(value)}, not text", 'Write each outcome in double quotes: ["failed", "partial"].')
     if value not in known:
-        raise _Wrong(f"holds the unknown outcome {_quote(value)}. {_meant(value, known)}")
+        raise _Wrong(f"holds the unknown outcome {_quote(value)}", _meant(value, known))
     return value
 
 
 def _retries(value: object) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise _Wrong(f"is {_kind(value)}. Write a number from 0 to {MAX_RETRIES}.")
+        raise _Wrong(f"is {_kind(value)}", f"Write a number from 0 to {MAX_RETRIES}.")
     if not 0 <= value <= MAX_RETRIES:
-        raise _Wrong(f"is not between 0 and {MAX_RETRIES}. Write a number from 0 to {MAX_RETRIES}.")
+        raise _Wrong(f"is not between 0 and {MAX_RETRIES}", f"Write a number from 0 to {MAX_RETRIES}.")
     return value
 
 
 def _settle(value: object) -> int:
     if (length := _seconds(value)) > MAX_SETTLE:
-        raise _Wrong(f'{_quote(_text(value))} is too long. Write "15m" or less.')
+        raise _Wrong(f"{_quote(_text(value))} is too long", 'Write "15m" or less.')
     return length
 
 
 def _overdue(value: object) -> int:
     if (length := _seconds(value)) < MIN_OVERDUE:
-        raise _Wrong(f'{_quote(_text(value))} is too short. Write "1m" or more.')
+        raise _Wrong(f"{_quote(_text(value))} is too short", 'Write "1m" or more.')
     return length
 
 
@@ -547,7 +594,7 @@ def _seconds(value: object) -> int:
     found = _DURATION.fullmatch(text)
     if not text or not found:
         what = f"{_quote(text)} is not a duration" if isinstance(value, str) else f"is {_kind(value)}"
-        raise _Wrong(f'{what}. Write it as in "30s", "2h" or "1h30m", in quotes.')
+        raise _Wrong(what, 'Write it as in "30s", "2h" or "1h30m", in quotes.')
     return sum(int(count or 0) * unit for count, unit in zip(found.groups(), _UNIT_SECONDS, strict=True))
 
 
@@ -556,33 +603,37 @@ _CHECK_EXAMPLE = 'check = { columns = ["Code", "Name"] }'
 
 def _check(value: object) -> dict[str, object]:
     if not isinstance(value, dict):
-        raise _Wrong(f"is {_kind(value)}, not a table. Write it in braces: {_CHECK_EXAMPLE}.")
+        raise _Wrong(f"is {_kind(value)}, not a table", f"Write it in braces: {_CHECK_EXAMPLE}.")
     if not value:
-        raise _Wrong(f"is empty. Say what a file must be like, as in {_CHECK_EXAMPLE}, or leave it out.")
+        raise _Wrong("is empty", f"Say what a file must be like, as in {_CHECK_EXAMPLE}, or leave it out.")
     values: dict[str, object] = {}
-    wrong: list[str] = []
+    wrong: list[Mistake] = []
     for key, part in value.items():
         if key not in _CHECK_PARTS:
-            wrong.append(f"has the {_unknown_key(key, _CHECK_PARTS)}")
+            unknown = _unknown_key(key, _CHECK_PARTS)
+            wrong.append(replace(unknown, reason=f"has the {unknown.reason}"))
             continue
         try:
             values |= _CHECK_PARTS[key](part)
         except _Wrong as error:
-            wrong += [f"{key} {reason}" for reason in error.args]
+            wrong += error.about(key, part)
     wrong += _unlistable(values)
     if wrong:
-        raise _Wrong(*wrong)
+        raise _Wrong(parts=wrong)
     return values
 
 
-def _unlistable(values: dict[str, object]) -> list[str]:
+def _unlistable(values: dict[str, object]) -> list[Mistake]:
     """Column names with the delimiter in them: mostly several names that were written as one."""
     delimiter, found = values.get("delimiter", ","), values.get("columns") or values.get("required")
     if not isinstance(delimiter, str) or not isinstance(found, list):
         return []
     return [
-        f"columns holds {_quote(name)}, which contains the delimiter {_quote(delimiter)}. Write each name by itself; "
-        "if the file has such a name in quotation marks, list the other columns as { required = […] }."
+        Mistake(
+            f"columns holds {_quote(name)}, which contains the delimiter {_quote(delimiter)}",
+            "Write each name by itself; if the file has such a name in quotation marks, list the other columns as "
+            "{ required = […] }.",
+        )
         for name in found
         if not is_listable(name, delimiter)
     ]
@@ -591,9 +642,10 @@ def _unlistable(values: dict[str, object]) -> list[str]:
 def _columns(value: object) -> dict[str, object]:
     if isinstance(value, dict):
         if unknown := [key for key in value if key != "required"]:
-            raise _Wrong(*(f"has the {_unknown_key(key, ['required'])}" for key in unknown))
+            mistakes = [_unknown_key(key, ["required"]) for key in unknown]
+            raise _Wrong(parts=[replace(each, reason=f"has the {each.reason}") for each in mistakes])
         if not value:
-            raise _Wrong('is empty. Write { required = ["Code", "Name"] }.')
+            raise _Wrong("is empty", 'Write { required = ["Code", "Name"] }.')
         return {"required": _column_names(value["required"], "required ")}
     return {"columns": _column_names(value)}
 
@@ -601,27 +653,27 @@ def _columns(value: object) -> dict[str, object]:
 def _column_names(value: object, part: str = "") -> list[str]:
     if not isinstance(value, list):
         table = "" if part else ', or { required = ["Code"] } where others may be there too'
-        raise _Wrong(f'{part}is {_kind(value)}, not a list. Write ["Code", "Name"]{table}.')
+        raise _Wrong(f"{part}is {_kind(value)}, not a list", f'Write ["Code", "Name"]{table}.')
     names = [name for name in value if isinstance(name, str)]
     if len(names) < len(value):
         wrong = next(name for name in value if not isinstance(name, str))
-        raise _Wrong(f'{part}holds {_kind(wrong)}, not text. Write each name in double quotes: ["Code", "Name"].')
+        raise _Wrong(f"{part}holds {_kind(wrong)}, not text", 'Write each name in double quotes: ["Code", "Name"].')
     if not names:
-        raise _Wrong(f'{part}is empty. Name the columns, as in ["Code", "Name"], or leave it out.')
+        raise _Wrong(f"{part}is empty", 'Name the columns, as in ["Code", "Name"], or leave it out.')
     if not all(name.strip() for name in names):
         raise _Wrong(
-            f"{part}holds an empty name. Write the name; if the file has a column without one, list the others as "
-            "{ required = […] }."
+            f"{part}holds an empty name",
+            "Write the name; if the file has a column without one, list the others as { required = […] }.",
         )
     if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
         raise _Wrong(
-            f"{part}holds {_quote(twice)} twice. Name each column once; if the file has two of that name, list the "
-            "columns as { required = […] }."
+            f"{part}holds {_quote(twice)} twice",
+            "Name each column once; if the file has two of that name, list the columns as { required = […] }.",
         )
     if sum(map(len, names)) > MAX_COLUMN_CHARACTERS:
         raise _Wrong(
-            f"{part}has more than {MAX_COLUMN_CHARACTERS:,} characters in all. List the most important columns as "
-            "{ required = […] }."
+            f"{part}has more than {MAX_COLUMN_CHARACTERS:,} characters in all",
+            "List the most important columns as { required = […] }.",
         )
     return names
 
@@ -629,32 +681,32 @@ def _column_names(value: object, part: str = "") -> list[str]:
 def _delimiter(value: object) -> dict[str, object]:
     text = _text(value)
     if len(text) != 1:
-        raise _Wrong(f'{_quote(text)} is not one character. Write the character itself, such as ";"; a tab is "\\t".')
+        raise _Wrong(f"{_quote(text)} is not one character", 'Write the character itself, such as ";"; a tab is "\\t".')
     if text in '"\r\n' or not (text == "\t" or text.isprintable()):
-        raise _Wrong(f'{_quote(text)} cannot part columns. Write what does, such as ",", ";", "|" or "\\t".')
+        raise _Wrong(f"{_quote(text)} cannot part columns", 'Write what does, such as ",", ";", "|" or "\\t".')
     return {"delimiter": text}
 
 
 def _encoding(value: object) -> dict[str, object]:
     text = _text(value)
     if (name := encoding_named(text)) is None:
-        raise _Wrong(f"{_quote(text)} is not known. Known are: {', '.join(ENCODINGS)}.")
+        raise _Wrong(f"{_quote(text)} is not known", f"Known are: {', '.join(ENCODINGS)}.")
     return {"encoding": name}
 
 
 def _min_rows(value: object) -> dict[str, object]:
     if not isinstance(value, int) or isinstance(value, bool):
-        raise _Wrong(f"is {_kind(value)}. Write a number from 0 to {MAX_MIN_ROWS}, without quotes.")
+        raise _Wrong(f"is {_kind(value)}", f"Write a number from 0 to {MAX_MIN_ROWS}, without quotes.")
     if not 0 <= value <= MAX_MIN_ROWS:
-        raise _Wrong(f"is not between 0 and {MAX_MIN_ROWS}. Write how many rows a file has at least.")
+        raise _Wrong(f"is not between 0 and {MAX_MIN_ROWS}", "Write how many rows a file has at least.")
     return {"min_rows": value}
 
 
 def _shrink(value: object) -> dict[str, object]:
     if not isinstance(value, str):
-        raise _Wrong(f'is {_kind(value)}. Write it as in "50%", in quotes.')
+        raise _Wrong(f"is {_kind(value)}", 'Write it as in "50%", in quotes.')
     if not (found := _PER_CENT.fullmatch(value)) or int(found[1]) > _HUNDRED:
-        raise _Wrong(f'{_quote(value)} is not between "0%" and "100%". Write it as in "50%", without a fraction.')
+        raise _Wrong(f'{_quote(value)} is not between "0%" and "100%"', 'Write it as in "50%", without a fraction.')
     return {"shrink": int(found[1])}
 
 
@@ -693,47 +745,60 @@ _CHECKS: dict[str, Callable[[object], object]] = {
 # Conflicts between routes.
 
 
-def _repeated_names(drafts: list[_Draft]) -> list[str]:
+def _repeated_names(drafts: list[_Draft]) -> list[Mistake]:
     """Includes invalid routes, because every route is identified by its name."""
     numbers: defaultdict[str, list[str]] = defaultdict(list)
     for number, draft in enumerate(drafts, start=1):
         if isinstance(draft.name, str):
             numbers[draft.name].append(str(number))
     return [
-        f"route {_quote(name)}: {len(shared)} routes have this name (numbers {', '.join(shared)}). Rename all but one."
+        Mistake(
+            f"{len(shared)} routes have this name (numbers {', '.join(shared)})",
+            "Rename all but one.",
+            "name",
+            name,
+            route=name,
+        )
         for name, shared in numbers.items()
         if len(shared) > 1
     ]
 
 
-def _conflicts(routes: tuple[Route, ...], reports: tuple[str, str] | None) -> list[str]:
-    findings = [finding for route in routes for finding in _staging_loops(route, routes)]
+def _conflicts(routes: tuple[Route, ...], reports: tuple[str, str] | None) -> list[Mistake]:
+    mistakes = [mistake for route in routes for mistake in _staging_loops(route, routes)]
     if reports is not None:
-        findings += [finding for route in routes for finding in _report_loop(route, *reports)]
-    findings += [finding for pair in _rivals(routes) for finding in _rivalry(*pair)]
-    return findings + _shared_targets(routes) + _borrowed_lanes(routes) + _taken_needs(routes)
+        mistakes += [mistake for route in routes for mistake in _report_loop(route, *reports)]
+    mistakes += [mistake for pair in _rivals(routes) for mistake in _rivalry(*pair)]
+    return mistakes + _shared_targets(routes) + _borrowed_lanes(routes) + _taken_needs(routes)
 
 
-def _staging_loops(route: Route, routes: tuple[Route, ...]) -> Iterator[str]:
+def _staging_loops(route: Route, routes: tuple[Route, ...]) -> Iterator[Mistake]:
     """A staged copy is an upload too, to the bucket that the original came from."""
     if route.stage_to is None:
         return
     for other in routes:
         if _share_a_bucket(route, other) and other.covers(route.stage_to):
             where = "lies under its own prefix" if other is route else f"matches route {_quote(other.name)}"
-            yield (
-                f"route {_quote(route.name)}: stage_to {_quote(route.stage_to)} {where}; every copy would trigger "
-                "another load. Use a key outside every route's prefix."
+            yield Mistake(
+                f"stage_to {_quote(route.stage_to)} {where}; every copy would trigger another load",
+                "Use a key outside every route's prefix.",
+                "stage_to",
+                route.stage_to,
+                route.name,
             )
 
 
-def _report_loop(route: Route, bucket: str, prefix: str) -> Iterator[str]:
+def _report_loop(route: Route, bucket: str, prefix: str) -> Iterator[Mistake]:
     """A suffix does not prevent the loop, because the names of a report's files are not known here."""
     overlap = prefix.startswith(route.prefix) or route.prefix.startswith(prefix)
     if overlap and route.admits(bucket):
-        yield (
-            f"route {_quote(route.name)}: its prefix {_quote(route.prefix)} includes the reports in "
-            f"s3://{bucket}/{prefix}; every report would trigger a load. Lengthen it, or name the route's bucket."
+        yield Mistake(
+            f"its prefix {_quote(route.prefix)} includes the reports in s3://{bucket}/{prefix}; every report would "
+            "trigger a load",
+            "Lengthen it, or name the route's bucket.",
+            "prefix",
+            route.prefix,
+            route.name,
         )
 
 
@@ -748,19 +813,25 @@ def _rivals(routes: tuple[Route, ...]) -> Iterator[tuple[Route, Route]]:
         yield routes[one], routes[two]
 
 
-def _rivalry(one: Route, two: Route) -> Iterator[str]:
+def _rivalry(one: Route, two: Route) -> Iterator[Mistake]:
     """What two routes must not share."""
-    label = f"route {_quote(two.name)}"
     if (one.prefix, one.suffix, one.bucket) == (two.prefix, two.suffix, two.bucket):
-        yield (
-            f"{label}: it has the prefix, suffix and bucket of route {_quote(one.name)}, so either could load it. "
-            "Change one of the three, or remove a route."
+        yield Mistake(
+            f"it has the prefix, suffix and bucket of route {_quote(one.name)}, so either could load it",
+            "Change one of the three, or remove a route.",
+            "prefix",
+            two.prefix,
+            two.name,
         )
     staged_alike = one.stage_to is not None and one.stage_to == two.stage_to and _share_a_bucket(one, two)
     if staged_alike and one.lane_id != two.lane_id:
-        yield (
-            f"{label}: it stages to {_quote(two.stage_to or '')} like route {_quote(one.name)} but in another lane, so "
-            "one would overwrite what the other is loading. Use another stage_to, or give both the same lane."
+        yield Mistake(
+            f"it stages to {_quote(two.stage_to or '')} like route {_quote(one.name)} but in another lane, so one "
+            "would overwrite what the other is loading",
+            "Use another stage_to, or give both the same lane.",
+            "stage_to",
+            two.stage_to,
+            two.name,
         )
 
 
@@ -768,36 +839,53 @@ def _share_a_bucket(one: Route, two: Route) -> bool:
     return one.bucket is None or two.bucket is None or one.bucket == two.bucket
 
 
-def _shared_targets(routes: tuple[Route, ...]) -> list[str]:
+def _shared_targets(routes: tuple[Route, ...]) -> list[Mistake]:
     """CloudWorks runs an integration once at a time, so one integration must not be in two lanes."""
     first: dict[str, Route] = {}
     return [
-        f"route {_quote(route.name)}: it runs {route.target} in lane {_quote(route.lane_id)}, but route "
-        f"{_quote(other.name)} in lane {_quote(other.lane_id)}; its runs would overlap. Give both the same lane."
+        Mistake(
+            f"it runs {route.target} in lane {_quote(route.lane_id)}, but route {_quote(other.name)} in lane "
+            f"{_quote(other.lane_id)}; its runs would overlap",
+            "Give both the same lane.",
+            "lane",
+            route.lane,
+            route.name,
+        )
         for route in routes
         if (other := first.setdefault(route.target, route)).lane_id != route.lane_id
     ]
 
 
-def _borrowed_lanes(routes: tuple[Route, ...]) -> list[str]:
+def _borrowed_lanes(routes: tuple[Route, ...]) -> list[Mistake]:
     """A lane without a name has its target's id, so a lane with such a name would be shared by accident."""
     owners = {route.target: route for route in routes}
     return [
-        f"route {_quote(route.name)}: its lane {_quote(lane)} is the id of what route {_quote(owner.name)} runs. "
-        "Give the lane another name, in every route that shares it."
+        Mistake(
+            f"its lane {_quote(lane)} is the id of what route {_quote(owner.name)} runs",
+            "Give the lane another name, in every route that shares it.",
+            "lane",
+            lane,
+            route.name,
+        )
         for route in routes
         if (lane := route.lane) and (owner := owners.get(lane)) and owner.target != route.target
     ]
 
 
-def _taken_needs(routes: tuple[Route, ...]) -> list[str]:
+def _taken_needs(routes: tuple[Route, ...]) -> list[Mistake]:
     """Needed files that a closer route takes, so that they never reach their own."""
     if not any(route.needs for route in routes):
         return []
     all_of_them = Routes(routes)
     return [
-        f"route {_quote(route.name)}: needs holds {_quote(name)}, but route {_quote(taker.name)} is closer to "
-        f"{_quote(route.prefix + name)} and takes it. Correct one of the two routes."
+        Mistake(
+            f"needs holds {_quote(name)}, but route {_quote(taker.name)} is closer to {_quote(route.prefix + name)} "
+            "and takes it",
+            "Correct one of the two routes.",
+            "needs",
+            name,
+            route.name,
+        )
         for route in routes
         for name in route.needs
         if (taker := all_of_them.match(route.bucket or "", route.prefix + name)) is not None and taker != route
@@ -807,8 +895,8 @@ def _taken_needs(routes: tuple[Route, ...]) -> list[str]:
 # Wording.
 
 
-def _unknown_key(key: str, known: Iterable[str]) -> str:
-    return f"unknown key {_quote(key)}. {_meant(key, known)}"
+def _unknown_key(key: str, known: Iterable[str]) -> Mistake:
+    return Mistake(f"unknown key {_quote(key)}", _meant(key, known), key)
 
 
 def _meant(text: str, known: Iterable[str]) -> str:

@@ -43,8 +43,8 @@ def email_text(report: Report, contact: str | None = None) -> str:
     `contact` is whom readers can ask.
     """
     sections = (
-        "\n".join([_headline(report), *_reason(report)]),
-        "\n".join(["What to do next:", *_advice(report), *([f"Contact: {plain(contact)}"] if contact else [])]),
+        "\n".join([headline(report), *reason(report)]),
+        "\n".join(["What to do next:", *advice(report), *([f"Contact: {plain(contact)}"] if contact else [])]),
         _times(report),
         _uploads(report),
         _errors(report),
@@ -55,7 +55,8 @@ def email_text(report: Report, contact: str | None = None) -> str:
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def _headline(report: Report) -> str:
+def headline(report: Report) -> str:
+    """The news in one sentence."""
     names = files(report, NAMES_LIMIT)
     was, it = ("was", "it") if report.files == 1 or report.uploads_total == 1 else ("were", "them")
     route = f"(route {report.route})"
@@ -84,7 +85,8 @@ def _headline(report: Report) -> str:
             return f"Loading {names} into Anaplan is taking longer than expected {route}. Autoload keeps following it."
 
 
-def _reason(report: Report) -> list[str]:
+def reason(report: Report) -> list[str]:
+    """What Anaplan or Autoload says about it, in one line; empty if nothing."""
     if not report.message:
         return []
     code = "" if report.error_code is None else f" (code {report.error_code})"
@@ -94,7 +96,7 @@ def _reason(report: Report) -> list[str]:
     return [f"{who}: {plain(without_request(report.message))}{code}"]
 
 
-def _advice(report: Report) -> list[str]:
+def advice(report: Report) -> list[str]:
     """What a model builder can do, without a command line."""
     match report.outcome:
         case "loaded":

@@ -29,14 +29,19 @@ PROBLEM_TEXT = 200
 """Characters of each text of a file's problem that stay in a message which is shortened."""
 
 
-def publish(sns: SNSClient, topic_arn: str, report: Report, contact: str | None = None) -> str:
+def publish(
+    sns: SNSClient, topic_arn: str, report: Report, contact: str | None = None, *, digested: bool = False
+) -> str:
     """Send the report to all subscribers, filterable by `outcome`, `route` and `integration_id` (a flow's id too).
 
-    `contact` is whom readers of the mail can ask.
+    `contact` is whom readers of the mail can ask. `digested` adds the attribute of that name: people are told in a
+    digest, and their subscriptions leave out what has it.
 
     Returns SNS's message id. Raises botocore's `ClientError` when SNS refuses.
     """
     attributes = {"outcome": report.outcome, "route": report.route, "integration_id": report.target}
+    if digested:
+        attributes["digested"] = "true"
     answer = sns.publish(
         TopicArn=topic_arn,
         Subject=subject(report),

@@ -95,6 +95,9 @@ class Report(Struct, frozen=True, kw_only=True):
     """Which errors and rejected rows could not be fetched or saved, and why; null if nothing is missing."""
     problems: tuple[Problem, ...] = ()
     """With `rejected`, what is wrong with files that failed their route's check; empty if no run would read them."""
+    trace_id: str | None = None
+    """The id of the batch's oldest upload, as in every log line from its event to this message; null where the report
+    is about a route."""
     secret_id: str | UnsetType = UNSET
     """With `held`, the secret to correct; otherwise absent from the document."""
     awaited: tuple[str, ...] | UnsetType = UNSET

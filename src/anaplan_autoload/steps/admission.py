@@ -16,7 +16,7 @@ from anaplan_autoload.aws.staging import GONE
 from anaplan_autoload.domain import protocol, rules
 from anaplan_autoload.domain.events import Drain, Load, UnknownEvent, Upload
 from anaplan_autoload.domain.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take
-from anaplan_autoload.domain.routes import RoutesInvalid
+from anaplan_autoload.domain.routes import Mistake, RoutesInvalid
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps import reading
 from anaplan_autoload.steps.leading import OLD, LeaseLost, renewed, stops_if_lost
@@ -38,12 +38,15 @@ NO_ROUTES = (
     "No route matches this upload; it is not loaded. There are no routes yet. Push them: "
     "anaplan-autoload routes push routes.toml --stack {stack}"
 )
-NO_ROUTES_UNDERSTOOD = (
-    "the ledger: none of its newest versions of the routes can be understood. Push sound ones: "
-    "anaplan-autoload routes push FILE"
+NO_ROUTES_UNDERSTOOD = Mistake(
+    file="the ledger",
+    reason="none of its newest versions of the routes can be used",
+    remedy="Push a routes file without mistakes: anaplan-autoload routes push FILE",
 )
 SHOWN_UPLOADS = 50
 """How many of the event's uploads an execution's result lists."""
+LOGGED_UPLOADS = 100
+"""How many ids the log line of a claim lists."""
 SHOWN_NEAR_MISSES = 5
 """How many routes the log line of an unrouted upload names."""
 
@@ -90,13 +93,11 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     excluded: Counter[str] = Counter()
     for upload in uploads:
         if routes.is_staged(upload.bucket, upload.key):
-            step.logger.info("Ignored our own copy", extra={"bucket": upload.bucket, "key": upload.key})
+            step.logger.info("Ignored our own copy", extra=_about(upload))
         elif (route := routes.match(upload.bucket, upload.key)) and (pattern := route.excluded_by(upload.key)):
             excluded[route.name] += 1
-            step.logger.info(
-                "Ignored an upload for its name",
-                extra={"bucket": upload.bucket, "key": upload.key, "route": route.name, "pattern": pattern},
-            )
+            extra = _about(upload, route=route.name, pattern=pattern)
+            step.logger.info("Ignored an upload for its name", extra=extra)
         elif route:
             new = services.ledger.note_told(upload, now) and services.ledger.record(upload, route, now)
             lanes[route.lane_id] = None
@@ -104,15 +105,13 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
             if len(shown) < SHOWN_UPLOADS:
                 known = None if new else services.ledger.upload(route.lane_id, upload.id)
                 shown.append(_shown(known) if known else Shown(upload.bucket, upload.key, "waiting", None))
-            step.logger.info(
-                "Recorded an upload" if new else "Known already",
-                extra={"bucket": upload.bucket, "key": upload.key, "route": route.name, "upload_id": upload.id},
-            )
+            extra = _about(upload, route=route.name, upload_id=upload.id)
+            step.logger.info("Recorded an upload" if new else "Known already", extra=extra)
         else:
             unrouted += 1
             why = UNROUTED if routes else NO_ROUTES.format(stack=services.settings.stack)
             near = _near_misses(routes, upload)
-            step.logger.warning(why, extra={"bucket": upload.bucket, "key": upload.key, "near_misses": near})
+            step.logger.warning(why, extra=_about(upload, near_misses=near))
     if unrouted:
         from anaplan_autoload.report.metrics import count_unrouted
 
@@ -128,6 +127,11 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
         services.send({"drain": lane}, step.logger)
     admitted = Admission("left", tuple(shown), tuple(recorded[:SHOWN_UPLOADS]), first, now)
     return _lead(step, services, admitted, me)
+
+
+def _about(upload: Upload, **more: object) -> dict[str, object]:
+    """A log line's keys for one upload. An event may have several, so each line names its own `trace_id`."""
+    return {"bucket": upload.bucket, "key": upload.key, "trace_id": upload.id, **more}
 
 
 def _near_misses(routes: Routes, upload: Upload) -> list[str]:
@@ -222,15 +226,17 @@ def look_for_work(step: StepContext, services: Services, lease: Lease, lane: Lan
     if isinstance(sources, Stop):
         if sources.state != "held":
             return sources
-        opened = _opened(services, lease, lane, selection, now)  # so that everyone is told what is held
+        opened = _opened(step, services, lease, lane, selection, now)  # so that everyone is told what is held
         return sources if isinstance(opened, Take) else opened
     selection = protocol.select(selection.waiting, sources) or selection
     if selection.refusal is None and (quiet_in := protocol.settling_for(selection, now)):
         return Later(min(quiet_in, longest))
-    return _opened(services, lease, lane, selection, now)
+    return _opened(step, services, lease, lane, selection, now)
 
 
-def _opened(services: Services, lease: Lease, lane: Lane, selection: Selection, now: int) -> Take | Stop:
+def _opened(
+    step: StepContext, services: Services, lease: Lease, lane: Lane, selection: Selection, now: int
+) -> Take | Stop:
     """Open a batch of what was selected."""
     refusal = selection.refusal
     first = selection.waiting[0].upload
@@ -241,6 +247,7 @@ def _opened(services: Services, lease: Lease, lane: Lane, selection: Selection, 
         opened_at=now,
         oldest=first.event_time,
         file=selection.waiting[-1].upload.key,
+        first=first.id,
         upload=first if selection.route.load == "each" else None,
         failure=Failure(refusal.reason, now, refusal.outcome) if refusal else None,
     )
@@ -251,7 +258,21 @@ def _opened(services: Services, lease: Lease, lane: Lane, selection: Selection, 
     ids = [item.upload.id for item in selection.waiting]
     if not services.ledger.open_batch(lease, batch, ids, now, others):
         raise LeaseLost
+    _log_claim(step, lease, batch, ids)
     return Take(batch)
+
+
+def _log_claim(step: StepContext, lease: Lease, batch: Batch, ids: list[str]) -> None:
+    """Log which uploads one run is to cover. From here on, log lines have the id of the oldest of them."""
+    extra = {
+        "trace_id": batch.trace_id,
+        "batch_id": batch.id,
+        "lane": lease.lane,
+        "route": batch.route.name,
+        "uploads": batch.total,
+        "upload_ids": ids[:LOGGED_UPLOADS],
+    }
+    step.logger.info("Claimed uploads, to be covered by one run", extra=extra)
 
 
 def _resume(services: Services, lease: Lease, lane: Lane, batch: Batch, now: int) -> Claim:

@@ -21,7 +21,7 @@ from anaplan_autoload.domain.times import iso
 from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, files_in
 from anaplan_autoload.report.text import cut
 from anaplan_autoload.steps.leading import leading, renewed, stops_if_lost
-from anaplan_autoload.steps.telling import publish_or_log, tell_recovered
+from anaplan_autoload.steps.telling import owe, publish_or_log, send, tell_recovered, waits_for_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -85,6 +85,7 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
             error_code=run.error_code,
             author=run.author,
             batch_id=batch.id,
+            trace_id=batch.trace_id,
             uploads_total=batch.total,
             file=batch.file,
             errors=tuple(map(_kept, details.errors[:KEPT_ERRORS])),
@@ -93,6 +94,8 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
             rows_saved=details.rows_saved,
             details_missing=details.said_missing,
             retried=retry,
+            claimed_at=iso(batch.opened_at),
+            asked_at=iso(batch.posted_at) if batch.posted_at else None,
         ),
         now,
     )
@@ -275,9 +278,11 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
             flow_id=batch.route.flow,
             message=failure.reason,
             batch_id=batch.id,
+            trace_id=batch.trace_id,
             uploads_total=batch.total,
             file=batch.file,
             problems=failure.problems,
+            claimed_at=iso(batch.opened_at),
         ),
         now,
     )
@@ -300,15 +305,17 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
     if record.announced:
         return None
     from anaplan_autoload.report.log import log_run
-    from anaplan_autoload.report.message import publish
     from anaplan_autoload.report.metrics import write_metrics
 
     batch = recorded.batch
     report = described(services, record, _uploads(services, lease.lane, batch))
-    told = True
+    told, wanted = True, batch.route.tells(report.outcome)
+    digested = wanted and waits_for_digest(services, lease.lane)
+    if digested:
+        owe(services, lease.lane, report)
     try:
-        if batch.route.tells(report.outcome):
-            publish(services.sns, services.settings.topic_arn, report, services.settings.contact)
+        if wanted:
+            send(services, report, digested)
     except AWS_TROUBLE as error:
         if may_heal(error) and batch.attempts < protocol.MAX_ATTEMPTS:
             raise
@@ -319,9 +326,10 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
     if record.outcome == "failed":
         services.standings.fail(record.route, record.id)
     elif record.outcome != "rejected":
-        tell_recovered(step, services, batch.route, services.standings.get(record.route), record, report)
+        standing = services.standings.get(record.route)
+        tell_recovered(step, services, batch.route, standing, record, report, digested=digested)
     if told:
-        services.ledger.mark_announced(record)
+        services.ledger.mark_announced(record, iso(services.clock()) if wanted else None)
     return None
 
 
@@ -352,6 +360,7 @@ def described(services: Services, record: RunRecord, uploads: Sequence[Upload]) 
         rows_saved=record.rows_saved,
         details_missing=record.details_missing,
         problems=record.problems,
+        trace_id=record.trace_id or None,
     )
 
 
@@ -399,6 +408,7 @@ def tell(
         uploads=shown,
         uploads_total=batch.total,
         files_total=_files_total(shown, batch.total),
+        trace_id=batch.trace_id,
         secret_id=services.settings.secret_id if outcome == "held" else msgspec.UNSET,
     )
     publish_or_log(step, services, batch.route, report)

@@ -216,6 +216,7 @@ def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -
         return _no_answer(step, services, lease, posted, error)
     started = msgspec.structs.replace(posted, run_id=run_id, lost_since=None)
     _note(step, services, lease, started)
+    step.logger.info("CloudWorks began a run", extra={"route": route.name, "run_id": run_id})
     return Started(started)
 
 
@@ -226,6 +227,8 @@ def _no_answer(step: StepContext, services: Services, lease: Lease, posted: Batc
     unanswered = protocol.one_more(posted.unanswered, asked_at, status, str(error))
     noted = msgspec.structs.replace(posted, unanswered=unanswered)
     _note(step, services, lease, noted)
+    extra = {"route": noted.route.name, "reason": str(error)}
+    step.logger.warning("A run may have begun, as the answer to the request for it was lost", extra=extra)
     return NoAnswer(noted, str(error))
 
 

@@ -12,6 +12,7 @@ from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload.steps.expecting import look_for_missing
 from anaplan_autoload.steps.routing import routes_in_force
+from anaplan_autoload.steps.telling import send_digests
 
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
@@ -29,7 +30,7 @@ class Swept(Struct, frozen=True):
 
 
 def sweep(step: StepContext, services: Services) -> Swept:
-    """Drain every lane that has work and no leader, and say which routes' files are missing.
+    """Drain every lane that has work and no leader, send due digests, and say which routes' files are missing.
 
     The ages of the oldest uploads are written as metrics.
     """
@@ -59,6 +60,7 @@ def sweep(step: StepContext, services: Services) -> Swept:
         step.logger.info("Draining a lane that nobody leads", extra={"lane": found.lane, "died": lane.holder})
         services.send({"drain": found.lane}, step.logger)
         drained += 1
+    send_digests(step, services)
     if routes is not None:
         look_for_missing(step, services, routes, pending)
     return Swept(len(pending), drained)

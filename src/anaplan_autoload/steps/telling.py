@@ -1,4 +1,8 @@
-"""Tells everyone what ends no batch, such as how a route stands: its file is missing, or its trouble is over."""
+"""Tells everyone what happened, through every channel that the stack has: SNS, EventBridge and chat.
+
+Each is told at least once and under one id. Where a lane tells of many loads in a short time, people get the rest in
+digests, which a sweep sends; systems get each document at once.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +10,14 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from anaplan_autoload.aws.digests import told_lately
 from anaplan_autoload.aws.refusals import AWS_TROUBLE, may_heal
-from anaplan_autoload.domain.times import epoch_ms
+from anaplan_autoload.domain.digests import Owed, due, is_digested
+from anaplan_autoload.domain.times import epoch_ms, iso
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from aws_durable_execution_sdk_python.types import StepContext
 
     from anaplan_autoload.aws.ledger import RunRecord
@@ -25,17 +33,93 @@ ENDED: dict[Trouble, str] = {
 }
 
 
-def publish_or_log(step: StepContext, services: Services, route: Route, report: Report) -> None:
+def send(services: Services, report: Report, digested: bool = False) -> None:
+    """Send a report through every channel. Raises an AWS error after all were tried, one that may pass if there is one.
+
+    SNS comes last, because systems know a repeated message by its id, and people who get two mails do not.
+    """
+    troubles: list[Exception] = []
+    for channel in _channels(services, report, digested):
+        try:
+            channel()
+        except AWS_TROUBLE as error:
+            troubles.append(error)
+    if troubles:
+        raise next(filter(may_heal, troubles), troubles[0])
+
+
+def _channels(services: Services, report: Report, digested: bool) -> Iterator[Callable[[], object]]:
+    settings = services.settings
+    if settings.publish_events:
+        from anaplan_autoload.report.event import put_event
+
+        yield lambda: put_event(services.events, report)
+    if settings.chat_topic_arn:
+        from anaplan_autoload.report.chat import publish_chat
+
+        topic = settings.chat_topic_arn
+        yield lambda: publish_chat(services.sns, topic, report, settings.stack)
+    from anaplan_autoload.report.message import publish
+
+    yield lambda: publish(services.sns, settings.topic_arn, report, settings.contact, digested=digested)
+
+
+def waits_for_digest(services: Services, lane: str) -> bool:
+    """Whether what is about to be told of a load in this lane is told to people in a digest."""
+    after, window = services.settings.digest_after, services.settings.digest_ms
+    now = services.clock()
+    return after > 0 and is_digested(told_lately(services.ledger, lane, now, window, after), now, after, window)
+
+
+def owe(services: Services, lane: str, report: Report) -> None:
+    """Note that people are to be told in the lane's digest. This comes before systems are told."""
+    from anaplan_autoload.report.subject import subject
+
+    now = services.clock()
+    services.digests.owe(
+        Owed(
+            lane=lane,
+            id=report.id,
+            outcome=report.outcome,
+            route=report.route,
+            target=report.target,
+            ended_at=report.ended_at or iso(now),
+            said=subject(report),
+            due_at=services.digests.due_at(lane, now, services.settings.digest_ms),
+        )
+    )
+
+
+def send_digests(step: StepContext, services: Services) -> None:
+    """Send the digests that are due, and forget what was in each. One that SNS refuses is sent by a later sweep."""
+    for owed in due(services.digests.all(), services.clock()):
+        from anaplan_autoload.report.digest import publish_digest
+
+        try:
+            sent = publish_digest(services.sns, services.settings.topic_arn, owed, services.settings.contact)
+        except AWS_TROUBLE as error:
+            if may_heal(error) and step.attempt < TELL_ATTEMPTS:
+                raise
+            step.logger.exception("A digest could not be sent; the next sweep tries again", extra={"owed": len(owed)})
+            continue
+        services.digests.forget(owed)
+        step.logger.info("Sent a digest", extra={"digest_id": sent.id, "lane": sent.lane, "loads": sent.total})
+
+
+def publish_or_log(
+    step: StepContext, services: Services, route: Route, report: Report, *, digested: bool = False
+) -> None:
     """Send a report that ends no batch, unless the route's `notify` leaves it out, and log it.
 
-    Where SNS keeps failing, or a retry cannot help, the log alone has it.
+    Where AWS keeps failing, or a retry cannot help, the log alone has it.
     """
     from anaplan_autoload.report.log import log_run
-    from anaplan_autoload.report.message import publish
 
     try:
         if route.tells(report.outcome):
-            publish(services.sns, services.settings.topic_arn, report, services.settings.contact)
+            if digested:
+                owe(services, route.lane_id, report)
+            send(services, report, digested)
     except AWS_TROUBLE as error:
         if may_heal(error) and step.attempt < TELL_ATTEMPTS:
             raise
@@ -43,23 +127,36 @@ def publish_or_log(step: StepContext, services: Services, route: Route, report: 
     log_run(step.logger, report)
 
 
-def tell_of_route(step: StepContext, services: Services, route: Route, report: Report) -> None:
+def tell_of_route(
+    step: StepContext, services: Services, route: Route, report: Report, *, digested: bool = False
+) -> None:
     """Announce, log and count how a route stands."""
     from anaplan_autoload.report.metrics import count_route
 
-    publish_or_log(step, services, route, report)
+    publish_or_log(step, services, route, report, digested=digested)
     count_route(report, stack=services.settings.stack)
 
 
 def tell_recovered(
-    step: StepContext, services: Services, route: Route, standing: Standing, load: RunRecord, described: Report
+    step: StepContext,
+    services: Services,
+    route: Route,
+    standing: Standing,
+    load: RunRecord,
+    described: Report,
+    *,
+    digested: bool = False,
 ) -> None:
-    """Announce what this load ended, if anything, and note it; `described` is the load's own report."""
+    """Announce what this load ended, if anything, and note it; `described` is the load's own report.
+
+    `digested`: people get the load's own message in a digest, so this one is in it too.
+    """
     ended = standing.recovers_by(load.outcome)
     if not ended:
         return
     message = " ".join(ENDED[trouble] for trouble in ended)
-    tell_of_route(step, services, route, replace(described, outcome="recovered", message=message, recovered_from=ended))
+    recovered = replace(described, outcome="recovered", message=message, recovered_from=ended)
+    tell_of_route(step, services, route, recovered, digested=digested)
     if "missing" in ended:
         services.standings.recover_from_missing(route.name, epoch_ms(load.ended_at))
     if "failed" in ended:

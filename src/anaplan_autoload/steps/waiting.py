@@ -55,6 +55,7 @@ def _announce_incomplete(step: StepContext, services: Services, wait: Wait) -> N
         uploads_total=len(wait.waiting),
         files_total=files_in(shown) if len(shown) == len(wait.waiting) else None,
         awaited=wait.lacks,
+        trace_id=first.id,
     )
     publish_or_log(step, services, route, report)
     count_incomplete(route.name, stack=services.settings.stack)

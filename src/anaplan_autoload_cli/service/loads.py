@@ -11,6 +11,7 @@ from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import UPLOAD_DAYS
 from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.aws.story import CLOCKS_DIFFER_MS
 from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.times import epoch_ms, iso
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.routes import Routes
     from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.output import Output, Record
-
-CLOCKS_DIFFER_MS = 10 * 60_000
-"""Runs are filed under Anaplan's clock, uploads under ours."""
 
 _COLUMNS = (
     Column("ended_at", "Ended"),
@@ -138,7 +136,7 @@ def loads(
         with cli.out.progress("Reading the ledger"):
             uploads = find_uploads(ledger, routes, wanted, [lane] if lane else None)
             records = list(islice(_of_a_key(ledger, uploads, route, oldest, failed=failed), limit))
-        cli.out.rows(records, _OF_A_KEY, nothing="" if records else _unknown(routes, _placed(cli, routes, key)))
+        cli.out.rows(records, _OF_A_KEY, nothing="" if records else nothing_known(routes, _placed(cli, routes, key)))
         _tell_stopped(cli.out, ledger, {found.lane: [found.record.route.name] for found in uploads})
         _tell_waits(cli.out, ledger, uploads)
         return
@@ -357,7 +355,7 @@ def files_and_uploads(files: int | None, uploads: int) -> str:
     return told if files == uploads else f"{told}, {count(uploads, 'upload')}"
 
 
-def _unknown(routes: Routes, place: Place) -> str:
+def nothing_known(routes: Routes, place: Place) -> str:
     """Why the ledger may know nothing of a key."""
     told = f"Nothing of that name was uploaded or loaded in the last {UPLOAD_DAYS} days, as far as the ledger knows."
     explained = explain(routes, place.bucket, place.key)

@@ -34,7 +34,7 @@ from anaplan_autoload_cli.service.places import (
 from anaplan_autoload_cli.settings import NoSuchStack
 
 if TYPE_CHECKING:
-    from anaplan_autoload.domain.routes import Route
+    from anaplan_autoload.domain.routes import Mistake, Route
     from anaplan_autoload_cli.context import Cli
 
 app = group("Push, check and compare routes, and see which route an upload takes.")
@@ -172,7 +172,7 @@ def offline(source: Source, reports: tuple[str, str] | None, buckets: list[str])
     try:
         found = source.parse(reports)
     except RoutesInvalid as error:
-        return [_refused(source, finding) for finding in error.findings], None
+        return [_refused(source, mistake) for mistake in error.mistakes], None
     names = ", ".join(route.name for route in found)
     return [
         ok(source.about, f"{source} is sound: {names}"),
@@ -216,10 +216,9 @@ def _samples(source: Source, found: Routes) -> list[Finding]:
     ]
 
 
-def _refused(source: Source, finding: str) -> Finding:
-    """A finding of the function's in two parts: `file: where: reason. Remedy.`"""
-    what, _, remedy = finding.removeprefix(f"{source}: ").rpartition(". ")
-    return failed(source.about, what, remedy)
+def _refused(source: Source, mistake: Mistake) -> Finding:
+    place = f"{mistake.place}: " if mistake.place else ""
+    return failed(source.about, f"{place}{mistake.reason}", mistake.remedy)
 
 
 def _what_it_does(route: Route | None) -> dict[str, object]:

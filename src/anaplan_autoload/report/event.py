@@ -1,0 +1,45 @@
+"""A report as an event for EventBridge: its detail is the document that queues get from SNS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import ClientError
+
+from anaplan_autoload.report.message import document, shorten
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+
+    from anaplan_autoload.domain.outcomes import ReportOutcome
+    from anaplan_autoload.report.report import Report
+
+SOURCE = "anaplan-autoload"
+DETAIL_TYPES: dict[ReportOutcome, str] = {
+    "loaded": "Loaded",
+    "partial": "Partly Loaded",
+    "failed": "Failed",
+    "rejected": "Rejected",
+    "held": "On Hold",
+    "overdue": "Overdue",
+    "incomplete": "Incomplete",
+    "missing": "Missing",
+    "recovered": "Recovered",
+}
+EVENT_LIMIT = 240 * 1024
+"""Bytes of a detail. EventBridge takes 256 KiB in one request, names and times included."""
+
+
+def put_event(events: EventBridgeClient, report: Report) -> None:
+    """Put the report on the default bus. A repeated one has the same `detail.id` and detail-type.
+
+    Raises botocore's `ClientError` where EventBridge refuses it: the request as a whole, or this one entry.
+    """
+    detail = document(shorten(report, EVENT_LIMIT))
+    entry = {"Source": SOURCE, "DetailType": DETAIL_TYPES[report.outcome], "Detail": detail}
+    answer = events.put_events(Entries=[entry])  # type: ignore[list-item]
+    if answer["FailedEntryCount"]:
+        refusal = answer["Entries"][0]
+        raise ClientError(
+            {"Error": {"Code": refusal.get("ErrorCode", ""), "Message": refusal.get("ErrorMessage", "")}}, "PutEvents"
+        )
