@@ -456,13 +456,13 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "tests/unit/test_routes_store.py",
     ),
     Mutation(
-        "a broken version of the routes leaves none in force",
-        (Edit("aws/routes_in_force.py", "", "self.routes = self.routes or None", "self.routes = None"),),
+        "a broken version of the routes leaves none in use",
+        (Edit("aws/routes_in_use.py", "", "self.routes = self.routes or None", "self.routes = None"),),
         "tests/unit/test_routes_store.py",
     ),
     Mutation(
         "routes are never read again",
-        (Edit("aws/routes_in_force.py", "", "FRESH_MS = 30_000", "FRESH_MS = 10**15"),),
+        (Edit("aws/routes_in_use.py", "", "FRESH_MS = 30_000", "FRESH_MS = 10**15"),),
         "tests/unit/test_routes_store.py",
     ),
     Mutation(

@@ -67,6 +67,8 @@ The events of events/ are in {events}, with objects that are there. With Docker 
 SAM_FOLDER = ROOT / ".local/sam"
 BOTOCORES = re.compile(r"\[INFO\]\s+\S+Z\s.*Found (credentials|endpoint) ")
 """What the SDK tells of itself in every invocation: true, and of no use here."""
+HEARTBEATS = frozenset({"AnaplanAnswers", "Sweeps", "LanesHeld"})
+"""Metrics that are written all the time, and say nothing new of the loads."""
 QUIET = frozenset(
     {"level", "message", "timestamp", "service", "executionArn", "operationId", "operationName", "attempt", "location"}
 )
@@ -101,7 +103,7 @@ class EditedRoutes:
     """The routes file that people edit: each sound version of it is pushed."""
 
     def __init__(self, stack: Stack, text: str) -> None:
-        """Write the file, and push it unless it is in force."""
+        """Write the file, and push it unless it is in use."""
         self.path = stack.logs / "routes.toml"
         self._stack = stack
         self.path.write_text(text)
@@ -196,12 +198,17 @@ def _happenings(stack: Stack, edited: EditedRoutes) -> Iterator[str]:
         yield from edited.look()
         for path in sorted(stack.logs.glob("runtime-*.log")):
             lines = function_lines(path)
-            yield from (readable(line) for line in lines[shown.get(path, 0) :] if not BOTOCORES.match(line))
+            yield from (readable(line) for line in lines[shown.get(path, 0) :] if _is_news(line))
             shown[path] = len(lines)
         messages = stack.messages()
         yield from (_told(message) for message in messages[told:])
         told = len(messages)
         time.sleep(LOOK_SECONDS)
+
+
+def _is_news(line: str) -> bool:
+    values = {one.name for one in metrics([line])}
+    return not BOTOCORES.match(line) and not (values and values <= HEARTBEATS)
 
 
 def _told(message: Message) -> str:

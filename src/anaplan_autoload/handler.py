@@ -50,6 +50,7 @@ from anaplan_autoload.steps import (
     starting,
     sweeping,
 )
+from anaplan_autoload.steps.answers import answers_measured
 from anaplan_autoload.steps.checking import Passed, Unfit
 from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
 from anaplan_autoload.steps.finishing import Recorded
@@ -378,7 +379,8 @@ class Execution:
         left = self.services.settings.operation_limit - self.operations
 
         def check(state: Following, context: WaitForConditionCheckContext) -> Following:
-            return following.look(context, self.services, lease, batch, state, left)
+            with answers_measured(self.services):
+                return following.look(context, self.services, lease, batch, state, left)
 
         def strategy(state: Following, _attempt: int) -> WaitForConditionDecision:
             if state.state == "running":
@@ -438,7 +440,7 @@ class Execution:
 
     def _stored(self, call: Callable[[StepContext], T], step: Callable[..., T], config: StepConfig) -> T:
         def run(context: StepContext) -> T:
-            with blameless():
+            with blameless(), answers_measured(self.services):
                 return call(context)
 
         self.operations += 1

@@ -21,7 +21,7 @@ from anaplan_autoload.anaplan.http import note_departure
 from anaplan_autoload.aws.digests import Digests
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.lost_uploads import Rounds
-from anaplan_autoload.aws.routes_in_force import RoutesInForce
+from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload.aws.services import Services
@@ -439,9 +439,9 @@ class Sandbox(Services):
         """Nothing: these settings are sound, and no client of AWS is made."""
 
     @cached_property
-    def routes_in_force(self) -> RoutesInForce:
+    def routes_in_use(self) -> RoutesInUse:
         """Read from the table of moto."""
-        return RoutesInForce(self._function.store, None)
+        return RoutesInUse(self._function.store, None)
 
     @cached_property
     def ledger(self) -> Ledger:

@@ -18,7 +18,7 @@ from anaplan_autoload.anaplan.credentials import Tokens
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.aws.digests import Digests
 from anaplan_autoload.aws.ledger import Ledger
-from anaplan_autoload.aws.routes_in_force import RoutesInForce
+from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload.aws.settings import check_settings
@@ -95,10 +95,10 @@ class Services:
         return routes.load(file, self._reports) if file else None
 
     @cached_property
-    def routes_in_force(self) -> RoutesInForce:
+    def routes_in_use(self) -> RoutesInUse:
         """The routes in the ledger, as this function instance knows them."""
         store = RoutesStore(self.dynamodb, self.settings.ledger_table)
-        return RoutesInForce(store, self._reports)
+        return RoutesInUse(store, self._reports)
 
     @property
     def _reports(self) -> tuple[str, str] | None:

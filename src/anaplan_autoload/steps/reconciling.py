@@ -17,7 +17,7 @@ from anaplan_autoload.aws.lost_uploads import list_page
 from anaplan_autoload.aws.refusals import AWS_TROUBLE, in_words, may_heal
 from anaplan_autoload.domain import lost
 from anaplan_autoload.domain.lost import Cursor, Watched
-from anaplan_autoload.steps.routing import routes_in_force
+from anaplan_autoload.steps.routing import routes_in_use
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -49,7 +49,7 @@ def reconcile(step: StepContext, services: Services, asked: Reconcile) -> Reconc
     A listing that S3 refuses is logged, counted and left out of the round; the sweep goes on.
     """
     now = services.clock()
-    routes = routes_in_force(step, services)
+    routes = routes_in_use(step, services)
     if not routes:
         return Reconciled(0, 0)
     known = services.rounds.get()

@@ -24,12 +24,12 @@ from anaplan_autoload_cli.service.lost import lost_uploads
 from anaplan_autoload_cli.service.online import check_exports, check_route
 from anaplan_autoload_cli.service.places import RoutesFile, Source, file_source, find_routes_path, named_routes_path
 from anaplan_autoload_cli.service.routes import doubtful, offline, reports_of, upload_buckets
-from anaplan_autoload_cli.service.routes_in_force import (
+from anaplan_autoload_cli.service.routes_in_use import (
     NONE_YET,
     PUSH,
     described,
     file_of_function,
-    routes_in_force,
+    routes_in_use,
     routes_store,
 )
 from anaplan_autoload_cli.service.status import lane_status
@@ -82,11 +82,11 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
 
 
 def _routes(cli: Cli, file: str | None) -> tuple[list[Finding], Routes | None]:
-    """Which routes are in force and what they come to; where a file is named, what that comes to as well."""
+    """Which routes are in use and what they come to; where a file is named, what that comes to as well."""
     findings: list[Finding] = []
     found: Routes | None = None
     try:
-        findings, found = _in_force(cli) if cli.settings.get("table") else ([], None)
+        findings, found = _in_use(cli) if cli.settings.get("table") else ([], None)
         path = find_routes_path(cli, file)
     except Exception as error:  # an unexpected error must not stop the other checks
         failure = error if isinstance(error, CommandFailed) else in_words(error, cli)
@@ -98,11 +98,11 @@ def _routes(cli: Cli, file: str | None) -> tuple[list[Finding], Routes | None]:
     return findings or [skipped("routes", NOWHERE)], found
 
 
-def _in_force(cli: Cli) -> tuple[list[Finding], Routes | None]:
+def _in_use(cli: Cli) -> tuple[list[Finding], Routes | None]:
     """The routes that the function uses."""
     if file_of_function(cli):
-        used = routes_in_force(cli)
-        sound = ok("routes", f"in force is {used.described}: {_names(used.routes)}")
+        used = routes_in_use(cli)
+        sound = ok("routes", f"in use: {used.described} ({_names(used.routes)})")
         return [sound, *doubtful(used.described, used.routes, upload_buckets(cli))], used.routes
     version = routes_store(cli).current()
     if version is None:
@@ -110,7 +110,7 @@ def _in_force(cli: Cli) -> tuple[list[Finding], Routes | None]:
     findings, found = offline(Source(version.name, "routes", version.routes), reports_of(cli), upload_buckets(cli))
     if found is None:
         return findings, None
-    return [ok("routes", f"in force is {described(version)} ({_names(found)})"), *findings[1:]], found
+    return [ok("routes", f"in use: {described(version)} ({_names(found)})"), *findings[1:]], found
 
 
 def _names(found: Routes) -> str:
