@@ -111,6 +111,7 @@ class LogTable(Struct, frozen=True, kw_only=True):
     """Keys of `anaplan_autoload.report.log.log_run`; `uploads.0` is the first upload."""
     outcomes: tuple[str, ...]
     sort: str = "@timestamp"
+    """One of `heads`."""
     ascending: bool = False
     each: str | None = None
     """A key: only the latest line for each value of it."""
@@ -118,17 +119,21 @@ class LogTable(Struct, frozen=True, kw_only=True):
     width: int = 12
     height: int = 6
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """What the columns are called: a latest value has a name of its own."""
+        return tuple(f"last_{name}" if self.each and name != self.each else name for name in self.columns)
+
     def query(self, place: Place) -> str:
         """The query for Logs Insights."""
-        outcomes = ", ".join(f'"{outcome}"' for outcome in self.outcomes)
-        order = "asc" if self.ascending else "desc"
-        steps = [f"SOURCE '/aws/lambda/{place.stack}'"]
+        named = ", ".join(f'"{outcome}"' for outcome in self.outcomes)
+        outcomes = f"filter outcome in [{named}]"
+        steps = [f"fields {', '.join(self.columns)}", outcomes]
         if self.each:
-            latest = ", ".join(f"latest({column}) as {column}" for column in self.columns if column != self.each)
-            steps += [f"filter outcome in [{outcomes}]", f"stats {latest} by {self.each}"]
-        else:
-            steps += [f"fields {', '.join(self.columns)}", f"filter outcome in [{outcomes}]"]
-        return " | ".join([*steps, f"sort {self.sort} {order}", f"limit {self.limit}"])
+            latest = [f"latest({name}) as last_{name}" for name in self.columns if name != self.each]
+            steps = [outcomes, f"stats {', '.join(latest)} by {self.each}"]
+        order = f"sort {self.sort} {'asc' if self.ascending else 'desc'}"
+        return " | ".join([f"SOURCE '/aws/lambda/{place.stack}'", *steps, order, f"limit {self.limit}"])
 
 
 class AlarmStates(Struct, frozen=True, kw_only=True):
@@ -159,7 +164,7 @@ WIDGETS: tuple[Widget, ...] = (
         columns=("route", "ended_at", "outcome", "run_seconds"),
         outcomes=("loaded", "partial"),
         each="route",
-        sort="ended_at",
+        sort="last_ended_at",
         ascending=True,
         limit=100,
     ),
@@ -181,7 +186,7 @@ WIDGETS: tuple[Widget, ...] = (
         width=8,
     ),
     Graph(
-        title="Loads by route, and time since the last",
+        title="Full loads by route, and time since the last",
         series=(_each_route("RunsLoaded", "Sum", f"{_ROUTE} (last ${{LAST_TIME_RELATIVE}} ago)"),),
         form="bars",
         width=8,
@@ -301,14 +306,12 @@ def _properties(widget: Widget, place: Place) -> dict[str, Any]:
         case LogTable(title=title):
             return {"title": title, "region": place.region, "view": "table", "query": widget.query(place)}
         case Graph(title=title):
-            return {
-                "title": title,
-                "region": place.region,
-                "view": "singleValue" if widget.form == "numbers" else "timeSeries",
-                "stacked": widget.form == "bars",
-                "metrics": [_metric(series, place) for series in widget.series],
-                "yAxis": {"left": {"min": 0, "showUnits": False, "label": widget.unit}},
-            }
+            shown: dict[str, Any] = {"view": "singleValue"}
+            if widget.form != "numbers":
+                axis = {"left": {"min": 0, "showUnits": False, "label": widget.unit}}
+                shown = {"view": "timeSeries", "stacked": widget.form == "bars", "yAxis": axis}
+            lines = [_metric(series, place) for series in widget.series]
+            return {"title": title, "region": place.region, **shown, "metrics": lines}
 
 
 def _metric(series: Series, place: Place) -> list[Any]:

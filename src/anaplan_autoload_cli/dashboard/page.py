@@ -125,8 +125,8 @@ def _table(table: LogTable, data: Data) -> str:
     rows = data.rows(table)
     if not rows:
         return '<p class="none">Nothing.</p>'
-    heads = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
-    lines = "".join(f"<tr>{''.join(_cell(row.get(column)) for column in table.columns)}</tr>" for row in rows)
+    heads = "".join(f"<th>{escape(head)}</th>" for head in table.heads)
+    lines = "".join(f"<tr>{''.join(_cell(row.get(head)) for head in table.heads)}</tr>" for row in rows)
     title = escape(table.title, quote=True)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">'
