@@ -49,7 +49,8 @@ def template() -> Json:
 def expanded(**parameters: str) -> Json:
     """The template as CloudFormation sees it, with these parameters."""
     source = template()
-    source["Resources"]["Autoload"]["Properties"]["CodeUri"] = "s3://packaged/function.zip"
+    for name in ("Autoload", "Page"):
+        source["Resources"][name]["Properties"]["CodeUri"] = "s3://packaged/function.zip"
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="eu-west-1"))
     translated: Json = translator.translate(source, parameter_values=parameters)
     return translated

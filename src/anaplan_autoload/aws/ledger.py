@@ -527,18 +527,26 @@ class Ledger:
     def pause(self, lane: str, until: int = 0) -> None:
         """Claim nothing more in this lane until it is resumed, or until a time (epoch ms).
 
-        A run that has begun is followed to its end.
+        A run that has begun is followed to its end. Nothing is returned, so that the page needs no right to see more.
         """
-        if until:
-            self._update_lane(
-                lane, "SET paused = :yes, paused_until = :until", None, {":yes": True, ":until": until}, {}
-            )
-        else:
-            self._update_lane(lane, "SET paused = :yes REMOVE paused_until", None, {":yes": True}, {})
+        update = "SET paused = :yes, paused_until = :until" if until else "SET paused = :yes REMOVE paused_until"
+        values = {":yes": True, ":until": until} if until else {":yes": True}
+        self._client.update_item(
+            TableName=self._table,
+            Key=encode(_key(lane, "lane")),
+            UpdateExpression=update,
+            ExpressionAttributeValues=encode(values),
+        )
 
     def resume(self, lane: str) -> None:
         """End a pause; a drain of the lane should follow."""
-        self._update_lane(lane, "REMOVE paused, paused_until", "attribute_exists(paused)", {}, {})
+        self._conditional(
+            self._client.update_item,
+            TableName=self._table,
+            Key=encode(_key(lane, "lane")),
+            UpdateExpression="REMOVE paused, paused_until",
+            ConditionExpression="attribute_exists(paused)",
+        )
 
     # The load history.
 
@@ -571,15 +579,18 @@ class Ledger:
             ExpressionAttributeValues=encode({":yes": True, ":told": told_at}),
         )
 
-    def runs(self, lane: str, since: str = "", *, at_a_time: int = 1_000) -> Iterator[RunRecord]:
-        """The lane's history, newest first, of runs that ended at `since` (ISO) or later, read so many at a time."""
+    def runs(self, lane: str, since: str = "", until: str = "~", *, at_a_time: int = 1_000) -> Iterator[RunRecord]:
+        """The lane's history, newest first, of runs that ended from `since` to `until`, read so many at a time.
+
+        Both are times in ISO form, or the beginning of one.
+        """
         for page in self._pages(
             "query",
             Limit=at_a_time,
             ConsistentRead=True,
             ScanIndexForward=False,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :from AND :to",
-            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":from": f"run#{since}", ":to": "run#~"}),
+            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":from": f"run#{since}", ":to": f"run#{until}~"}),
         ):
             for item in page:
                 yield msgspec.convert(item, RunRecord, strict=False)

@@ -13,13 +13,14 @@ from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
 from anaplan_autoload.anaplan.credentials import LoginRefused, SecretInvalid, decode_secret
 from anaplan_autoload.anaplan.errors import CloudWorksError
 from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.operations.lanes import known_lanes
+from anaplan_autoload.operations.status import lane_status
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.failures import in_words
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service import deployment
 from anaplan_autoload_cli.service.deployed_service import DeployedService
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, skipped, warning
-from anaplan_autoload_cli.service.lanes import known_lanes
 from anaplan_autoload_cli.service.lost import lost_uploads
 from anaplan_autoload_cli.service.online import check_exports, check_route
 from anaplan_autoload_cli.service.places import RoutesFile, Source, file_source, find_routes_path, named_routes_path
@@ -32,14 +33,13 @@ from anaplan_autoload_cli.service.routes_in_use import (
     routes_in_use,
     routes_store,
 )
-from anaplan_autoload_cli.service.status import lane_status
 from anaplan_autoload_cli.settings import NoSuchStack
 from anaplan_autoload_cli.times import count, length
 
 if TYPE_CHECKING:
     from anaplan_autoload.domain.routes import Routes
+    from anaplan_autoload.operations.status import LaneStatus
     from anaplan_autoload_cli.context import Cli
-    from anaplan_autoload_cli.service.status import LaneStatus
 
 Check = Callable[[DeployedService], Iterator[Finding]]
 
