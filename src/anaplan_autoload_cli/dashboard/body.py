@@ -22,6 +22,8 @@ ALARMS = (
     "RoutesUnreadableAlarm",
     "OldestWaitingAlarm",
     "FailedLoadsAlarm",
+    "LostUploadsAlarm",
+    "ListingsRefusedAlarm",
     "UnroutedUploadsAlarm",
     "LogInEndsIn14DaysAlarm",
     "LogInEndsIn7DaysAlarm",
