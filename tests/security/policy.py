@@ -176,6 +176,9 @@ _S3_ACTIONS = {
 
 
 def _of_s3(operation: str, params: Mapping[str, Any]) -> Iterator[Need]:
+    if operation == "ListObjectVersions":
+        yield Need("s3:ListBucketVersions", f"arn:aws:s3:::{params['Bucket']}")
+        return
     if operation == "ListObjectsV2":
         yield Need("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}")
         return

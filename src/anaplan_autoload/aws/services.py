@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager
 
     from anaplan_autoload.anaplan.credentials import Secret
+    from anaplan_autoload.aws.lost_uploads import Rounds
     from anaplan_autoload.aws.settings import Settings
     from anaplan_autoload.domain.routes import Routes
 
@@ -118,6 +119,13 @@ class Services:
     def standings(self) -> Standings:
         """How each route stands."""
         return Standings(self.dynamodb, self.settings.ledger_table)
+
+    @cached_property
+    def rounds(self) -> Rounds:
+        """How far the search for lost uploads has come."""
+        from anaplan_autoload.aws.lost_uploads import Rounds  # only a sweep needs it: no part of a cold start
+
+        return Rounds(self.dynamodb, self.settings.ledger_table)
 
     @cached_property
     def digests(self) -> Digests:

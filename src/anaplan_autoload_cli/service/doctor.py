@@ -23,6 +23,7 @@ from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service import deployment
 from anaplan_autoload_cli.service.deployed_service import DeployedService
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, skipped, warning
+from anaplan_autoload_cli.service.lost import lost_uploads
 from anaplan_autoload_cli.service.online import check_exports, check_route
 from anaplan_autoload_cli.service.places import RoutesFile, Source, file_source, find_routes_path, named_routes_path
 from anaplan_autoload_cli.service.routes import doubtful, offline, reports_of, upload_buckets
@@ -290,6 +291,7 @@ CHECKS: dict[str, Check] = {
     "other buckets": deployment.existing_buckets,
     "buckets of routes": deployment.unheard_routes,
     "sweep": deployment.sweep,
+    "lost uploads": lost_uploads,
     "versions": deployment.versioning,
     "ledger": deployment.ledger,
     "secret": secret,

@@ -27,6 +27,7 @@ from anaplan_autoload_cli.service.lanes import (
     tell_strangers,
 )
 from anaplan_autoload_cli.service.loads import files_and_uploads
+from anaplan_autoload_cli.service.lost import note_on_lost_uploads
 from anaplan_autoload_cli.service.places import RoutesFile, routes_and_origin, the_ledger, the_standings
 from anaplan_autoload_cli.times import length
 
@@ -115,6 +116,8 @@ def status(
     def show(lanes: Sequence[LaneStatus]) -> None:
         _show(cli.out, lanes, detailed=only is not None)
         cli.out.hint(f"Routes: {origin}.")
+        if only is None and (note := note_on_lost_uploads(cli)):
+            cli.out.hint(note)
         tell_strangers(cli, file, strangers)
 
     if watch:
