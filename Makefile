@@ -79,6 +79,10 @@ docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md, docs/operations.m
 	$(BIN)/python -m local.transcripts
 	$(BIN)/python -m local.demo > docs/demo.txt
 
+.PHONY: screenshots
+screenshots: .venv/.ready $(RIE) ## Take the pictures in docs/screenshots again, in a headless Chromium
+	$(BIN)/python -m docs.screenshots
+
 .PHONY: site
 site: .venv-site/.ready ## Build the docs as a website in .local/site; fail on a broken link
 	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --quiet

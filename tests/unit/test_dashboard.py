@@ -26,7 +26,6 @@ from anaplan_autoload_cli.app import app
 from anaplan_autoload_cli.dashboard.body import (
     ALARMS,
     WIDGETS,
-    AlarmStates,
     Graph,
     LogTable,
     Place,
@@ -37,13 +36,13 @@ from anaplan_autoload_cli.dashboard.body import (
 from anaplan_autoload_cli.dashboard.chart import chart, color_of, in_unit, round_up
 from anaplan_autoload_cli.dashboard.cloudwatch import Clients, CloudWatch, alarms_of
 from anaplan_autoload_cli.dashboard.data import Line
-from anaplan_autoload_cli.dashboard.page import page
+from anaplan_autoload_cli.dashboard.page import ELSEWHERE, page
 from anaplan_autoload_cli.dashboard.recording import Recording, Sample, demo, statistic
 from docs.dashboard import TEMPLATE, with_dashboard
 from local.aws.journal import metrics as read_metrics
 from tests.security.policy import Json, Resolver, load_template
 
-PLACE = Place(stack="autoload", region="eu-west-1", queue="dead-letters", alarms=("arn:one",))
+PLACE = Place(stack="autoload", region="eu-west-1", queue="dead-letters", alarms=("arn:one",), page="arn:page")
 HOSTILE = '<img src=x onerror="alert(1)">&.csv'
 SECOND, MINUTE = 1_000, 60_000
 
@@ -60,7 +59,8 @@ def resolved_dashboard() -> Json:
     """The dashboard's body as CloudFormation resolves it."""
     values = {"AWS::StackName": "autoload", "AWS::Region": "eu-west-1", "DeadLetters.QueueName": "dead-letters"}
     template = load_template()
-    resolver = Resolver(template, {**values, **{f"{name}.Arn": f"arn:{name}" for name in ALARMS}})
+    values |= {"Page.Arn": "arn:page"} | {f"{name}.Arn": f"arn:{name}" for name in ALARMS}
+    resolver = Resolver(template, values)
     text = resolver.resolve(template["Resources"]["ServiceDashboard"]["Properties"]["DashboardBody"])
     assert not re.search(r"\$\{(?!!)", text), "a reference is left"
     found: Json = json.loads(text.replace("${!", "${"))
@@ -411,6 +411,7 @@ def test_an_empty_recording_says_so_in_every_widget() -> None:
     shown = page("autoload", recorded())
     for widget in WIDGETS:
         nothing = {"AlarmStates": "Alarms ring in AWS only.", "Graph": "No data.", "LogTable": "Nothing."}
+        nothing["LoadHistory"] = ELSEWHERE
         title = escape(widget.title)
         assert f'<h2>{title}</h2><p class="none">{nothing[type(widget).__name__]}' in shown
 
@@ -420,7 +421,7 @@ def test_the_recorded_demo_fills_every_widget() -> None:
     empty = [
         widget.title
         for widget in WIDGETS
-        if not isinstance(widget, AlarmStates)
+        if isinstance(widget, Graph | LogTable)
         and not (shown.lines(widget) if isinstance(widget, Graph) else shown.rows(widget))
     ]
     assert empty == []
@@ -459,7 +460,10 @@ def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     template = {
         "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
-        "Outputs": {"DeadLetterQueueUrl": {"Value": "https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters"}},
+        "Outputs": {
+            "DeadLetterQueueUrl": {"Value": "https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters"},
+            "PageFunctionArn": {"Value": "arn:page"},
+        },
     }
     with mock_aws():
         boto3.client("cloudformation").create_stack(StackName="autoload", TemplateBody=json.dumps(template))
@@ -475,7 +479,7 @@ def test_the_command_prints_the_body_of_a_deployed_stack() -> None:
     assert result.exit_code == 0, result.stderr
     printed = json.loads(result.stdout)
     [alarm] = printed["widgets"][0]["properties"]["alarms"]
-    assert printed == body(Place(stack="autoload", region="eu-west-1", queue="dead-letters", alarms=(alarm,)))
+    assert printed == body(replace(PLACE, alarms=(alarm,)))
     assert alarm.startswith("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:")
 
 

@@ -22,6 +22,8 @@ ALARMS = (
     "RoutesUnreadableAlarm",
     "OldestWaitingAlarm",
     "FailedLoadsAlarm",
+    "LostUploadsAlarm",
+    "ListingsRefusedAlarm",
     "UnroutedUploadsAlarm",
     "LogInEndsIn14DaysAlarm",
     "LogInEndsIn7DaysAlarm",
@@ -42,6 +44,8 @@ class Place(Struct, frozen=True, kw_only=True):
     """The dead-letter queue's name."""
     alarms: tuple[str, ...] = ()
     """ARNs."""
+    page: str = ""
+    """The ARN of the load history page's function."""
 
 
 TEMPLATE_PLACE = Place(
@@ -49,6 +53,7 @@ TEMPLATE_PLACE = Place(
     region="${AWS::Region}",
     queue="${DeadLetters.QueueName}",
     alarms=tuple(f"${{{name}.Arn}}" for name in ALARMS),
+    page="${Page.Arn}",
 )
 """The place in CloudFormation's terms."""
 
@@ -142,7 +147,15 @@ class AlarmStates(Struct, frozen=True, kw_only=True):
     height: int = 3
 
 
-Widget = AlarmStates | Graph | LogTable
+class LoadHistory(Struct, frozen=True, kw_only=True):
+    """The load history page, a function that CloudWatch calls."""
+
+    title: str
+    width: int = 24
+    height: int = 12
+
+
+Widget = AlarmStates | Graph | LoadHistory | LogTable
 
 _ROUTE = "${PROP('Dim.route')}"
 
@@ -258,6 +271,7 @@ WIDGETS: tuple[Widget, ...] = (
         outcomes=("loaded", "partial", "failed"),
         sort="run_seconds",
     ),
+    LoadHistory(title="Load history"),
 )
 """Row by row, from left to right."""
 
@@ -291,6 +305,8 @@ def _type(widget: Widget) -> str:
     match widget:
         case AlarmStates():
             return "alarm"
+        case LoadHistory():
+            return "custom"
         case LogTable():
             return "log"
         case Graph():
@@ -301,6 +317,9 @@ def _properties(widget: Widget, place: Place) -> dict[str, Any]:
     match widget:
         case AlarmStates(title=title):
             return {"title": title, "alarms": list(place.alarms)}
+        case LoadHistory(title=title):
+            updates = {"refresh": True, "resize": False, "timeRange": True}
+            return {"title": title, "endpoint": place.page, "updateOn": updates}
         case LogTable(title=title):
             return {"title": title, "region": place.region, "view": "table", "query": widget.query(place)}
         case Graph(title=title):

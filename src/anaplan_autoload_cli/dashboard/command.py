@@ -81,4 +81,5 @@ def _place(cli: Cli) -> Place:
     if region is None:
         raise CommandFailed("No AWS region is set.", remedy="Give --region, or set AWS_REGION.")
     queue = cli.settings.require("queue").rpartition("/")[2]
-    return Place(stack=cli.settings.require("stack"), region=region, queue=queue)
+    page_arn = cli.settings.outputs.get("PageFunctionArn", "")
+    return Place(stack=cli.settings.require("stack"), region=region, queue=queue, page=page_arn)
