@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 RIE := .local/bin/aws-lambda-rie
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --no-deps
-PYTEST_ARGS ?= -n 4 --dist loadgroup
+PYTEST_ARGS ?= -n 4
 EVENT ?= events/s3-put.json
 ARCHITECTURE ?= arm64
 export SAM_CLI_TELEMETRY := 0
@@ -40,15 +40,25 @@ test: .venv/.ready .venv-sam/.ready $(RIE) ## Run all tests
 test-docker: .venv/.ready .venv-sam/.ready $(RIE) ## Run every sample with sam local invoke (needs Docker)
 	$(BIN)/python -m pytest -n 0 tests/e2e/test_sam_local.py -k container_runs_it
 
+.PHONY: test-cdk
+test-cdk: .venv/.ready .venv-cdk/.ready ## Synthesize the CDK example (needs Node.js)
+	$(BIN)/python -m pytest -n 0 tests/unit/test_cdk.py
+
 .PHONY: check
-check: .venv/.ready .venv-sam/.ready .venv-checkov/.ready site ## Check format, lint, types, template, docs and locked files
+check: check-code check-template site ## Check format, lint, types, template, docs and locked files
+
+.PHONY: check-code
+check-code: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m pip check --disable-pip-version-check
+
+.PHONY: check-template
+check-template: .venv/.ready .venv-sam/.ready .venv-checkov/.ready
 	$(BIN)/cfn-lint template.yaml
 	.venv-sam/bin/sam validate --lint --region us-east-1
 	.venv-checkov/bin/checkov --file template.yaml --framework cloudformation --skip-download --quiet --compact
-	$(BIN)/python -m pip check --disable-pip-version-check
 
 .PHONY: audit
 audit: .venv-audit/.ready ## Look for known vulnerabilities in the function's packages (needs the network)
@@ -63,18 +73,24 @@ package: .venv/.ready ## Build a release in dist/: zip, template, SBOM, checksum
 	$(BIN)/python -m local.release --architecture $(ARCHITECTURE)
 
 .PHONY: docs
-docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md and docs/operations.md again, by running their commands
+docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md, docs/operations.md and the dashboard again
 	$(BIN)/python -m docs.generate
+	$(BIN)/python -m docs.dashboard
 	$(BIN)/python -m local.transcripts
 	$(BIN)/python -m local.demo > docs/demo.txt
+
+.PHONY: screenshots
+screenshots: .venv/.ready $(RIE) ## Take the pictures in docs/screenshots again, in a headless Chromium
+	$(BIN)/python -m docs.screenshots
 
 .PHONY: site
 site: .venv-site/.ready ## Build the docs as a website in .local/site; fail on a broken link
 	NO_MKDOCS_2_WARNING=1 .venv-site/bin/mkdocs build --quiet
 
 .PHONY: nightly
-nightly: .venv/.ready ## Test the promise against thousands of random histories (half an hour)
+nightly: .venv/.ready ## Test the promise against thousands of random histories, and what else takes long (an hour)
 	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest tests/property/test_promise.py tests/unit/test_release.py tests/e2e/test_sam_local.py
+	HYPOTHESIS_PROFILE=nightly $(BIN)/python -m pytest $(PYTEST_ARGS) -m crossed
 
 .PHONY: mutations
 mutations: .venv/.ready ## Put deliberate faults into the protocol, one at a time, and check that a test fails
@@ -105,11 +121,11 @@ bench-record: .venv/.ready ## Record the counts that bench-check compares with, 
 .PHONY: lock
 lock: .venv-lock/.ready ## Lock the newest versions that requirements/*.in and pyproject.toml allow
 	$(call compile,function,src/requirements.txt,--python-platform aarch64-manylinux_2_28 --python-version 3.13)
-	for name in dev sam checkov audit site lock rivals; do $(call compile,$$name,requirements/$$name.txt,--universal --python-version 3.11); done
+	for name in dev sam checkov audit site cdk lock rivals; do $(call compile,$$name,requirements/$$name.txt,--universal --python-version 3.11); done
 
 .PHONY: clean
 clean: ## Delete everything that make has created
-	rm -rf .venv .venv-sam .venv-checkov .venv-audit .venv-lock .venv-rivals .venv-site .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
+	rm -rf .venv .venv-sam .venv-checkov .venv-audit .venv-lock .venv-rivals .venv-site .venv-cdk .local .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis dist
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # 1: the name in requirements/  2: the output file  3: the platforms

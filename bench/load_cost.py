@@ -427,8 +427,9 @@ def main() -> None:
         [
             ("the secret", f"{prices.SECRET_MONTH:.2f}"),
             ("the topic's key", f"{prices.KEY_MONTH:.2f}"),
-            ("the alarms, which read five metrics of the stack", f"{5 * prices.ALARM_MONTH:.2f}"),
+            ("the alarms, which read 12 metrics of the stack", f"{12 * prices.ALARM_MONTH:.2f}"),
             ("and two of each route", f"{2 * prices.ALARM_MONTH:.2f}"),
+            ("`Sweeps`, `LanesHeld` and `LogInDaysLeft`", f"{3 * prices.METRIC_MONTH:.2f}"),
             ("`OldestWaitingSeconds`, for each route", f"{prices.METRIC_MONTH:.2f}"),
             ("each other metric of a route, if written in every hour", f"{prices.METRIC_MONTH:.2f}"),
         ],

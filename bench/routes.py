@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from anaplan_autoload.aws.routes_in_force import RoutesInForce
+from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.domain.routes import parse
 from bench.markdown import table
 from tests.autoload import BUCKET, Autoload
@@ -34,7 +34,7 @@ def main() -> None:
         ids = autoload.seed(**{f"list_{number:03}": key(number) for number in range(ROUTES)})
         text = "".join(route(number, ids[f"list_{number:03}"]) for number in range(ROUTES))
         push_seconds = [pushed(autoload, Path(directory), f"{text}# {number}\n") for number in range(ROUNDS)]
-        first_look = [seconds(lambda: RoutesInForce(autoload.store, None).refresh(0)) for _ in range(ROUNDS)]
+        first_look = [seconds(lambda: RoutesInUse(autoload.store, None).refresh(0)) for _ in range(ROUNDS)]
         later_look = [looked_again(autoload) for _ in range(ROUNDS)]
         current = autoload.store.current()
         assert current is not None  # noqa: S101  (it was pushed above)
@@ -105,13 +105,13 @@ def pushed(autoload: Autoload, directory: Path, text: str) -> float:
 
 def looked_again(autoload: Autoload) -> float:
     """Seconds of a look that finds what was known."""
-    known = RoutesInForce(autoload.store, None)
+    known = RoutesInUse(autoload.store, None)
     known.refresh(0)
     return seconds(lambda: known.refresh(60_000))
 
 
 def raw(autoload: Autoload) -> dict[str, dict[str, bytes]]:
-    """The item of the routes in force, as it is stored."""
+    """The item of the routes in use, as it is stored."""
     [item] = [item for item in autoload.dump_table() if item["sk"] == {"S": "current"}]
     return item
 

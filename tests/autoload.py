@@ -9,6 +9,7 @@ import json
 import re
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from pathlib import Path
@@ -42,6 +43,11 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python_testing.executor import Executor
     from aws_durable_execution_sdk_python_testing.invoker import InProcessInvoker
     from aws_durable_execution_sdk_python_testing.stores.base import ExecutionStore
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
+    from mypy_boto3_sqs import SQSClient
 
     from anaplan_autoload.anaplan.cloudworks import CloudWorks
     from anaplan_autoload.aws.routes_store import Version
@@ -103,7 +109,7 @@ class Sent:
                 """Stay quiet."""
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = Thread(target=server.serve_forever, daemon=True)
+        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             yield f"http://127.0.0.1:{server.server_port}"
@@ -140,6 +146,12 @@ class Runner(DurableFunctionTestRunner):
     def invoker(self) -> InProcessInvoker:
         """Invokes the function."""
         return self._invoker
+
+
+@cache
+def aws_client(service: str) -> Any:
+    """A client of a service, shared by all tests of a process: making one takes longer than most tests."""
+    return boto3.client(service)  # type: ignore[call-overload]
 
 
 def zipped(files: dict[str, str]) -> bytes:
@@ -222,10 +234,10 @@ class Autoload:
         return self.routes_file
 
     def known_routes(self) -> Routes:
-        """The routes that are in force."""
+        """The routes that are in use."""
         services = self.services_now()
-        services.routes_in_force.refresh(self.now())
-        found = services.routes_of_file or services.routes_in_force.routes
+        services.routes_in_use.refresh(self.now())
+        found = services.routes_of_file or services.routes_in_use.routes
         assert found is not None
         return found
 
@@ -315,12 +327,12 @@ class Autoload:
 
     def dump_table(self) -> list[dict[str, Any]]:
         """A backup of the ledger."""
-        pages = boto3.client("dynamodb").get_paginator("scan").paginate(TableName="ledger")
+        pages = self.dynamodb.get_paginator("scan").paginate(TableName="ledger")
         return [item for page in pages for item in page["Items"]]
 
     def restore_table(self, backup: list[dict[str, Any]]) -> None:
         """Put the ledger back to what it was."""
-        client = boto3.client("dynamodb")
+        client = self.dynamodb
         for item in self.dump_table():
             client.delete_item(TableName="ledger", Key={"pk": item["pk"], "sk": item["sk"]})
         for item in backup:
@@ -423,11 +435,11 @@ class Autoload:
         )
 
     def _make_aws(self) -> None:
-        self.s3 = boto3.client("s3")
-        self.sqs = boto3.client("sqs")
-        self.sns = boto3.client("sns")
-        self.secrets = boto3.client("secretsmanager")
-        self.dynamodb = boto3.client("dynamodb")
+        self.s3: S3Client = aws_client("s3")
+        self.sqs: SQSClient = aws_client("sqs")
+        self.sns: SNSClient = aws_client("sns")
+        self.secrets: SecretsManagerClient = aws_client("secretsmanager")
+        self.dynamodb: DynamoDBClient = aws_client("dynamodb")
         for bucket in (BUCKET, REPORTS):
             self.make_bucket(bucket)
         self.s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})

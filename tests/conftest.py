@@ -10,6 +10,8 @@ import aws_durable_execution_sdk_python.state as sdk_state
 import botocore.loaders
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ("tests.security.canaries",)
 
@@ -17,19 +19,52 @@ settings.register_profile("default", max_examples=30, deadline=None, print_blob=
 settings.register_profile(
     "nightly", max_examples=2_000, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
 )
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "default")
+settings.load_profile(PROFILE)
 
 # The durable SDK's checkpoint thread looks this often whether its invocation has ended, and the invocation waits for
 # it: a tenth of a second each, thousands of times in a run of the tests. Nothing but the wait depends on it.
 sdk_state._STOP_SIGNAL_POLL_SECONDS = 0.005  # noqa: SLF001  (the SDK offers no setting for it)
 
 # Every session of boto3 reads AWS's service models from disk; here all of them share what was read.
-botocore.loaders.create_loader = cache(botocore.loaders.create_loader)
+botocore.loaders.JSONFileLoader.load_file = staticmethod(cache(botocore.loaders.JSONFileLoader().load_file))  # type: ignore[method-assign]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # Whoever started the tests ignores Ctrl-C, as `nohup make test &` does. Children would inherit that, and some tests
     # interrupt their children. A signal that is handled is back to its default in them; here it still does nothing.
     signal.signal(signal.SIGINT, lambda *_: None)
+
+
+class OneWorkerForOneStack(LoadScopeScheduling):
+    """Gives the next test to the next worker that is free, but all tests of a file to one where setting up is slow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.startswith("tests/e2e/") or file == "tests/unit/test_package.py" else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Schedule so, whatever `--dist` says."""
+    return OneWorkerForOneStack(config, log)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of a test marked `crossed`, run each value of each parameter once, and all combinations at night."""
+    if PROFILE == "nightly":
+        return
+    seen: set[tuple[str, str, str]] = set()
+    kept, left_out = [], []
+    for item in items:
+        if isinstance(item, pytest.Function) and item.get_closest_marker("crossed"):
+            test = item.nodeid.partition("[")[0]
+            values = {(test, name, repr(value)) for name, value in item.callspec.params.items()}
+            if values <= seen:
+                left_out.append(item)
+                continue
+            seen |= values
+        kept.append(item)
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = kept
 
 
 @pytest.fixture(autouse=True)

@@ -456,14 +456,70 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "tests/unit/test_routes_store.py",
     ),
     Mutation(
-        "a broken version of the routes leaves none in force",
-        (Edit("aws/routes_in_force.py", "", "self.routes = self.routes or None", "self.routes = None"),),
+        "a broken version of the routes leaves none in use",
+        (Edit("aws/routes_in_use.py", "", "self.routes = self.routes or None", "self.routes = None"),),
         "tests/unit/test_routes_store.py",
     ),
     Mutation(
         "routes are never read again",
-        (Edit("aws/routes_in_force.py", "", "FRESH_MS = 30_000", "FRESH_MS = 10**15"),),
+        (Edit("aws/routes_in_use.py", "", "FRESH_MS = 30_000", "FRESH_MS = 10**15"),),
         "tests/unit/test_routes_store.py",
+    ),
+    Mutation(
+        "lost uploads are not looked for",
+        (
+            Edit(
+                "steps/reconciling.py",
+                "_Sweep._compared",
+                "self._record(lost.candidates(listed, at.last, self.watched, known.covered, self.now))",
+                "0",
+            ),
+        ),
+        "events that never come",
+    ),
+    Mutation(
+        "a lost upload has another identity than its event gives it",
+        (Edit("aws/lost_uploads.py", "_listed", 'None if version_id == "null" else version_id', "None"),),
+        "events that come too late",
+    ),
+    Mutation(
+        "without versions, a late event adds a run",
+        (
+            Edit(
+                "aws/ledger.py",
+                "Ledger.record_found",
+                "if upload.version_id is None and not self._note_found(upload, now):\n    return False",
+                "",
+            ),
+        ),
+        "events that come too late",
+    ),
+    Mutation(
+        "a round does not go on after its first page",
+        (
+            Edit(
+                "steps/reconciling.py",
+                "_Sweep._compared",
+                "replace(known, at=following) if following else self._after(known, at.place)",
+                "self._after(known, at.place)",
+            ),
+        ),
+        "tests/integration/test_lost_uploads.py",
+    ),
+    Mutation(
+        "what lay in the bucket before is loaded",
+        (Edit("domain/lost.py", "Watched.of", "since.get(each, now)", "0"),),
+        "tests/integration/test_lost_uploads.py",
+    ),
+    Mutation(
+        "an event has no time to come",
+        (Edit("domain/lost.py", "_is_in_time", "now - GRACE_MS", "now"),),
+        "tests/integration/test_lost_uploads.py",
+    ),
+    Mutation(
+        "older data of a second is loaded over newer",
+        (Edit("domain/lost.py", "candidates", "last == (upload.key, upload.event_time)", "False"),),
+        "tests/integration/test_lost_uploads.py",
     ),
 )
 

@@ -21,6 +21,7 @@ from local.aws.journal import function_lines, metrics
 from local.aws.processes import EVERYWHERE
 from local.aws.stack import ROOT, STACK_NAME, Message, Options, Stack
 from local.cloudworks import Pace, SimulatorSettings
+from local.page import PageServer
 from local.sam import files
 
 LOOK_SECONDS = 0.5
@@ -56,6 +57,7 @@ Look after it with the command line, which that file leads here too (stack {stac
   anaplan-autoload status --watch
   anaplan-autoload loads
   anaplan-autoload routes history
+or in a browser, with buttons to retry, load, pause and resume: {page}
 The routes are in the ledger. Edit {routes} and save it, and it is pushed; the function
 uses it within 30 seconds. Or push any file: anaplan-autoload routes push FILE. Ctrl-C ends everything.
 """
@@ -67,6 +69,8 @@ The events of events/ are in {events}, with objects that are there. With Docker 
 SAM_FOLDER = ROOT / ".local/sam"
 BOTOCORES = re.compile(r"\[INFO\]\s+\S+Z\s.*Found (credentials|endpoint) ")
 """What the SDK tells of itself in every invocation: true, and of no use here."""
+HEARTBEATS = frozenset({"AnaplanAnswers", "Sweeps", "LanesHeld"})
+"""Metrics that are written all the time, and say nothing new of the loads."""
 QUIET = frozenset(
     {"level", "message", "timestamp", "service", "executionArn", "operationId", "operationName", "attempt", "location"}
 )
@@ -79,11 +83,11 @@ def main() -> None:
     logs = ROOT / ".local/logs" / time.strftime("%Y-%m-%dT%H.%M.%S")
     print("Starting …", flush=True)
     try:
-        with Stack(_stack_options(options, logs)) as stack:
+        with Stack(_stack_options(options, logs)) as stack, PageServer(stack.page) as page:
             current = stack.store.current()
             routes_text = current.text if current else ROUTES.format(**stack.seed(INTEGRATIONS))
             edited = EditedRoutes(stack, routes_text)
-            print(_guide(stack, edited.path), flush=True)
+            print(_guide(stack, edited.path, page.url), flush=True)
             if options.docker:
                 written = files.Files(SAM_FOLDER)
                 command = " ".join(quote(word) for word in written.command("s3-put"))
@@ -101,7 +105,7 @@ class EditedRoutes:
     """The routes file that people edit: each sound version of it is pushed."""
 
     def __init__(self, stack: Stack, text: str) -> None:
-        """Write the file, and push it unless it is in force."""
+        """Write the file, and push it unless it is in use."""
         self.path = stack.logs / "routes.toml"
         self._stack = stack
         self.path.write_text(text)
@@ -175,13 +179,14 @@ def _stack_options(options: argparse.Namespace, logs: Path) -> Options:
     return replace(common, listen=EVERYWHERE, prepare=lambda stack: files.prepare(stack, SAM_FOLDER, package))
 
 
-def _guide(stack: Stack, edited: Path) -> str:
+def _guide(stack: Stack, edited: Path, page: str) -> str:
     script = stack.logs / "environment.sh"
     script.write_text(environment_script(stack))
     return GUIDE.format(
         logs=stack.logs,
         environment=script,
         inbox=stack.inbox,
+        page=page,
         routes=edited,
         stack=STACK_NAME,
         python=quote(sys.executable),
@@ -196,12 +201,17 @@ def _happenings(stack: Stack, edited: EditedRoutes) -> Iterator[str]:
         yield from edited.look()
         for path in sorted(stack.logs.glob("runtime-*.log")):
             lines = function_lines(path)
-            yield from (readable(line) for line in lines[shown.get(path, 0) :] if not BOTOCORES.match(line))
+            yield from (readable(line) for line in lines[shown.get(path, 0) :] if _is_news(line))
             shown[path] = len(lines)
         messages = stack.messages()
         yield from (_told(message) for message in messages[told:])
         told = len(messages)
         time.sleep(LOOK_SECONDS)
+
+
+def _is_news(line: str) -> bool:
+    values = {one.name for one in metrics([line])}
+    return not BOTOCORES.match(line) and not (values and values <= HEARTBEATS)
 
 
 def _told(message: Message) -> str:

@@ -112,11 +112,12 @@ class Screen:
         self._block(rows)
 
     def metrics(self, metrics: Sequence[Metric]) -> None:
-        """Show what CloudWatch would show: the values that stand in the function's log."""
-        self._head("Metrics that the function wrote for CloudWatch")
+        """Show what CloudWatch would show of the routes: the values that stand in the function's log."""
+        self._head("Metrics of the routes that the function wrote for CloudWatch")
         values: dict[tuple[str, str], list[str]] = defaultdict(list)
         for metric in sorted(metrics, key=lambda metric: metric.time):
-            values[metric.name, metric.dimensions.get("route", "")].append(f"{metric.value:g}")
+            if route := metric.dimensions.get("route"):
+                values[metric.name, route].append(f"{metric.value:g}")
         rows = [(name, route, "  ".join(each)) for (name, route), each in values.items()]
         self._table(("metric", "route", "values, oldest first"), rows)
 

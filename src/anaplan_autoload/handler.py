@@ -39,7 +39,18 @@ from anaplan_autoload.domain.protocol import (
     Take,
     WaitFor,
 )
-from anaplan_autoload.steps import admission, checking, ending, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps import (
+    admission,
+    checking,
+    ending,
+    finishing,
+    following,
+    leaving,
+    reconciling,
+    starting,
+    sweeping,
+)
+from anaplan_autoload.steps.answers import answers_measured
 from anaplan_autoload.steps.checking import Passed, Unfit
 from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
 from anaplan_autoload.steps.finishing import Recorded
@@ -120,6 +131,8 @@ class Execution:
         parsed = events.parse(event, self.services.account)
         if isinstance(parsed, Sweep):
             self.step(sweeping.sweep)
+            if parsed.reconcile is not None:
+                self.step(reconciling.reconcile, parsed.reconcile)
             return {"state": "ignored", "uploads": []}
         if isinstance(parsed, Uploads):
             for reason in parsed.ignored:
@@ -366,7 +379,8 @@ class Execution:
         left = self.services.settings.operation_limit - self.operations
 
         def check(state: Following, context: WaitForConditionCheckContext) -> Following:
-            return following.look(context, self.services, lease, batch, state, left)
+            with answers_measured(self.services):
+                return following.look(context, self.services, lease, batch, state, left)
 
         def strategy(state: Following, _attempt: int) -> WaitForConditionDecision:
             if state.state == "running":
@@ -426,7 +440,7 @@ class Execution:
 
     def _stored(self, call: Callable[[StepContext], T], step: Callable[..., T], config: StepConfig) -> T:
         def run(context: StepContext) -> T:
-            with blameless():
+            with blameless(), answers_measured(self.services):
                 return call(context)
 
         self.operations += 1

@@ -29,6 +29,9 @@ class Entry(NamedTuple):
 
 
 COMMANDS = (
+    Entry(
+        "init", f"{_HERE}.init.command:init", "Set it up: five questions, then the next step at each point.", WORKFLOW
+    ),
     Entry("auth", f"{_CLOUDWORKS}.auth:app", "Log in to Anaplan: check it, or get a token.", WORKFLOW),
     Entry("connections", f"{_CLOUDWORKS}.connections:app", "CloudWorks' connections to S3 buckets.", WORKFLOW),
     Entry("integrations", f"{_CLOUDWORKS}.integrations:app", "Create, change, list and run integrations.", WORKFLOW),
@@ -45,6 +48,9 @@ COMMANDS = (
         "loads", f"{_HERE}.service.loads:loads", "The load history: was this file loaded, when, by which run?", SERVICE
     ),
     Entry("story", f"{_HERE}.service.story:story", "One upload's whole life, from the ledger and the log.", SERVICE),
+    Entry(
+        "dashboard", f"{_HERE}.dashboard.command:dashboard", "The CloudWatch dashboard, or a drawing of it.", SERVICE
+    ),
     Entry("pause", f"{_HERE}.service.lanes:pause", "Stop loading by a route; uploads wait.", SERVICE),
     Entry("resume", f"{_HERE}.service.lanes:resume", "Go on loading by a route.", SERVICE),
     Entry("retry", f"{_HERE}.service.reload:retry", "Load the uploads of a failed run again.", SERVICE),
@@ -62,7 +68,7 @@ Load uploads to S3 into Anaplan: set it up, run it, look after it.
 
 The options below may come before or after the command."""
 EPILOG = """\
-Start with: anaplan-autoload auth check
+Start with: anaplan-autoload init
 Exit codes: 0 done or loaded, 1 failed, 2 wrong usage, 3 partial."""
 
 OPTIONS = {

@@ -37,6 +37,13 @@ _STYLES = {
     "running": "cyan",
     "queued": "cyan",
     "skipped": "dim",
+    "done": "green",
+    "next": "bold",
+    "later": "dim",
+    "agrees": "green",
+    "new": "yellow",
+    "differs": "red",
+    "unknown": "dim",
 }
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
 _LEAST_FOLDED = 14

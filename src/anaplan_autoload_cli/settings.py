@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from boto3.session import Session
 
 CONFIG = Path(".autoload.toml")
+INSTALL = "install"
+"""The table of `.autoload.toml` with the answers that `init` was given. No other command reads it."""
 
 
 class NoSuchStack(CommandFailed):
@@ -120,6 +122,28 @@ class CommandSettings:
         """The setting as far as a flag says it."""
         return self._flags.get(name)
 
+    @property
+    def flags(self) -> Mapping[str, str | None]:
+        """The flags that all commands share."""
+        return self._flags
+
+    @property
+    def path(self) -> Path:
+        """The settings file, whether it is there or not."""
+        return self._config or CONFIG
+
+    @cached_property
+    def installation(self) -> dict[str, str]:
+        """What `init` was told; empty before it was called. Raises `CommandFailed` as all settings do."""
+        if not self.path.exists():
+            return {}
+        found = self._document.get(INSTALL, {})
+        if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+            raise CommandFailed(
+                f"{self.path}: [{INSTALL}] is not a table of texts.", remedy="Delete it, and call init."
+            )
+        return found
+
     @cached_property
     def session(self) -> Session:
         """AWS, with the profile and the region that are set, else with what boto3 finds."""
@@ -129,21 +153,28 @@ class CommandSettings:
 
     @cached_property
     def _file(self) -> dict[str, str]:
-        path = self._config or CONFIG
+        settings: dict[str, str] = {}
+        for name, value in self._document.items():
+            if name == INSTALL:
+                continue
+            if name not in SETTINGS:
+                raise CommandFailed(f"{self.path}: unknown key {name}.", remedy=f"Known are: {', '.join(SETTINGS)}.")
+            if not isinstance(value, str):
+                raise CommandFailed(f"{self.path}: {name} is not text.", remedy="Write it in double quotes.")
+            settings[name] = value
+        return settings
+
+    @cached_property
+    def _document(self) -> dict[str, object]:
+        path = self.path
         if self._config is None and not path.exists():
             return {}
         try:
-            document = tomllib.loads(path.read_text(encoding="utf-8"))
+            return tomllib.loads(path.read_text(encoding="utf-8"))
         except OSError as error:
             raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
         except ValueError as error:
             raise CommandFailed(f"{path} is not valid TOML: {error}.") from error
-        for name, value in document.items():
-            if name not in SETTINGS:
-                raise CommandFailed(f"{path}: unknown key {name}.", remedy=f"Known are: {', '.join(SETTINGS)}.")
-            if not isinstance(value, str):
-                raise CommandFailed(f"{path}: {name} is not text.", remedy="Write it in double quotes.")
-        return document
 
     @cached_property
     def outputs(self) -> dict[str, str]:

@@ -13,34 +13,34 @@ from tests.command_line import Said, run
 
 @pytest.mark.parametrize("broken", ["[[route]", '[[route]]\nname = "x"\n', ""])
 def test_an_edited_routes_file_is_pushed_when_it_is_sound_and_else_told_about(stack: Stack, broken: str) -> None:
-    before = in_force(stack)
+    before = in_use(stack)
     edited = EditedRoutes(stack, before)
     assert edited.look() == []
 
     edited.path.write_text(broken)
     told = edited.look()
     assert told[-1].strip() == KEPT and str(edited.path) in told[0]
-    assert in_force(stack) == before and edited.look() == []
+    assert in_use(stack) == before and edited.look() == []
 
     changed = before.replace('name = "sales"', 'name = "revenue"')
     edited.path.write_text(changed)
     assert edited.look()[0].endswith("in use within 30 seconds: accounts, revenue")
-    assert in_force(stack) == changed
+    assert in_use(stack) == changed
 
     edited.path.unlink()
     assert edited.look()[-1].strip() == KEPT
     edited.path.write_text(before)
     edited.look()
-    assert in_force(stack) == before
+    assert in_use(stack) == before
 
 
-def in_force(stack: Stack) -> str:
+def in_use(stack: Stack) -> str:
     current = stack.store.current()
     assert current is not None
     return current.text
 
 
-def test_commands_work_outside_the_project_with_the_routes_in_force(
+def test_commands_work_outside_the_project_with_the_routes_in_use(
     stack: Stack, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)

@@ -56,6 +56,7 @@ FAILING = [
 ]
 
 
+@pytest.mark.crossed
 @MODES
 @pytest.mark.parametrize(("content", "about", "found"), FAILING, ids=[f"{each[1]}: {each[2]}" for each in FAILING])
 def test_a_file_that_fails_is_rejected_without_a_run(

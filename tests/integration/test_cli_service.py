@@ -378,7 +378,7 @@ def test_a_command_in_a_hint_can_be_pasted_whatever_the_key_is(autoload: Autoloa
     ("arguments", "reason"),
     [
         ((f"s3://{BUCKET}/incoming/none.csv",), "There is no s3://"),
-        ((f"s3://{BUCKET}/elsewhere.csv",), "no route in force matches"),
+        ((f"s3://{BUCKET}/elsewhere.csv",), "no route in use matches"),
         (("incoming/none.csv",), f"There is no s3://{BUCKET}/incoming/none.csv"),
         (("https://inbox/incoming/none.csv",), "s3://bucket/key"),
         ((URL, "--version", "x"), 'load = "latest"'),

@@ -203,6 +203,7 @@ def test_an_unrouted_upload_is_counted_and_logged(
     assert "No route matches this upload; it is not loaded" in caplog.messages
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize(
     "name", ["Accounts.csv.bak", "Accounts.csv.filepart", "._Accounts.csv", "_SUCCESS", ".DS_Store", "~$Accounts.csv"]
 )
@@ -455,6 +456,7 @@ def test_a_load_of_an_integration_with_a_history_takes_few_operations(
     assert len(autoload.operations()) - 1 + looks <= most
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("effect", ["UpdateItem", "DeleteItem", "GetItem", "Query"])
 @pytest.mark.parametrize("number", range(4))
 def test_a_death_in_the_last_step_repeats_nothing(

@@ -193,6 +193,7 @@ def test_deaths_over_a_request_are_counted_and_given_up(autoload: Autoload) -> N
     assert autoload.runs_asked_for() == 0
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("name", ["POLL_MIN_SECONDS", "POLL_MAX_SECONDS", "LEASE_SECONDS"])
 @pytest.mark.parametrize("value", ["soon", "-1", "0", "1.5", "²", "٣", "86401", "9" * 5000])
 def test_a_number_of_seconds_that_cannot_be_used_is_refused(name: str, value: str) -> None:
@@ -202,6 +203,7 @@ def test_a_number_of_seconds_that_cannot_be_used_is_refused(name: str, value: st
     assert len(str(refused.value)) < 300
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("name", sorted({*ENVIRONMENT, "REPORTS_BUCKET", "FUNCTION_ALIAS", "LOG_LEVEL"}))
 @pytest.mark.parametrize(
     "value",

@@ -58,6 +58,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("operation", ["CopyObject", "CreateMultipartUpload", "UploadPartCopy"])
 @pytest.mark.parametrize(("code", "said", "remedy"), REFUSED)
 def test_a_copy_that_s3_refuses_for_good_fails_its_batch_at_once(
@@ -87,6 +88,7 @@ HEALS = [
 ]
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("operation", ["CopyObject", "UploadPartCopy", "CompleteMultipartUpload"])
 @pytest.mark.parametrize("code", HEALS)
 def test_a_copy_that_fails_for_a_while_is_made_in_the_end(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import boto3
 import pytest
 
-from anaplan_autoload.aws.routes_in_force import FRESH_MS
+from anaplan_autoload.aws.routes_in_use import FRESH_MS
 from anaplan_autoload_cli.output import Output
 from local.cloudworks import Fault
 from tests.autoload import Autoload, ExecutionFailed
@@ -87,7 +87,7 @@ def test_a_broken_version_is_logged_and_counted_and_everything_goes_on(
     [metric] = autoload.metrics(printed, "RoutesUnreadable")
     assert metric["stack"] == "autoload" and metric["RoutesUnreadable"] == [1.0]
     [error] = [record for record in caplog.records if record.levelname == "ERROR"]
-    assert "version 1 stays in force" in error.getMessage() and "name is a number" in vars(error)["reason"]
+    assert "version 1 stays in use" in error.getMessage() and "name is a number" in vars(error)["reason"]
 
 
 def test_a_sandbox_that_starts_while_the_newest_version_is_broken_goes_back(autoload: Autoload) -> None:
@@ -183,7 +183,7 @@ def test_routes_are_pushed_shown_and_rolled_back(autoload: Autoload, command: Co
     assert command.data("routes", "show")["text"] == text
     assert command("routes", "pull").out == text
     first, second = command.data("routes", "history")[::-1]
-    assert (second["comment"], second["in_force"], first["in_force"]) == ("regions too", True, False)
+    assert (second["comment"], second["in_use"], first["in_use"]) == ("regions too", True, False)
     assert second["author"].startswith("arn:aws:")
 
     rolled = command.data("routes", "rollback", "1", "--yes")
@@ -280,7 +280,7 @@ def test_check_only_writes_nothing_and_shows_what_a_push_would_change(autoload: 
     assert "added: regions" in command("routes", "push", name, "--check-only").err
 
 
-def test_the_routes_in_force_pushed_again_make_no_version(autoload: Autoload, command: Command) -> None:
+def test_the_routes_in_use_pushed_again_make_no_version(autoload: Autoload, command: Command) -> None:
     latest(autoload)
     name = write(LATEST.format(accounts=autoload.ids["accounts"]))
 
@@ -320,7 +320,7 @@ def test_what_does_not_exist_is_told_with_the_remedy(autoload: Autoload, command
     assert result.code == 1 and "missing.toml cannot be read" in result.err
 
 
-def test_commands_use_the_routes_in_force_and_say_so(autoload: Autoload, command: Command) -> None:
+def test_commands_use_the_routes_in_use_and_say_so(autoload: Autoload, command: Command) -> None:
     latest(autoload)
 
     result = command("status")
@@ -329,7 +329,7 @@ def test_commands_use_the_routes_in_force_and_say_so(autoload: Autoload, command
     autoload.push_routes(BROKEN)
     result = command("status")
     assert result.code == 0 and "accounts" in result.out
-    assert "in force is version 1" in result.err and "name is a number" in result.err
+    assert "In use: version 1" in result.err and "name is a number" in result.err
     assert command("routes", "check").code == 1
 
 
@@ -353,7 +353,7 @@ def test_where_the_function_has_a_routes_file_commands_use_it_and_say_so(
     lanes = command("status", "--json")
     assert [lane["routes"] for lane in json.loads(lanes.out)] == [["accounts"], ["regions"]]
     assert f"Routes: {path} in the function's package" in lanes.err and "ROUTES_FILE" in lanes.err
-    assert f"in force is {path} in the function's package" in command("doctor", "--json").out
+    assert f"{path} in the function's package" in command("doctor", "--json").out
     pushed = command("routes", "push", write(text), "--yes")
     assert pushed.code == 0 and f"ROUTES_FILE names {path}" in pushed.err
 

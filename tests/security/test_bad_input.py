@@ -113,6 +113,7 @@ KEYS = (
 )
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("route", [latest, each])
 def test_any_key_that_s3_takes_is_loaded_and_told_as_it_is(
@@ -197,6 +198,7 @@ def test_an_answer_without_end_is_cut_off(autoload: Autoload, path: str) -> None
     loads_on(autoload)
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("status", [302, 307])
 @pytest.mark.parametrize("path", PATHS)
 def test_neither_password_nor_token_follows_a_redirect(
@@ -213,6 +215,7 @@ def test_neither_password_nor_token_follows_a_redirect(
     assert elsewhere.requests == []
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("status", [200, 403, 409, 500])
 @pytest.mark.parametrize("path", PATHS)
 def test_an_echo_of_what_was_sent_is_shown_nowhere(autoload: Autoload, path: str, status: int) -> None:

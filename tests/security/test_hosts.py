@@ -85,6 +85,7 @@ def test_no_proxy_of_the_environment_sees_a_request_to_anaplan(
     assert proxy.requests == []
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("variable", ["ANAPLAN_AUTH_URL", "CLOUDWORKS_URL"])
 @pytest.mark.parametrize(
     "url",

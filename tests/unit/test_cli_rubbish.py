@@ -73,6 +73,7 @@ def surroundings(url: str) -> dict[str, str]:
     }
 
 
+@pytest.mark.crossed
 @pytest.mark.parametrize("rubbish", RUBBISH)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_unusable_answer_ends_a_command_with_an_error_and_no_traceback(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from contextlib import suppress
 from threading import Thread
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,16 @@ from anaplan_autoload.anaplan.errors import (
     TryLater,
     Unknown,
 )
-from anaplan_autoload.anaplan.http import Answer, Limits, Request, checked_url, departures, http_pool, opened
+from anaplan_autoload.anaplan.http import (
+    Answer,
+    Limits,
+    Request,
+    checked_url,
+    counting_answers,
+    departures,
+    http_pool,
+    opened,
+)
 from tests.unit.scripted import DATE_MS, Reply, Script, scripted, self_signed
 
 if TYPE_CHECKING:
@@ -737,3 +747,52 @@ def test_a_history_is_read_page_by_page_however_short_they_are(client: CloudWork
 def test_a_listing_may_be_empty(client: CloudWorks, script: Script) -> None:
     script.answer(200, {"status": {"code": 200}, "meta": {"paging": {"totalSize": 9}}})
     assert list(client.pages("/integrations", "integrations")) == []
+
+
+# How requests ended, for the metric.
+
+
+@pytest.mark.parametrize(
+    ("reply", "kind"),
+    [
+        pytest.param(Reply(200, json.dumps(RUNNING).encode()), "ok", id="an answer"),
+        pytest.param(Reply(404, json.dumps(envelope(404, "No such run")).encode()), "refused", id="not found"),
+        pytest.param(Reply(409, json.dumps(envelope(409, "Running")).encode()), "busy", id="a run is under way"),
+        pytest.param(Reply(429, json.dumps(envelope(429, "Slow down")).encode()), "throttled", id="too many requests"),
+        pytest.param(Reply(429, b"<html>", {"Content-Type": "text/html"}), "throttled", id="a gateway's limit"),
+        pytest.param(Reply(503, b"<html>", {"Content-Type": "text/html"}), "unavailable", id="maintenance"),
+        pytest.param(Reply(404, b"<html>", {"Content-Type": "text/html"}), "unavailable", id="no CloudWorks there"),
+        pytest.param(Reply(200, b"<html>", {"Content-Type": "text/html"}), "unavailable", id="a proxy's page"),
+        pytest.param(LOST, "lost", id="the connection is closed"),
+        pytest.param(Reply(200, b"{", missing=9), "lost", id="half an answer"),
+        pytest.param(Reply(200, b"x" * 20_000), "lost", id="an answer without end"),
+    ],
+)
+def test_an_answer_is_counted_by_its_kind(client: CloudWorks, script: Script, reply: Reply, kind: str) -> None:
+    script.reply(*[reply] * 3)
+
+    with counting_answers() as counts, suppress(CloudWorksError):
+        client.run("r1")
+
+    assert counts == {kind: len(script.requests)}
+
+
+def test_requests_that_reach_nobody_are_counted_too(pauses: list[float]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    with http_pool() as http, counting_answers() as counts:
+        client = CloudWorks(http, f"http://127.0.0.1:{port}", Issuer(), limits=QUICK, sleep=pauses.append)
+        with pytest.raises(NotSent):
+            client.run("r1")
+
+    assert counts == {"unreachable": 3}
+
+
+def test_rejected_rows_are_counted_as_one_answer(client: CloudWorks, script: Script) -> None:
+    script.reply(Reply(200, b"Code,Name\n" * 10, {"Content-Type": "text/csv"}))
+
+    with counting_answers() as counts:
+        dump = client.dump("r1", cap=1_000)
+        assert dump is not None and b"".join(dump)
+
+    assert counts == {"ok": 1}

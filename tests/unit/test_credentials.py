@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from base64 import b64decode, b64encode
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
@@ -32,6 +33,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from anaplan_autoload.anaplan.credentials import (
+    DAY_MS,
     NO_VERSION,
     BasicCredentials,
     CertificateCredentials,
@@ -40,6 +42,7 @@ from anaplan_autoload.anaplan.credentials import (
     SecretInvalid,
     Tokens,
     decode_secret,
+    ends_at,
 )
 from anaplan_autoload.anaplan.errors import AddressInvalid, NotSent, Refused, TryLater
 from anaplan_autoload.anaplan.http import Limits, http_pool
@@ -252,6 +255,33 @@ def test_of_a_renewed_certificate_the_one_that_is_valid_is_sent(
     tokens.token()
 
     assert b64decode(world.script.requests[0].authorization.split()[1]).decode() == longer
+
+
+@pytest.mark.parametrize(("days", "left"), [((-1, 100, 200), 200), ((5,), 5), ((-3, -1), -1)])
+def test_a_certificate_tells_when_the_log_in_ends(key: rsa.RSAPrivateKey, days: tuple[int, ...], left: int) -> None:
+    today = datetime.fromtimestamp(NOW / 1000, UTC)
+    chain = "".join(certificate_of(key, today + timedelta(days=each)) for each in days)
+
+    end = ends_at(Secret("v1", json.dumps({"certificate": chain, "private_key": pem(key)})), password_days=90)
+
+    assert end is not None and (end - NOW) / DAY_MS == pytest.approx(left, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("stored_at", "password_days", "end"),
+    [(NOW, 90, NOW + 90 * DAY_MS), (NOW, 0, None), (None, 90, None)],
+    ids=["known", "nobody says for how long", "stored nobody knows when"],
+)
+def test_a_password_ends_some_days_after_it_was_stored(
+    stored_at: int | None, password_days: int, end: int | None
+) -> None:
+    assert ends_at(Secret("v1", BASIC, stored_at), password_days) == end
+
+
+def test_the_end_of_a_secret_that_cannot_be_used_is_not_guessed(key: rsa.RSAPrivateKey) -> None:
+    with pytest.raises(SecretInvalid) as caught:
+        ends_at(Secret("v1", json.dumps({"certificate": "junk", "private_key": pem(key)})), password_days=90)
+    assert_hidden(caught.value)
 
 
 @given(
@@ -712,8 +742,10 @@ def test_a_secret_is_read_with_its_version_from_text_and_from_binary() -> None:
     client = boto3.client("secretsmanager")
     text = client.create_secret(Name="text", SecretString=BASIC)
     binary = client.create_secret(Name="binary", SecretBinary=BASIC.encode())
-    assert secret_source(client, "text")() == Secret(text["VersionId"], BASIC)
-    assert secret_source(client, "binary")() == Secret(binary["VersionId"], BASIC)
+    for name, stored in {"text": text, "binary": binary}.items():
+        found = secret_source(client, name)()
+        assert (found.version, found.text) == (stored["VersionId"], BASIC)
+        assert found.stored_at is not None and abs(found.stored_at - time.time() * 1000) < MINUTE
 
 
 @mock_aws

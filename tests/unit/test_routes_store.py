@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from moto import mock_aws
 
 from anaplan_autoload.aws import routes_store
-from anaplan_autoload.aws.routes_in_force import EARLIER_VERSIONS, RoutesInForce
+from anaplan_autoload.aws.routes_in_use import EARLIER_VERSIONS, RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore, TooLarge, Version
 from anaplan_autoload.domain.routes import RoutesInvalid
 
@@ -187,16 +187,16 @@ def test_who_and_when_may_be_missing(table: DynamoDBClient, store: RoutesStore, 
     assert found is not None and [route.name for route in found.routes(None)] == ["a"]
 
 
-# Which of them is in force.
+# Which of them is in use.
 
 
-def names(known: RoutesInForce) -> list[str] | None:
+def names(known: RoutesInUse) -> list[str] | None:
     return None if known.routes is None else [route.name for route in known.routes]
 
 
 def test_a_push_is_seen_thirty_seconds_after_the_last_look_and_not_before(store: RoutesStore) -> None:
     push(store, text("a"))
-    known = RoutesInForce(store, None)
+    known = RoutesInUse(store, None)
     assert known.refresh(AT) is None and names(known) == ["a"]
     push(store, text("b"))
 
@@ -208,7 +208,7 @@ def test_a_push_is_seen_thirty_seconds_after_the_last_look_and_not_before(store:
 
 def test_a_clock_that_is_set_back_does_not_keep_old_routes(store: RoutesStore) -> None:
     push(store, text("a"))
-    known = RoutesInForce(store, None)
+    known = RoutesInUse(store, None)
     known.refresh(AT)
     push(store, text("b"))
 
@@ -218,15 +218,15 @@ def test_a_clock_that_is_set_back_does_not_keep_old_routes(store: RoutesStore) -
 
 
 def test_without_any_version_there_are_no_routes_and_no_trouble(store: RoutesStore) -> None:
-    known = RoutesInForce(store, None)
+    known = RoutesInUse(store, None)
 
     assert known.refresh(AT) is None
     assert names(known) == []
 
 
-def test_the_last_good_one_stays_in_force_and_each_look_says_why(store: RoutesStore) -> None:
+def test_the_last_good_one_stays_in_use_and_each_look_says_why(store: RoutesStore) -> None:
     push(store, text("a"))
-    known = RoutesInForce(store, None)
+    known = RoutesInUse(store, None)
     known.refresh(AT)
     push(store, BROKEN)
 
@@ -242,7 +242,7 @@ def test_the_last_good_one_stays_in_force_and_each_look_says_why(store: RoutesSt
 def test_a_new_instance_goes_back_to_the_newest_version_that_it_understands(store: RoutesStore) -> None:
     for toml in (text("a"), text("b"), BROKEN, text("c").replace("prefix", "prefx"), "# nothing"):
         push(store, toml)
-    known = RoutesInForce(store, None)
+    known = RoutesInUse(store, None)
 
     trouble = known.refresh(AT)
 
@@ -254,43 +254,43 @@ def test_it_goes_back_so_far_and_no_further(store: RoutesStore) -> None:
     push(store, text("a"))
     for _ in range(EARLIER_VERSIONS):
         push(store, BROKEN)
-    known = RoutesInForce(store, None)
+    known = RoutesInUse(store, None)
 
     assert known.refresh(AT) is not None
     assert names(known) is None
 
 
 @pytest.mark.parametrize("attributes", FLAWS)
-def test_a_flaw_leaves_the_last_good_one_in_force(
+def test_a_flaw_leaves_the_last_good_one_in_use(
     table: DynamoDBClient, store: RoutesStore, attributes: dict[str, Any]
 ) -> None:
     push(store, text("a"))
     change(table, "current", **attributes)
-    known = RoutesInForce(store, None)
+    known = RoutesInUse(store, None)
 
     assert known.refresh(AT) is not None
     assert (names(known), known.version) == (["a"], 1)
 
 
 @pytest.mark.parametrize("warm", [True, False])
-def test_routes_that_are_gone_from_force_are_trouble_and_the_last_stay(
+def test_routes_that_are_deleted_in_the_ledger_are_trouble_and_the_last_ones_stay(
     table: DynamoDBClient, store: RoutesStore, warm: bool
 ) -> None:
     push(store, text("a"))
-    known = RoutesInForce(store, None)
+    known = RoutesInUse(store, None)
     if warm:
         known.refresh(AT)
     table.delete_item(TableName="ledger", Key={"pk": {"S": "routes"}, "sk": {"S": "current"}})
 
     trouble = known.refresh(AT + FRESH_MS)
 
-    assert trouble is not None and "no routes in force any more" in trouble
+    assert trouble is not None and "no routes in use any more" in trouble
     assert names(known) == ["a"]
 
 
 def test_routes_that_would_load_our_own_reports_are_not_understood(store: RoutesStore) -> None:
     push(store, text("reports"))
-    known = RoutesInForce(store, ("inbox", "reports/"))
+    known = RoutesInUse(store, ("inbox", "reports/"))
 
     trouble = known.refresh(AT)
 
@@ -299,7 +299,7 @@ def test_routes_that_would_load_our_own_reports_are_not_understood(store: Routes
 
 def test_many_findings_are_told_in_one_short_line(store: RoutesStore) -> None:
     push(store, "".join(f"[[route]]\nname = {number}\n" for number in range(100)))
-    trouble = RoutesInForce(store, None).refresh(AT)
+    trouble = RoutesInUse(store, None).refresh(AT)
 
     assert trouble is not None and len(trouble) < 1_500 and "more." in trouble and "\n" not in trouble
 
@@ -316,13 +316,13 @@ STEPS = st.lists(
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
 @given(steps=STEPS)
-def test_in_force_is_the_newest_good_version_as_of_a_look_at_most_thirty_seconds_ago(
+def test_in_use_is_the_newest_good_version_as_of_a_look_at_most_thirty_seconds_ago(
     table: DynamoDBClient, store: RoutesStore, steps: list[str]
 ) -> None:
     for item in table.scan(TableName="ledger")["Items"]:
         table.delete_item(TableName="ledger", Key={"pk": item["pk"], "sk": item["sk"]})
     push(store, text("first"))
-    known, now, newest_good = RoutesInForce(store, None), AT, "first"
+    known, now, newest_good = RoutesInUse(store, None), AT, "first"
     looked_at: int | None = None
     expected = ""
     for number, step in enumerate(steps):
@@ -334,7 +334,7 @@ def test_in_force_is_the_newest_good_version_as_of_a_look_at_most_thirty_seconds
             case ["wait", ms]:
                 now += int(ms)
             case _:
-                known, looked_at = RoutesInForce(store, None), None
+                known, looked_at = RoutesInUse(store, None), None
         known.refresh(now)
         if looked_at is None or now - looked_at >= FRESH_MS:
             looked_at, expected = now, newest_good

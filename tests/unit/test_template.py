@@ -15,8 +15,20 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse  # reads `!Ref` and its like
 
+from anaplan_autoload.anaplan.http import Answer, answer_kind
 from anaplan_autoload.aws.settings import from_environment
-from anaplan_autoload.report.metrics import count_unreadable_routes, count_unrouted, oldest_waiting, write_metrics
+from anaplan_autoload.domain.events import Reconcile, Sweep, parse
+from anaplan_autoload.report.metrics import (
+    count_answers,
+    count_reconciled,
+    count_refused_listing,
+    count_sweep,
+    count_unreadable_routes,
+    count_unrouted,
+    log_in_days_left,
+    oldest_waiting,
+    write_metrics,
+)
 from anaplan_autoload.report.report import Report
 from anaplan_autoload_cli.service.doctor import STACK_NAME_MAX
 from local.aws.journal import metrics
@@ -37,7 +49,8 @@ def template() -> Json:
 def expanded(**parameters: str) -> Json:
     """The template as CloudFormation sees it, with these parameters."""
     source = template()
-    source["Resources"]["Autoload"]["Properties"]["CodeUri"] = "s3://packaged/function.zip"
+    for name in ("Autoload", "Page"):
+        source["Resources"][name]["Properties"]["CodeUri"] = "s3://packaged/function.zip"
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="eu-west-1"))
     translated: Json = translator.translate(source, parameter_values=parameters)
     return translated
@@ -55,6 +68,9 @@ def referred_to(part: Any) -> Iterator[str]:
             yield name
         case {"Fn::GetAtt": [str(name), *_]}:
             yield name
+        case {"Fn::If": [str(condition), *branches]}:
+            yield from referred_to(template()["Conditions"][condition])
+            yield from referred_to(branches)
         case {"Fn::Sub": text}:
             yield from re.findall(r"\$\{(\w+)", text if isinstance(text, str) else text[0])
             yield from referred_to(text[1:] if isinstance(text, list) else [])
@@ -141,6 +157,7 @@ def test_the_function_understands_its_environment() -> None:
     assert (settings.poll_min, settings.poll_max, settings.lease) == (2, 60, 180)
     assert settings.function == "autoload:live"
     assert settings.contact is None
+    assert settings.password_days == 0
     assert settings.routes_file is None
 
 
@@ -151,7 +168,7 @@ def test_routes_in_the_package_take_the_place_of_the_ledgers() -> None:
         name: value if isinstance(value, str) else "https://example.com" for name, value in variables.items()
     }
     environment |= {"AWS_LAMBDA_FUNCTION_NAME": "autoload", "POLL_MAX_SECONDS": "60", "LEASE_SECONDS": "180"}
-    environment |= {"DIGEST_AFTER": "5", "DIGEST_MINUTES": "10"}
+    environment |= {"DIGEST_AFTER": "5", "DIGEST_MINUTES": "10", "PASSWORD_DAYS": "90"}
 
     assert from_environment({**environment, "ROUTES_FILE": "routes.toml"}).routes_file == Path("routes.toml")
 
@@ -179,6 +196,39 @@ def test_no_resource_waits_for_itself(parameters: dict[str, str]) -> None:
     order = list(TopologicalSorter(waits_for).static_order())
 
     assert order.index("Autoload") < order.index("Inbox") < order.index("InboxPolicy")
+    assert order.index("Inbox") < order.index("AutoloadSweep"), "the schedule tells the function the inbox's name"
+
+
+SWEPT = {"AWS::Partition": "aws", "Inbox.Arn": "arn:aws:s3:::inbox"}
+
+
+@pytest.mark.parametrize(
+    ("values", "meant"),
+    [
+        ({}, Sweep(Reconcile(3600, ("inbox",)))),
+        ({"Reconcile": "off"}, Sweep()),
+        (
+            {"Reconcile": "15m", "ExistingBucketArns": ["arn:aws:s3:::finance", "arn:aws:s3:::sales"]},
+            Sweep(Reconcile(900, ("inbox", "finance", "sales"))),
+        ),
+    ],
+)
+def test_the_function_understands_the_schedules_sweep(values: dict[str, Any], meant: Sweep) -> None:
+    [target] = expanded()["Resources"]["AutoloadSweep"]["Properties"]["Targets"]
+
+    text = Resolver(template(), {**SWEPT, **values}).resolve(target["Input"])
+
+    assert parse(msgspec.json.decode(text)) == meant
+
+
+def test_every_time_between_two_rounds_that_can_be_chosen_is_understood() -> None:
+    chosen = set(template()["Parameters"]["Reconcile"]["AllowedValues"]) - {"off"}
+
+    for every in chosen:
+        swept = parse({"sweep": True, "reconcile": {"every": every, "buckets": "arn:aws:s3:::inbox"}})
+        assert isinstance(swept, Sweep)
+        assert swept.reconcile is not None
+    assert len(chosen) > 1
 
 
 def test_a_changed_parameter_reaches_the_alias() -> None:
@@ -214,7 +264,12 @@ def test_the_versions_description_is_as_short_as_lambda_wants_it() -> None:
     }.items():
         longest[name] = start.ljust(parameters[name]["MaxLength"], "x")
 
-    for name, value in {"AlertEmail": "a@b.example", "SlackChannel": "T/C", "Tracing": "Active"}.items():
+    for name, value in {
+        "AlertEmail": "a@b.example",
+        "SlackChannel": "T/C",
+        "PublishEvents": "true",
+        "Tracing": "Active",
+    }.items():
         longest[name] = value
 
     described = version_description(longest)
@@ -222,7 +277,15 @@ def test_the_versions_description_is_as_short_as_lambda_wants_it() -> None:
     assert len(described) <= 256
     assert all(
         longest[name] in described
-        for name in ("PollMaxSeconds", "LeaseSeconds", "LogLevel", "DigestMinutes", "Contact")
+        for name in (
+            "PollMaxSeconds",
+            "LeaseSeconds",
+            "PasswordDays",
+            "DigestMinutes",
+            "LogLevel",
+            "Architecture",
+            "Contact",
+        )
     )
 
 
@@ -234,6 +297,7 @@ ONE_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:anaplan/ci-Ab
     [
         ("PollMaxSeconds", "60", "30"),
         ("LeaseSeconds", "180", "181"),
+        ("PasswordDays", "0", "90"),
         ("LogLevel", "INFO", "DEBUG"),
         ("Tracing", "PassThrough", "Active"),
         ("CloudWorksUrl", "https://api.cloudworks.anaplan.com/2/0", "https://api.cloudworks.anaplan.com/2/1"),
@@ -274,6 +338,9 @@ def resolved(part: Any, values: dict[str, str]) -> Any:
             return separator.join(resolved(parts, values))
         case {"Fn::Split": [separator, text]}:
             return resolved(text, values).split(separator)
+        case {"Fn::If": [condition, met, otherwise]}:
+            [name, value] = template()["Conditions"][condition]["Fn::Equals"]
+            return met if resolved(name, values) == value else otherwise
         case {"Fn::Select": [index, parts]}:
             return resolved(parts, values)[int(index)]
         case {"Fn::Sub": [text, more]}:
@@ -340,27 +407,80 @@ def test_an_event_that_cannot_be_delivered_is_kept_for_two_weeks() -> None:
     assert resources["DeadLetters"]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_every_alarm_tells_the_topic_what_happened_and_stays_quiet_without_data() -> None:
-    assert alarms().keys() == {
-        "DeadLettersAlarm",
-        "ExecutionsAlarm",
-        "FailedLoadsAlarm",
-        "OldestWaitingAlarm",
-        "RoutesUnreadableAlarm",
-        "UnroutedUploadsAlarm",
-    }
+def test_every_alarm_tells_the_topic_and_only_the_watchdog_rings_without_data() -> None:
+    assert alarms()
     for alarm in alarms().values():
         assert alarm["Properties"]["AlarmActions"] == [
             {"Ref": "Topic"},
             {"Fn::If": ["HasAlertEmail", {"Ref": "MailTopic"}, {"Ref": "AWS::NoValue"}]},
             {"Fn::If": ["HasChat", {"Ref": "ChatTopic"}, {"Ref": "AWS::NoValue"}]},
         ]
-        assert alarm["Properties"]["AlarmDescription"]
-        assert alarm["Properties"]["TreatMissingData"] == "notBreaching"
+    without_data = {name: alarm["Properties"]["TreatMissingData"] for name, alarm in alarms().items()}
+    assert without_data.pop("SweepMissingAlarm") == "breaching"
+    assert set(without_data.values()) == {"notBreaching"}
+
+
+def test_the_operations_page_has_a_section_for_each_alarm_that_begins_with_its_description() -> None:
+    page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
+    quoted = re.findall(r"^### (\w+Alarm)\n\n((?:> .*\n)+)\n[^#\n]", page, re.M)
+
+    assert len(quoted) == len(alarms())
+    assert {name: " ".join(text.replace("> ", "").split()) for name, text in quoted} == {
+        name: described(alarm) for name, alarm in alarms().items()
+    }
+
+
+def described(alarm: Json) -> str:
+    """An alarm's description, for a stack that is called STACK."""
+    text = alarm["Properties"]["AlarmDescription"]
+    names = {"${AWS::StackName}": "STACK", "${LogGroup}": "/aws/lambda/STACK"}
+    for name, value in names.items():
+        text = text["Fn::Sub"] if isinstance(text, dict) else text
+        text = text.replace(name, value)
+    return " ".join(text.split())
+
+
+def test_every_alarms_description_begins_with_a_step_and_fits_into_a_message() -> None:
+    for name, alarm in alarms().items():
+        verb = described(alarm).split()[0]
+        assert verb in {"Ask", "Check", "Find", "Renew", "See"}, name
+        assert len(described(alarm)) + STACK_NAME_MAX * 2 <= 1024, name
+
+
+@pytest.mark.parametrize(
+    ("days", "ringing"),
+    [
+        (15.0, 0),
+        (13.9, 1),
+        (6.9, 2),
+        (0.9, 3),
+        (-2.0, 3),
+    ],
+)
+def test_one_alarm_after_another_rings_as_the_log_in_comes_to_its_end(days: float, ringing: int) -> None:
+    ends = [each["Properties"] for each in alarms().values() if each["Properties"].get("MetricName") == "LogInDaysLeft"]
+
+    assert {each["ComparisonOperator"] for each in ends} == {"LessThanThreshold"}
+    assert sum(days < each["Threshold"] for each in ends) == ringing
+
+
+def test_the_throttling_alarm_looks_at_a_kind_of_answer_that_there_is() -> None:
+    dimensions = alarms()["AnaplanThrottlesAlarm"]["Properties"]["Dimensions"]
+    [kind] = [each["Value"] for each in dimensions if each["Name"] == "kind"]
+
+    assert answer_kind(Answer(429, {}, b"")) == kind
 
 
 METRICS = {
+    "AnaplanThrottlesAlarm": ("AnaplanAnswers", {"kind", "stack"}),
     "FailedLoadsAlarm": ("RunsFailed", {"route", "stack"}),
+    "ListingsRefusedAlarm": ("ListingsRefused", {"stack"}),
+    "LostUploadsAlarm": ("UploadsReconciled", {"route", "stack"}),
+    "LogInEndsIn14DaysAlarm": ("LogInDaysLeft", {"stack"}),
+    "LogInEndsIn7DaysAlarm": ("LogInDaysLeft", {"stack"}),
+    "LogInEndsTomorrowAlarm": ("LogInDaysLeft", {"stack"}),
+    "LogInRefusedAlarm": ("LanesHeld", {"stack"}),
+    "SweepMissingAlarm": ("Sweeps", {"stack"}),
     "OldestWaitingAlarm": ("OldestWaitingSeconds", {"route", "stack"}),
     "RoutesUnreadableAlarm": ("RoutesUnreadable", {"stack"}),
     "UnroutedUploadsAlarm": ("UploadsUnrouted", {"stack"}),
@@ -384,6 +504,11 @@ def test_the_alarms_know_the_dimensions_that_the_function_writes(name: str, caps
     oldest_waiting({"accounts": 1.0}, stack="autoload")
     count_unrouted(1, stack="autoload")
     count_unreadable_routes(stack="autoload")
+    count_reconciled({"accounts": 1}, stack="autoload")
+    count_refused_listing(stack="autoload")
+    count_answers([("throttled", 1)], stack="autoload")
+    log_in_days_left(3.0, stack="autoload")
+    count_sweep(1, stack="autoload")
     write_metrics(a_failure(), stack="autoload", oldest="2026-11-24T02:00:00Z")
     written = {metric.name: metric for metric in metrics(capsys.readouterr().out.splitlines())}
     [watches] = watched(alarms()[name]["Properties"])
@@ -444,6 +569,7 @@ def test_a_long_chain_of_hand_overs_is_not_stopped_as_a_loop() -> None:
 
 
 NAMED_AFTER_THE_STACK = {
+    ("AWS::CloudWatch::Dashboard", "DashboardName"): 255,
     ("AWS::Lambda::Function", "FunctionName"): 64,
     ("AWS::Logs::LogGroup", "LogGroupName"): 512,
     ("AWS::SNS::Topic", "DisplayName"): 100,

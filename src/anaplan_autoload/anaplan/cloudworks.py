@@ -32,8 +32,10 @@ from anaplan_autoload.anaplan.http import (
     Answer,
     Limits,
     Request,
+    answer_kind,
     checked_url,
     failure,
+    note_answer,
     opened,
     quoted,
     read,
@@ -277,6 +279,7 @@ class CloudWorks:
         while len(first) < _LONGEST_ENVELOPE and (more := next(chunks, b"")):
             first += more
         start = Answer(response.status, response.headers, first)
+        note_answer(answer_kind(start))
         if start.is_page or _is_json_answer(start):
             chunks.close()
             found = quoted(start.message, request.secrets) or ("a web page" if start.is_page else "something")

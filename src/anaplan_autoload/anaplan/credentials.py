@@ -12,9 +12,10 @@ import time
 import unicodedata
 from base64 import b64encode
 from contextlib import contextmanager, suppress
+from functools import partial
 from http import HTTPStatus
 from string import whitespace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -38,8 +39,12 @@ if TYPE_CHECKING:
 
     from urllib3 import PoolManager
 
+_T = TypeVar("_T")
+
 SECRET_SECONDS = 300
 """How long the secret is assumed to be unchanged: a new version is in use at most this much later."""
+
+DAY_MS = 86_400_000
 
 MARGIN_SECONDS = 120
 """A token is renewed this long before it expires, so that it cannot expire during a request."""
@@ -96,6 +101,8 @@ class Secret(RedactedRepr, frozen=True):
 
     version: str
     text: str
+    stored_at: int | None = None
+    """When this version was stored, epoch ms."""
 
 
 class Login(RedactedRepr, frozen=True):
@@ -138,7 +145,7 @@ class CertificateCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=Tr
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.hashes import SHA512
 
-        pair = self._pair(now_ms)
+        pair = self._read(partial(pem.read_pair, now_ms=now_ms))
         data = (now_ms // 1000).to_bytes(8, "big") + secrets.token_bytes(92)
         body = {
             "encodedData": _base64(data),
@@ -151,9 +158,13 @@ class CertificateCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=Tr
             hidden=(self.private_key, self.private_key_password or ""),
         )
 
-    def _pair(self, now_ms: int) -> pem.Pair:
+    def ends_at(self) -> int:
+        """When the certificate ends, epoch ms. Raises `SecretInvalid` when certificate and key cannot be used."""
+        return self._read(pem.ends_at)
+
+    def _read(self, read: Callable[[str, str, str | None], _T]) -> _T:
         try:
-            return pem.read_pair(self.certificate, self.private_key, self.private_key_password, now_ms)
+            return read(self.certificate, self.private_key, self.private_key_password)
         except pem.PemUnusable as error:
             reason = str(error)
         # Raise outside the `except` block, so that the secret's text does not become the error's context.
@@ -271,6 +282,19 @@ def _quoted(names: list[str]) -> str:
 
 def _is(names: list[str]) -> str:
     return "is" if len(names) == 1 else "are"
+
+
+def ends_at(secret: Secret, password_days: int) -> int | None:
+    """When the log-in ends, epoch ms: its certificate ends, or its password was stored `password_days` ago.
+
+    None if that is not known: `password_days` is 0. Raises `SecretInvalid`.
+    """
+    credentials = decode_secret(secret.text)
+    if isinstance(credentials, CertificateCredentials):
+        return credentials.ends_at()
+    if not password_days or secret.stored_at is None:
+        return None
+    return secret.stored_at + password_days * DAY_MS
 
 
 class Tokens:

@@ -10,10 +10,12 @@ from __future__ import annotations
 import re
 import ssl
 import threading
+from collections import Counter
+from contextlib import contextmanager
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
 import urllib3
@@ -35,7 +37,7 @@ from anaplan_autoload.anaplan.errors import (
 from anaplan_autoload.domain.sentences import with_request
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Mapping
+    from collections.abc import Generator, Iterable, Iterator, Mapping
 
     from urllib3 import BaseHTTPResponse, PoolManager
 
@@ -52,6 +54,13 @@ _URL = re.compile(rf"(https?)://({_LABEL}(?:\.{_LABEL})*)(:[0-9]{{1,5}})?((?:/[A
 _LONGEST_HOST = 253
 _GAVE_UP = (HTTPStatus.REQUEST_TIMEOUT, 460, 499)
 """A gateway stopped waiting: 408, and the statuses of load balancers and nginx for a closed connection."""
+
+AnswerKind = Literal["ok", "busy", "throttled", "refused", "unavailable", "lost", "unreachable"]
+"""How a request to Anaplan ended, for the metric.
+
+`busy`: a run is under way (409). `throttled`: too many requests (429). `refused`: another 4xx of Anaplan's own.
+`unavailable`: 5xx, or the answer of a gateway or a proxy. `lost`: no complete answer. `unreachable`: no connection.
+"""
 
 
 class Limits(Struct, frozen=True):
@@ -217,6 +226,41 @@ def note_departure() -> None:
     _departures.count += 1
 
 
+class _Answers(threading.local):
+    counts: Counter[AnswerKind] | None = None
+
+
+_answers = _Answers()
+
+
+@contextmanager
+def counting_answers() -> Iterator[Counter[AnswerKind]]:
+    """Count how this thread's requests to Anaplan end, until the block ends."""
+    counts: Counter[AnswerKind] = Counter()
+    _answers.counts = counts
+    try:
+        yield counts
+    finally:
+        _answers.counts = None
+
+
+def note_answer(kind: AnswerKind) -> None:
+    """Count one request, if somebody counts."""
+    if _answers.counts is not None:
+        _answers.counts[kind] += 1
+
+
+def answer_kind(answer: Answer) -> AnswerKind:
+    """What kind of answer it is."""
+    if answer.ok:
+        return "unavailable" if answer.is_page else "ok"
+    if answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+        return "throttled"
+    if not issubclass(proven(answer.status, own=answer.is_anaplans), Refused):
+        return "unavailable"
+    return "busy" if answer.status == HTTPStatus.CONFLICT else "refused"
+
+
 class _Connection(HTTPConnection):
     def connect(self) -> None:
         super().connect()
@@ -268,6 +312,17 @@ def opened(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Base
 
     Raises `NotSent` or `Unknown`. Any other error (`AddressInvalid`, a bug) was raised before anything was sent.
     """
+    try:
+        return _sent(http, request, limits)
+    except NotSent:
+        note_answer("unreachable")
+        raise
+    except Unknown:
+        note_answer("lost")
+        raise
+
+
+def _sent(http: PoolManager, request: Request, limits: Limits) -> BaseHTTPResponse:
     before = departures()
     # A connection that is kept open can die while the function is frozen. A request over it would look like one whose
     # answer was lost. So each request uses a new connection.
@@ -312,8 +367,11 @@ def read(response: BaseHTTPResponse, request: Request, cap: int = LIMITS.body) -
         body += chunk
         if len(body) > cap:
             response.close()
+            note_answer("lost")
             raise Unknown(request.told(f"Anaplan's answer is longer than {cap} bytes; the rest was not read."))
-    return Answer(response.status, response.headers, bytes(body))
+    answer = Answer(response.status, response.headers, bytes(body))
+    note_answer(answer_kind(answer))
+    return answer
 
 
 def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
@@ -321,6 +379,7 @@ def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
     try:
         yield from response.stream(CHUNK)
     except HTTPError as error:
+        note_answer("lost")
         raise Unknown(request.told(f"Anaplan's answer broke off ({type(error).__name__}).")) from error
     finally:
         response.close()

@@ -90,6 +90,17 @@ def read_pair(certificate: str, private_key: str, password: str | None, now_ms: 
     became spaces or the two characters `\\n`, blocks without their BEGIN or END line, a single one without both, and
     all of this in base64 once more. Raises `PemUnusable`.
     """
+    return _valid(_pairs(certificate, private_key, password), now_ms)
+
+
+def ends_at(certificate: str, private_key: str, password: str | None) -> int:
+    """When the last of the certificates that `read_pair` chooses from ends, epoch ms. Raises `PemUnusable`."""
+    pairs = _pairs(certificate, private_key, password)
+    return int(max(pair.certificate.not_valid_after_utc for pair in pairs).timestamp() * 1000)
+
+
+def _pairs(certificate: str, private_key: str, password: str | None) -> list[Pair]:
+    """Each certificate in the two fields with the private key that it belongs to; at least one."""
     fields = (_field("certificate", certificate), _field("private_key", private_key))
     certificates = _certificates(fields)
     keys = _private_keys(fields, password)
@@ -99,7 +110,7 @@ def read_pair(certificate: str, private_key: str, password: str | None, now_ms: 
             'The secret\'s "certificate" and "private_key" do not belong together. '
             "Store the certificate that was made for this key, or the key of this certificate."
         )
-    return _valid(fitting, now_ms)
+    return fitting
 
 
 class _Field(Struct, frozen=True):

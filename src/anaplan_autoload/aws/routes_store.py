@@ -2,8 +2,8 @@
 
 | `pk` | `sk` | holds |
 |---|---|---|
-| `routes` | `current` | the version in force, whole, so that one read is enough |
-| `routes` | `v#<number, ten digits>` | each version, the one in force included; kept for ever |
+| `routes` | `current` | the version in use, whole, so that one read is enough |
+| `routes` | `v#<number, ten digits>` | each version, the one in use included; kept for ever |
 
 An item holds the TOML text as its author wrote it, compressed: DynamoDB takes 400 KB an item, and 500 routes with every
 key and a comment each are a megabyte of text.
@@ -82,7 +82,7 @@ class RoutesStore:
         self._table = table
 
     def current(self) -> Version | None:
-        """The version in force; None where there is none. One consistent read."""
+        """The version in use; None where there is none. One consistent read."""
         return self._get("current")
 
     def version(self, number: int) -> Version | None:
@@ -109,7 +109,7 @@ class RoutesStore:
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def push(self, text: str, *, replaces: Version | None, author: str, comment: str, now: int) -> Version | None:
-        """Put a version into force, unless `replaces` is no longer what is in force: then None, and nothing is written.
+        """Start to use a version, unless `replaces` is no longer in use: then None, and nothing is written.
 
         Raises `TooLarge`. The text is not checked here.
         """

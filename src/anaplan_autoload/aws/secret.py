@@ -36,7 +36,8 @@ def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], 
             raise TryLater(f"Secrets Manager could not be reached for {secret_id}: {type(error).__name__}.") from error
         if not answer.get("VersionId"):
             raise TryLater(f"Secrets Manager's answer for {secret_id} has no version; does a proxy answer?")
-        return Secret(answer["VersionId"], answer.get("SecretString") or _text(answer.get("SecretBinary", b"")))
+        text = answer.get("SecretString") or _text(answer.get("SecretBinary", b""))
+        return Secret(answer["VersionId"], text, int(answer["CreatedDate"].timestamp() * 1000))
 
     return read
 

@@ -18,7 +18,7 @@ from anaplan_autoload.anaplan.credentials import Tokens
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.aws.digests import Digests
 from anaplan_autoload.aws.ledger import Ledger
-from anaplan_autoload.aws.routes_in_force import RoutesInForce
+from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload.aws.settings import check_settings
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager
 
     from anaplan_autoload.anaplan.credentials import Secret
+    from anaplan_autoload.aws.lost_uploads import Rounds
     from anaplan_autoload.aws.settings import Settings
     from anaplan_autoload.domain.routes import Routes
 
@@ -94,10 +95,10 @@ class Services:
         return routes.load(file, self._reports) if file else None
 
     @cached_property
-    def routes_in_force(self) -> RoutesInForce:
+    def routes_in_use(self) -> RoutesInUse:
         """The routes in the ledger, as this function instance knows them."""
         store = RoutesStore(self.dynamodb, self.settings.ledger_table)
-        return RoutesInForce(store, self._reports)
+        return RoutesInUse(store, self._reports)
 
     @property
     def _reports(self) -> tuple[str, str] | None:
@@ -114,6 +115,13 @@ class Services:
     def standings(self) -> Standings:
         """How each route stands."""
         return Standings(self.dynamodb, self.settings.ledger_table)
+
+    @cached_property
+    def rounds(self) -> Rounds:
+        """How far the search for lost uploads has come."""
+        from anaplan_autoload.aws.lost_uploads import Rounds  # only a sweep needs it: no part of a cold start
+
+        return Rounds(self.dynamodb, self.settings.ledger_table)
 
     @cached_property
     def digests(self) -> Digests:

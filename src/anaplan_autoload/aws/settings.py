@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+MOST_DAYS = 3_650
+"""A password may be set to last no longer."""
 LONGEST = 86_400
 """Seconds, a day: no poll or lease may be set longer."""
 MOST_LOADS, MOST_MINUTES = 100, 1_440
@@ -65,6 +67,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Seconds; no wait of a leader is longer, so a lease of three times this never expires during a wait."""
     lease: int = 180
     """Seconds; longer than the function's timeout plus the longest wait."""
+    password_days: int = 0
+    """Days after which Anaplan wants another password; 0: not known."""
     log_level: str = "INFO"
     sam_local: bool = False
     """Whether SAM runs the function on somebody's machine. The emulator there does not let it invoke itself."""
@@ -131,6 +135,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         poll_min=poll_min,
         poll_max=poll_max,
         lease=seconds("LEASE_SECONDS", 180),
+        password_days=number("PASSWORD_DAYS", 0, MOST_DAYS),
         log_level=environment.get("LOG_LEVEL") or "INFO",
         sam_local=environment.get("AWS_SAM_LOCAL") == "true",
     )

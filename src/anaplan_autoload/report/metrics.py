@@ -9,7 +9,7 @@ from aws_lambda_powertools.metrics import EphemeralMetrics, MetricUnit
 from anaplan_autoload.domain.times import seconds_between
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from anaplan_autoload.report.report import Report
 
@@ -29,7 +29,7 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
     """
     if report.outcome not in ("loaded", "partial", "failed", "rejected"):
         return
-    metrics = _metrics(stack, report.route)
+    metrics = _metrics(stack=stack, route=report.route)
     if report.outcome == "rejected":
         metrics.add_metric("UploadsRejected", MetricUnit.Count, report.uploads_total)
         metrics.flush_metrics()
@@ -46,14 +46,14 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
 
 def count_route(report: Report, *, stack: str) -> None:
     """Write `RoutesMissing` or `RoutesRecovered`: a route's file did not come in time, or its trouble has ended."""
-    metrics = _metrics(stack, report.route)
+    metrics = _metrics(stack=stack, route=report.route)
     metrics.add_metric(f"Routes{report.outcome.capitalize()}", MetricUnit.Count, 1)
     metrics.flush_metrics()
 
 
 def count_unrouted(uploads: int, *, stack: str) -> None:
     """Write `UploadsUnrouted`, with the dimension `stack` only: how many uploads of an event match no route."""
-    metrics = _metrics(stack)
+    metrics = _metrics(stack=stack)
     metrics.add_metric("UploadsUnrouted", MetricUnit.Count, uploads)
     metrics.flush_metrics()
 
@@ -61,40 +61,80 @@ def count_unrouted(uploads: int, *, stack: str) -> None:
 def count_excluded(uploads_by_route: Mapping[str, int], *, stack: str) -> None:
     """Write `UploadsExcluded` for every route given: how many uploads of an event it ignores for their names."""
     for route, uploads in uploads_by_route.items():
-        metrics = _metrics(stack, route)
+        metrics = _metrics(stack=stack, route=route)
         metrics.add_metric("UploadsExcluded", MetricUnit.Count, uploads)
         metrics.flush_metrics()
 
 
 def count_incomplete(route: str, *, stack: str) -> None:
     """Write `SetsIncomplete`: a set of files that a route needs is not complete in time."""
-    metrics = _metrics(stack, route)
+    metrics = _metrics(stack=stack, route=route)
     metrics.add_metric("SetsIncomplete", MetricUnit.Count, 1)
     metrics.flush_metrics()
 
 
 def count_unreadable_routes(*, stack: str) -> None:
     """Write `RoutesUnreadable`, with the dimension `stack` alone: the newest routes could not be understood."""
-    metrics = _metrics(stack)
+    metrics = _metrics(stack=stack)
     metrics.add_metric("RoutesUnreadable", MetricUnit.Count, 1)
+    metrics.flush_metrics()
+
+
+def count_reconciled(uploads_by_route: Mapping[str, int], *, stack: str) -> None:
+    """Write `UploadsReconciled` for every route given: how many uploads were found whose events never came."""
+    for route, uploads in uploads_by_route.items():
+        metrics = _metrics(stack=stack, route=route)
+        metrics.add_metric("UploadsReconciled", MetricUnit.Count, uploads)
+        metrics.flush_metrics()
+
+
+def count_refused_listing(*, stack: str) -> None:
+    """Write `ListingsRefused`, with the dimension `stack` alone: S3 refused to list where lost uploads may be."""
+    metrics = _metrics(stack=stack)
+    metrics.add_metric("ListingsRefused", MetricUnit.Count, 1)
     metrics.flush_metrics()
 
 
 def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None:
     """Write `OldestWaitingSeconds` for every given route: the age of its oldest waiting upload, 0 if none waits."""
     for route, seconds in seconds_by_route.items():
-        metrics = _metrics(stack, route)
+        metrics = _metrics(stack=stack, route=route)
         metrics.add_metric("OldestWaitingSeconds", MetricUnit.Seconds, seconds)
         metrics.flush_metrics()
 
 
-def _metrics(stack: str, route: str | None = None) -> EphemeralMetrics:
+def count_sweep(lanes_held: int, *, stack: str) -> None:
+    """Write `Sweeps` (1) and `LanesHeld`, with the dimension `stack` alone: a sweep has come to its end.
+
+    `lanes_held`: how many lanes wait for another log-in. An alarm rings when `Sweeps` is missing.
+    """
+    metrics = _metrics(stack=stack)
+    metrics.add_metric("Sweeps", MetricUnit.Count, 1)
+    metrics.add_metric("LanesHeld", MetricUnit.Count, lanes_held)
+    metrics.flush_metrics()
+
+
+def log_in_days_left(days: float, *, stack: str) -> None:
+    """Write `LogInDaysLeft`, with the dimension `stack` alone; below 0 once the log-in has ended."""
+    metrics = _metrics(stack=stack)
+    metrics.add_metric("LogInDaysLeft", MetricUnit.NoUnit, days)
+    metrics.flush_metrics()
+
+
+def count_answers(answers: Iterable[tuple[str, int]], *, stack: str) -> None:
+    """Write `AnaplanAnswers` for each kind and count, with the dimensions `stack` and `kind`: how requests ended."""
+    for kind, count in answers:
+        metrics = _metrics(stack=stack, kind=kind)
+        metrics.add_metric("AnaplanAnswers", MetricUnit.Count, count)
+        metrics.flush_metrics()
+
+
+def _metrics(**dimensions: str) -> EphemeralMetrics:
     """New metrics, because Powertools' `Metrics` shares its values among instances, and steps may run in parallel.
 
     The empty service keeps `POWERTOOLS_SERVICE_NAME` from becoming a second dimension.
     """
     metrics = EphemeralMetrics(namespace=NAMESPACE, service="")
-    metrics.add_dimension("stack", stack)
-    if route is not None:
-        metrics.add_dimension("route", route)
+    for name, value in dimensions.items():
+        metrics.add_dimension(name, value)
     return metrics

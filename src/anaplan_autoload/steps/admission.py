@@ -20,7 +20,7 @@ from anaplan_autoload.domain.routes import Mistake, RoutesInvalid
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps import reading
 from anaplan_autoload.steps.leading import OLD, LeaseLost, renewed, stops_if_lost
-from anaplan_autoload.steps.routing import routes_in_force
+from anaplan_autoload.steps.routing import routes_in_use
 from anaplan_autoload.steps.waiting import waiting_by_rule
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
     now = services.clock()
     if isinstance(event, Drain):
         return _lead(step, services, Admission("left", lane=event.lane, since=now), me)
-    routes = routes_in_force(step, services)
+    routes = routes_in_use(step, services)
     if routes is None:
         raise RoutesInvalid([NO_ROUTES_UNDERSTOOD])
     uploads = (_requested(services, event),) if isinstance(event, Load) else event.uploads
@@ -99,7 +99,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
             extra = _about(upload, route=route.name, pattern=pattern)
             step.logger.info("Ignored an upload for its name", extra=extra)
         elif route:
-            new = services.ledger.record(upload, route, now)
+            new = services.ledger.note_told(upload, now) and services.ledger.record(upload, route, now)
             lanes[route.lane_id] = None
             recorded.append((route.lane_id, upload.id))
             if len(shown) < SHOWN_UPLOADS:

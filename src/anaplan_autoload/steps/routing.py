@@ -1,4 +1,4 @@
-"""Which routes are in force, for steps that need them: they are read inside a step and nowhere else."""
+"""Which routes are in use, for steps that need them: they are read inside a step and nowhere else."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
 UNREADABLE = "The newest routes cannot be understood"
 
 
-def routes_in_force(step: StepContext, services: Services) -> Routes | None:
-    """The routes in force: those of `ROUTES_FILE` where it is set, else the ledger's.
+def routes_in_use(step: StepContext, services: Services) -> Routes | None:
+    """The routes in use: those of `ROUTES_FILE` where it is set, else the ledger's.
 
     Empty where nobody has pushed any yet; None where none of the newest versions in the ledger can be understood. A
     newest version that cannot be understood is logged and counted (`RoutesUnreadable`) each time it is read.
     """
     if services.routes_of_file is not None:
         return services.routes_of_file
-    known = services.routes_in_force
+    known = services.routes_in_use
     trouble = known.refresh(services.clock())
     if trouble is not None:
         from anaplan_autoload.report.metrics import count_unreadable_routes
 
-        in_force = f"version {known.version} stays in force" if known.routes else "no earlier version can be used"
-        step.logger.error(f"{UNREADABLE}; {in_force}", extra={"reason": trouble, "version": known.version})
+        in_use = f"version {known.version} stays in use" if known.routes else "no earlier version can be used"
+        step.logger.error(f"{UNREADABLE}; {in_use}", extra={"reason": trouble, "version": known.version})
         count_unreadable_routes(stack=services.settings.stack)
     return known.routes

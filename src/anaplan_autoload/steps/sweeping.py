@@ -11,7 +11,8 @@ from anaplan_autoload.anaplan.errors import TryLater
 from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload.steps.expecting import look_for_missing
-from anaplan_autoload.steps.routing import routes_in_force
+from anaplan_autoload.steps.expiring import measure_log_in
+from anaplan_autoload.steps.routing import routes_in_use
 from anaplan_autoload.steps.telling import send_digests
 
 if TYPE_CHECKING:
@@ -32,13 +33,13 @@ class Swept(Struct, frozen=True):
 def sweep(step: StepContext, services: Services) -> Swept:
     """Drain every lane that has work and no leader, send due digests, and say which routes' files are missing.
 
-    The ages of the oldest uploads are written as metrics.
+    Writes metrics: how old the oldest uploads are, how many lanes are held, and that the sweep came to its end.
     """
-    from anaplan_autoload.report.metrics import oldest_waiting
+    from anaplan_autoload.report.metrics import count_sweep, oldest_waiting
 
     now = services.clock()
     pending = services.ledger.pending()
-    routes = routes_in_force(step, services)
+    routes = routes_in_use(step, services)
     oldest = dict.fromkeys((route.name for route in routes or ()), 0.0)
     lanes = {found.lane: services.ledger.lane(found.lane) for found in pending}
     for found in pending:
@@ -46,12 +47,13 @@ def sweep(step: StepContext, services: Services) -> Swept:
             oldest[route] = max(oldest.get(route, 0.0), age)
     oldest_waiting(oldest, stack=services.settings.stack)
     secret_version: str | None = None
-    drained = 0
+    drained = held = 0
     for found in pending:
         lane = lanes[found.lane]
         if lane.held is not None:
             secret_version = secret_version or _secret_version(services)
             if secret_version in (lane.held, None):
+                held += 1
                 continue
             services.ledger.unhold(found.lane, lane.held)
         idle = lane.is_paused(now) and not (lane.open is not None and lane.open.asked)
@@ -63,6 +65,8 @@ def sweep(step: StepContext, services: Services) -> Swept:
     send_digests(step, services)
     if routes is not None:
         look_for_missing(step, services, routes, pending)
+    measure_log_in(step, services)
+    count_sweep(held, stack=services.settings.stack)
     return Swept(len(pending), drained)
 
 

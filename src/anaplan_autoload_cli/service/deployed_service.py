@@ -95,6 +95,20 @@ class DeployedService:
         )
 
     @cached_property
+    def rules(self) -> list[tuple[str, Any]]:
+        """EventBridge's enabled rules that invoke the alias, by name."""
+        names = self.eventbridge.list_rule_names_by_target(TargetArn=self.alias.arn)["RuleNames"]
+        rules: list[tuple[str, Any]] = [(name, self.eventbridge.describe_rule(Name=name)) for name in names]
+        return [(name, rule) for name, rule in rules if rule.get("State", "ENABLED").startswith("ENABLED")]
+
+    @cached_property
+    def scheduled_events(self) -> list[str]:
+        """The events that schedules send the alias, as JSON text."""
+        schedules = [name for name, rule in self.rules if rule.get("ScheduleExpression")]
+        targets = [each for name in schedules for each in self.eventbridge.list_targets_by_rule(Rule=name)["Targets"]]
+        return [target["Input"] for target in targets if "Input" in target]
+
+    @cached_property
     def buckets(self) -> list[str]:
         """The buckets that uploads come from: the inbox first."""
         return upload_buckets(self.cli)

@@ -13,32 +13,33 @@ from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
 from anaplan_autoload.anaplan.credentials import LoginRefused, SecretInvalid, decode_secret
 from anaplan_autoload.anaplan.errors import CloudWorksError
 from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.operations.lanes import known_lanes
+from anaplan_autoload.operations.status import lane_status
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.failures import in_words
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service import deployment
 from anaplan_autoload_cli.service.deployed_service import DeployedService
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, skipped, warning
-from anaplan_autoload_cli.service.lanes import known_lanes
+from anaplan_autoload_cli.service.lost import lost_uploads
 from anaplan_autoload_cli.service.online import check_exports, check_route
 from anaplan_autoload_cli.service.places import RoutesFile, Source, file_source, find_routes_path, named_routes_path
 from anaplan_autoload_cli.service.routes import doubtful, offline, reports_of, upload_buckets
-from anaplan_autoload_cli.service.routes_in_force import (
+from anaplan_autoload_cli.service.routes_in_use import (
     NONE_YET,
     PUSH,
     described,
     file_of_function,
-    routes_in_force,
+    routes_in_use,
     routes_store,
 )
-from anaplan_autoload_cli.service.status import lane_status
 from anaplan_autoload_cli.settings import NoSuchStack
 from anaplan_autoload_cli.times import count, length
 
 if TYPE_CHECKING:
     from anaplan_autoload.domain.routes import Routes
+    from anaplan_autoload.operations.status import LaneStatus
     from anaplan_autoload_cli.context import Cli
-    from anaplan_autoload_cli.service.status import LaneStatus
 
 Check = Callable[[DeployedService], Iterator[Finding]]
 
@@ -81,11 +82,11 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
 
 
 def _routes(cli: Cli, file: str | None) -> tuple[list[Finding], Routes | None]:
-    """Which routes are in force and what they come to; where a file is named, what that comes to as well."""
+    """Which routes are in use and what they come to; where a file is named, what that comes to as well."""
     findings: list[Finding] = []
     found: Routes | None = None
     try:
-        findings, found = _in_force(cli) if cli.settings.get("table") else ([], None)
+        findings, found = _in_use(cli) if cli.settings.get("table") else ([], None)
         path = find_routes_path(cli, file)
     except Exception as error:  # an unexpected error must not stop the other checks
         failure = error if isinstance(error, CommandFailed) else in_words(error, cli)
@@ -97,11 +98,11 @@ def _routes(cli: Cli, file: str | None) -> tuple[list[Finding], Routes | None]:
     return findings or [skipped("routes", NOWHERE)], found
 
 
-def _in_force(cli: Cli) -> tuple[list[Finding], Routes | None]:
+def _in_use(cli: Cli) -> tuple[list[Finding], Routes | None]:
     """The routes that the function uses."""
     if file_of_function(cli):
-        used = routes_in_force(cli)
-        sound = ok("routes", f"in force is {used.described}: {_names(used.routes)}")
+        used = routes_in_use(cli)
+        sound = ok("routes", f"in use: {used.described} ({_names(used.routes)})")
         return [sound, *doubtful(used.described, used.routes, upload_buckets(cli))], used.routes
     version = routes_store(cli).current()
     if version is None:
@@ -109,7 +110,7 @@ def _in_force(cli: Cli) -> tuple[list[Finding], Routes | None]:
     findings, found = offline(Source(version.name, "routes", version.routes), reports_of(cli), upload_buckets(cli))
     if found is None:
         return findings, None
-    return [ok("routes", f"in force is {described(version)} ({_names(found)})"), *findings[1:]], found
+    return [ok("routes", f"in use: {described(version)} ({_names(found)})"), *findings[1:]], found
 
 
 def _names(found: Routes) -> str:
@@ -281,6 +282,7 @@ CHECKS: dict[str, Check] = {
     "other buckets": deployment.existing_buckets,
     "buckets of routes": deployment.unheard_routes,
     "sweep": deployment.sweep,
+    "lost uploads": lost_uploads,
     "versions": deployment.versioning,
     "ledger": deployment.ledger,
     "secret": secret,

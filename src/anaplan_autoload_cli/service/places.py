@@ -20,7 +20,7 @@ from anaplan_autoload.domain import routes
 from anaplan_autoload.domain.routes import Routes
 from anaplan_autoload_cli.login import LEASE_MS
 from anaplan_autoload_cli.output import CommandFailed
-from anaplan_autoload_cli.service.routes_in_force import NONE_YET, PUSH, routes_in_force, routes_store
+from anaplan_autoload_cli.service.routes_in_use import NONE_YET, PUSH, routes_in_use, routes_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -34,7 +34,7 @@ USUAL_ROUTES = (Path("src/routes.toml"), Path("routes.toml"))
 """Where to look for the routes file if no stack is named: in the project, then here."""
 
 RoutesFile = Annotated[
-    str | None, typer.Option("--file", help="The routes; default: those in force, without a stack routes.toml.")
+    str | None, typer.Option("--file", help="The routes; default: those in use, without a stack routes.toml.")
 ]
 
 
@@ -109,7 +109,7 @@ def no_such_route(wanted: str, routes: Routes) -> CommandFailed:
 def find_routes_path(cli: Cli, given: str | None) -> Path | None:
     """The routes file that is named, else, where no stack is known, the first of the usual ones.
 
-    None where the routes are those in force, or where there are none.
+    None where the routes are those in use, or where there are none.
     """
     if path := named_routes_path(cli, given):
         return path
@@ -153,12 +153,12 @@ def routes_source(cli: Cli, given: str | None) -> Source:
 
 
 def read_routes(cli: Cli, given: str | None) -> Routes:
-    """The routes of the file that is named, else those in force; raises as `routes_and_origin`."""
+    """The routes of the file that is named, else those in use; raises as `routes_and_origin`."""
     return routes_and_origin(cli, given)[0]
 
 
 def routes_and_origin(cli: Cli, given: str | None) -> tuple[Routes, str]:
-    """The routes of the file that is named, else those in force, and which these are, for people.
+    """The routes of the file that is named, else those in use, and which these are, for people.
 
     Raises `RoutesInvalid` where the file holds a mistake, `CommandFailed` where there are no routes to be had.
     """
@@ -166,16 +166,16 @@ def routes_and_origin(cli: Cli, given: str | None) -> tuple[Routes, str]:
         return routes.load(path), str(path)
     if not _stack_is_known(cli):
         raise _no_routes_file()
-    found = routes_in_force(cli)
+    found = routes_in_use(cli)
     if found.trouble is not None:
-        cli.out.warning(f"The newest routes cannot be understood; in force is {found.described}. {found.trouble}")
+        cli.out.warning(f"The newest routes cannot be used. In use: {found.described}. {found.trouble}")
     return found.routes, found.described
 
 
 def routes_name(cli: Cli, given: str | None) -> str:
     """Where `read_routes` finds the routes, for messages such as `no route in routes.toml matches`."""
     path = find_routes_path(cli, given)
-    return str(path) if path else "force"
+    return str(path) if path else "use"
 
 
 def known_routes(cli: Cli, given: str | None = None) -> list[Route]:

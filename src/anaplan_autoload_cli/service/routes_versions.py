@@ -22,7 +22,7 @@ from anaplan_autoload_cli.service.findings import COLUMNS as FINDINGS
 from anaplan_autoload_cli.service.findings import Finding, skipped
 from anaplan_autoload_cli.service.places import Source
 from anaplan_autoload_cli.service.routes import against_anaplan, app, offline, reports_of, upload_buckets
-from anaplan_autoload_cli.service.routes_in_force import NONE_YET, PUSH, described, file_of_function, routes_store
+from anaplan_autoload_cli.service.routes_in_use import NONE_YET, PUSH, described, file_of_function, routes_store
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,13 +61,13 @@ def push(
     check_only: Annotated[bool, typer.Option("--check-only", help="Check and compare; write nothing.")] = False,
     without_anaplan: Annotated[bool, typer.Option("--offline", help="Do not ask Anaplan.")] = False,
 ) -> None:
-    """Put routes into force: check them, show what changes, ask, and write them into the ledger as a new version.
+    """Start to use routes: check them, show what changes, ask, and write them into the ledger as a new version.
 
     They are checked as by routes check --online. What Anaplan cannot be asked is skipped, and said; a check that fails
     stops the push. If somebody else pushes meanwhile, nothing is written. The function uses the new routes within 30
     seconds; what waits already is loaded by the route that it was recorded with.
 
-    Keys with --json: pushed, version (in force now), replaced, author, at, comment, added, removed, changed (names of
+    Keys with --json: pushed, version (in use now), replaced, author, at, comment, added, removed, changed (names of
     routes), diff, findings (status, about, what, remedy).
 
     Examples:
@@ -94,9 +94,9 @@ def push(
 @app.command()
 def show(
     context: typer.Context,
-    version: Annotated[int | None, typer.Option("--version", min=1, help="This one, not the one in force.")] = None,
+    version: Annotated[int | None, typer.Option("--version", min=1, help="This one, not the one in use.")] = None,
 ) -> None:
-    """The routes in force: which version, pushed when and by whom, and their text.
+    """The routes in use: which version, pushed when and by whom, and their text.
 
     Keys with --json: version, at, author, comment, text.
     """
@@ -114,9 +114,9 @@ def show(
 @app.command()
 def pull(
     context: typer.Context,
-    version: Annotated[int | None, typer.Option("--version", min=1, help="This one, not the one in force.")] = None,
+    version: Annotated[int | None, typer.Option("--version", min=1, help="This one, not the one in use.")] = None,
 ) -> None:
-    """Print the text of the routes in force and nothing else, exactly as it was pushed.
+    """Print the text of the routes in use and nothing else, exactly as it was pushed.
 
     Example:
 
@@ -136,16 +136,16 @@ def history(
 ) -> None:
     """Every version of the routes, the newest first: when, by whom, and why.
 
-    Keys with --json: version, at, author, comment, in_force.
+    Keys with --json: version, at, author, comment, in_use.
     """
     cli = cli_of(context)
     store = routes_store(cli)
     current = store.current()
     records = [
-        _record(each) | {"in_force": current is not None and each.number == current.number}
+        _record(each) | {"in_use": current is not None and each.number == current.number}
         for each in islice(store.versions(), limit)
     ]
-    cli.out.rows(records, (*_VERSION, Column("in_force", "In force")), nothing=f"{NONE_YET} {PUSH}")
+    cli.out.rows(records, (*_VERSION, Column("in_use", "In use")), nothing=f"{NONE_YET} {PUSH}")
 
 
 @app.command()
@@ -154,7 +154,7 @@ def diff(
     one: Annotated[str | None, typer.Argument(metavar="[FILE|N", help="A file, or a version.")] = None,
     two: Annotated[int | None, typer.Argument(metavar="[M]]", min=1, help="Another version.")] = None,
 ) -> None:
-    """Compare routes: version N with M or with those in force, those in force with a file, or with those before.
+    """Compare routes: version N with M or with those in use, those in use with a file, or with those before.
 
     Keys with --json: added, removed, changed (names of routes), diff.
 
@@ -170,7 +170,7 @@ def diff(
     store = routes_store(cli)
     if one is not None and not one.isdecimal():
         if two is not None:
-            raise CommandFailed("A file is compared with the routes in force only.", remedy="Leave the number out.")
+            raise CommandFailed("A file is compared with the routes in use only.", remedy="Leave the number out.")
         changes = _changes(store.current(), _read(Path(one)), one)
     else:
         newer = _wanted(store, two)
@@ -184,7 +184,7 @@ def diff(
 
 @app.command()
 def rollback(context: typer.Context, number: Number, comment: Comment = "") -> None:
-    """Put an earlier version into force again, as a new version with its text.
+    """Go back to an earlier version, as a new version with its text.
 
     Keys with --json: as for push.
 
@@ -216,12 +216,12 @@ def _put(
     """Show what changes, ask, and write it; raises `CommandFailed` where somebody else was faster."""
     if current is not None and current.flaw is None and current.text == text:
         _tell(cli, current, changes, findings, pushed=False)
-        cli.out.hint(f"Nothing to do: these are the routes in force ({described(current)}).")
+        cli.out.hint(f"Nothing to do: these are the routes in use ({described(current)}).")
         return
     if not cli.out.as_json:
         _show(cli, changes)
     target = cli.settings.get("stack") or cli.settings.require("table")
-    cli.out.confirm(f"Put these routes into force for {target}, in place of {_number(current)}?")
+    cli.out.confirm(f"Use these routes for {target}, in place of {_number(current)}?")
     author = cli.aws.client("sts").get_caller_identity()["Arn"]
     try:
         pushed = store.push(text, replaces=current, author=author, comment=comment, now=wall_clock())
@@ -262,7 +262,7 @@ def _somebody_was_faster(store: RoutesStore, shown: Version | None) -> CommandFa
             "Somebody else is pushing routes at this moment; nothing was written.", remedy="Try again."
         )
     return CommandFailed(
-        f"Somebody else was faster, so nothing was written: in force is {described(found)}, not {_number(shown)}.",
+        f"Somebody else was faster, so nothing was written: {described(found)} is in use, not {_number(shown)}.",
         remedy="See what they changed: anaplan-autoload routes diff. Take it into your file, and push again.",
     )
 
@@ -314,7 +314,7 @@ def _source(file: Path, text: str) -> Source:
 
 
 def _wanted(store: RoutesStore, number: int | None) -> Version:
-    """A version, or the one in force; raises `CommandFailed` where there is none."""
+    """A version, or the one in use; raises `CommandFailed` where there is none."""
     found = store.current() if number is None else store.version(number)
     if found is not None:
         return found
@@ -323,8 +323,8 @@ def _wanted(store: RoutesStore, number: int | None) -> Version:
         raise CommandFailed(NONE_YET, remedy=PUSH)
     if number is None:
         raise CommandFailed(
-            "No version is in force, although there are some: somebody deleted the item (pk routes, sk current).",
-            remedy=f"Put one into force: anaplan-autoload routes rollback {newest.number}.",
+            "No version is in use, although there are some: somebody deleted the item (pk routes, sk current).",
+            remedy=f"Go back to one: anaplan-autoload routes rollback {newest.number}.",
         )
     raise CommandFailed(
         f"There is no version {number}; the newest is {newest.number}.", remedy="See: anaplan-autoload routes history."

@@ -16,7 +16,7 @@ EARLIER_VERSIONS = 10
 SHOWN_MISTAKES = 5
 
 
-class RoutesInForce:
+class RoutesInUse:
     """What one function instance knows of the routes in the ledger."""
 
     def __init__(self, store: RoutesStore, reports: tuple[str, str] | None) -> None:
@@ -26,7 +26,7 @@ class RoutesInForce:
         self._read_at: int | None = None
         self._text: str | None = None
         self._trouble_with: Version | None = None
-        """The version in force that could not be understood when it was last looked at."""
+        """The version in use that could not be understood when it was last looked at."""
         self.routes: Routes | None = None
         """Empty where nobody has pushed any; None where none of the newest versions can be understood."""
         self.version = 0
@@ -35,8 +35,8 @@ class RoutesInForce:
     def refresh(self, now: int) -> str | None:
         """Read the routes if what is known is older than 30 seconds; `now` is epoch ms.
 
-        Returns what is wrong with the newest version, in one line; None where that is in force, or nothing was read.
-        What was last understood stays in force then.
+        Returns what is wrong with the newest version, in one line; None where that is in use, or nothing was read.
+        What was last understood stays in use then.
         """
         if self._read_at is not None and 0 <= now - self._read_at < FRESH_MS:
             return None
@@ -50,7 +50,7 @@ class RoutesInForce:
             if not self.version and next(self._store.versions(), None) is None:
                 self.routes = Routes(())
                 return None
-            trouble = "the ledger has no routes in force any more (pk routes, sk current). Push the routes again."
+            trouble = "the ledger has no routes in use any more (pk routes, sk current). Push the routes again."
         else:
             try:
                 self._take(current)
@@ -64,13 +64,13 @@ class RoutesInForce:
         return trouble
 
     def _take(self, version: Version) -> None:
-        """Put a version into force; raises `RoutesInvalid`."""
+        """Start to use a version; raises `RoutesInvalid`."""
         if version.flaw is not None or version.text != self._text:
             self.routes = version.routes(self._reports)
         self._text, self.version = version.text, version.number
 
     def _go_back(self) -> None:
-        """Put the newest version into force that can be understood, if it is among the last ones.
+        """Use the newest version that can be understood, if it is among the last ones.
 
         It may be newer than what was known: a good version and a bad one may have been pushed since.
         """

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import ClientError
 from msgspec import Struct
 
-from anaplan_autoload.aws.routes_in_force import RoutesInForce
+from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.package import deployed_routes
@@ -22,14 +22,14 @@ NONE_YET = "The ledger has no routes yet, so no upload is loaded."
 PUSH = "Push them: anaplan-autoload routes push FILE."
 
 
-class InForce(Struct, frozen=True):
+class InUse(Struct, frozen=True):
     """The routes that the function uses."""
 
     routes: Routes
     described: str
     """Which these are, as in `version 3 in the ledger, pushed … by …`."""
     trouble: str | None = None
-    """Why a newer version in the ledger is not in force; None where there is none."""
+    """Why a newer version in the ledger is not used; None if the newest is."""
 
 
 def routes_store(cli: Cli) -> RoutesStore:
@@ -37,21 +37,21 @@ def routes_store(cli: Cli) -> RoutesStore:
     return RoutesStore(cli.aws.client("dynamodb"), cli.settings.require("table"))
 
 
-def routes_in_force(cli: Cli) -> InForce:
-    """The routes that the function uses; raises `CommandFailed` where there are none to be had."""
+def routes_in_use(cli: Cli) -> InUse:
+    """The routes that the function uses; raises `CommandFailed` if there are none."""
     if file := file_of_function(cli):
         alias = cli.settings.require("function")
         found = deployed_routes(cli.aws.client("lambda"), alias, file)
-        return InForce(found, f"{file} in the function's package, as its variable ROUTES_FILE says; not the ledger's")
+        return InUse(found, f"{file} in the function's package, which its variable ROUTES_FILE names")
     store = routes_store(cli)
-    known = RoutesInForce(store, None)
+    known = RoutesInUse(store, None)
     trouble = known.refresh(0)
     if known.routes is None:
-        raise CommandFailed(f"None of the newest routes in the ledger can be understood: {trouble}", remedy=PUSH)
+        raise CommandFailed(f"None of the newest routes in the ledger can be used: {trouble}", remedy=PUSH)
     if not known.routes:
         raise CommandFailed(NONE_YET, remedy=PUSH)
     version = store.version(known.version)
-    return InForce(known.routes, described(version) if version else f"version {known.version} in the ledger", trouble)
+    return InUse(known.routes, described(version) if version else f"version {known.version} in the ledger", trouble)
 
 
 def file_of_function(cli: Cli) -> str | None:

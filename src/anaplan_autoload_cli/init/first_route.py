@@ -1,0 +1,85 @@
+"""The first route, from what the integration reads."""
+
+from __future__ import annotations
+
+import json
+import re
+from os.path import commonpath
+from typing import TYPE_CHECKING
+
+from anaplan_autoload.domain.routes import parse
+from anaplan_autoload.domain.sources import sources_of
+
+if TYPE_CHECKING:
+    from anaplan_autoload.domain.tenant import Integration
+
+SAMPLE_ID = "a2fb43a93bc84bcb9f37dd59a75eb940"
+"""The integration's id in the sample `routes.toml` that comes with the project."""
+_SHOWN = 40
+
+
+class NoRoute(ValueError):
+    """There can be no route for this integration; the text says why and what to do."""
+
+
+def keys_of(integration: Integration) -> list[str]:
+    """The keys that the integration reads from S3; raises `NoRoute` where it reads none, or none that is known."""
+    if integration.kind == "export":
+        raise NoRoute(f"{integration.name!r} is an export: it reads nothing from S3. Name an import or a process.")
+    sources = sources_of([integration])
+    if sources is None:
+        raise NoRoute(
+            f"CloudWorks does not say which fixed key {integration.name!r} reads. Write the route by hand, as "
+            "docs/routes.md shows."
+        )
+    return [source.key.removeprefix("/") for source in sources]
+
+
+def route_for(integration: Integration) -> str:
+    """The route as TOML: uploads to the keys that the integration reads run it. Raises `NoRoute`."""
+    keys = keys_of(integration)
+    prefix = prefix_of(keys)
+    if not prefix:
+        raise NoRoute(
+            f"{integration.name!r} reads files in several folders: {', '.join(keys)}. Write a route for each by hand."
+        )
+    text = (
+        f"# Uploads to {', '.join(keys)} run the integration {_commented(integration.name)}.\n"
+        "[[route]]\n"
+        f'name        = "{_name(integration.name)}"\n'
+        f"prefix      = {_quoted(prefix)}\n"
+        f'integration = "{integration.id}"\n'
+        'load        = "latest"\n'
+        f"{_needs(keys, prefix)}"
+    )
+    parse(text, "routes.toml")  # what is not accepted later must not be written
+    return text
+
+
+def _needs(keys: list[str], prefix: str) -> str:
+    """For several files a setting that is left out, as it is not known whether they come together."""
+    if len(keys) == 1:
+        return ""
+    names = ", ".join(_quoted(key.removeprefix(prefix)) for key in keys)
+    return f"# needs     = [{names}]  # take away the # to run only when each of these files has come\n"
+
+
+def prefix_of(keys: list[str]) -> str:
+    """The folder that holds all keys, or a single key that is in none; empty where there is no such folder."""
+    folders = {key.rpartition("/")[0] for key in keys}
+    common = commonpath(folders)
+    return f"{common}/" if common else keys[0] if len(keys) == 1 else ""
+
+
+def _name(text: str) -> str:
+    """A route's name: small letters, digits and dashes."""
+    name = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")[:_SHOWN].strip("-")
+    return name or "first"
+
+
+def _commented(text: str) -> str:
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
+
+
+def _quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)

@@ -1,0 +1,61 @@
+"""Asks `init`'s questions, or takes the answers from options and from an earlier call."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import msgspec
+import typer
+
+from anaplan_autoload_cli.init.answers import QUESTIONS, Answers, NotAccepted, Question
+from anaplan_autoload_cli.output import CommandFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from anaplan_autoload_cli.output import Output
+
+
+def answered(
+    out: Output, options: Mapping[str, str | None], before: Mapping[str, str], usual: Mapping[str, str]
+) -> Answers:
+    """The answers: those of options, else those given before, else those that somebody types.
+
+    `usual` are defaults of the prompts. Raises `CommandFailed` for an option that is not accepted, and where nobody can
+    be asked for what is missing.
+    """
+    found = {question.name: _known(question, options, before) for question in QUESTIONS}
+    missing = [question for question in QUESTIONS if found[question.name] is None]
+    if missing and not out.interactive:
+        raise CommandFailed(
+            f"Not known, and nobody can be asked here: {', '.join(question.option for question in missing)}.",
+            remedy="Give these options, or run it in a terminal.",
+        )
+    if missing:
+        out.hint("Press Enter to accept what stands in brackets. Every answer can be changed later.")
+    for question in missing:
+        found[question.name] = _asked(out, question, usual.get(question.name) or question.default)
+    stack = options.get("stack") or before.get("stack") or usual.get("stack")
+    return msgspec.convert({**found, **({"stack": stack} if stack else {})}, Answers)
+
+
+def _known(question: Question, options: Mapping[str, str | None], before: Mapping[str, str]) -> str | None:
+    given = options.get(question.name)
+    if given is None:
+        given = before.get(question.name)
+    if given is None:
+        return None
+    try:
+        return question.check(given)
+    except NotAccepted as error:
+        raise CommandFailed(str(error), remedy=f"Give {question.option} another value.") from None
+
+
+def _asked(out: Output, question: Question, default: str | None) -> str:
+    """What somebody types, asked for until it is accepted."""
+    while True:
+        typed = str(typer.prompt(question.prompt, default=default, err=True))
+        try:
+            return question.check(typed)
+        except NotAccepted as error:
+            out.warning(str(error))
