@@ -70,8 +70,8 @@ class Recorded(Struct, frozen=True, tag="recorded"):
 def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch, run: Run) -> Recorded | Stop:
     """Enter the ended run in the load history, with its errors and, in S3, its rejected rows.
 
-    Everyone is told in the same step if everything was loaded: then there is nothing to fetch, and nothing to fetch anew
-    where SNS fails. Other runs are announced in a step of their own.
+    Everyone is told in the same step if everything was loaded: then there is nothing that would be fetched again where
+    SNS fails. Other runs are announced in a step of their own.
     """
     now = services.clock()
     lane = renewed(services, lease)
