@@ -33,6 +33,7 @@ SECONDS = 60
 """Of CPU, for each mutation: a busy machine takes longer, and finds the same."""
 PATIENCE = 20
 """How many times that a hunt may take on the clock on the wall."""
+RENEWAL = "tests/property/test_renewal.py"
 CALM = "calm"
 """Hunt in histories without trouble and without sweeps."""
 
@@ -384,8 +385,58 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "a refused secret is sent again",
-        (Edit("anaplan/credentials.py", "Tokens._log_in", "self._reject(secret.version)", ""),),
+        (Edit("anaplan/tokens.py", "Tokens._log_in", "self._reject(secret.version)", ""),),
         "a secret that is refused",
+    ),
+    Mutation(
+        "two executions renew an OAuth log-in at once",
+        (
+            Edit(
+                "aws/renewals.py",
+                "Renewals.lease",
+                "'attribute_not_exists(holder) OR holder = :me OR lease_until < :now'",
+                "'attribute_not_exists(holder) OR holder = :me OR lease_until > :now OR lease_until < :now'",
+            ),
+        ),
+        RENEWAL,
+    ),
+    Mutation(
+        "an access token is used before its refresh token is stored",
+        (Edit("anaplan/renewal.py", "Renewer._renew", "return self._save(unsaved)", "return grant.access"),),
+        RENEWAL,
+    ),
+    Mutation(
+        "a refresh token is sent that the secret holds only because it is read late",
+        (
+            Edit(
+                "anaplan/renewal.py",
+                "Renewer._turn",
+                "before.stored is not None and before.spent == secret.version",
+                "False",
+            ),
+        ),
+        RENEWAL,
+    ),
+    Mutation(
+        "a renewed log-in overwrites one that somebody stored",
+        (
+            Edit(
+                "anaplan/renewal.py",
+                "Renewer._save",
+                "current.version != unsaved.secret.version and _is_newer(current, unsaved.secret)",
+                "False",
+            ),
+        ),
+        RENEWAL,
+    ),
+    Mutation(
+        "what was about to be spent is not noted",
+        (
+            Edit(
+                "anaplan/renewal.py", "Renewer._save", "replace(unsaved.renewal, stored=unsaved.successor)", "Renewal()"
+            ),
+        ),
+        RENEWAL,
     ),
     Mutation(
         "a batch is started again for ever",

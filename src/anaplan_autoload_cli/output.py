@@ -123,6 +123,10 @@ class Output:
         """Print a note for people (stderr)."""
         self._say(text, "dim")
 
+    def tell(self, text: str) -> None:
+        """Tell people what they have to do now (stderr)."""
+        self._say(text, "bold")
+
     def done(self, text: str) -> None:
         """Tell people that something was done (stderr)."""
         self._say(text, "green")
@@ -146,6 +150,11 @@ class Output:
     def interactive(self) -> bool:
         """Whether there is somebody to ask."""
         return sys.stdin.isatty() and sys.stderr.isatty()
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether data is shown to a person, and not taken by a pipe or a file."""
+        return sys.stdout.isatty()
 
     def confirm(self, question: str) -> None:
         """Ask before something is changed or destroyed; raises `CommandFailed` unless that, or `--yes`, says yes."""

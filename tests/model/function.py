@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
@@ -487,7 +487,7 @@ class Sandbox(Services):
     @cached_property
     def http(self) -> Any:
         """The simulator, without sockets."""
-        return _Connections(self._function)
+        return Connections(self._function)
 
     @cached_property
     def cloudworks(self) -> CloudWorks:
@@ -505,11 +505,20 @@ class _Invocations:
         return {"StatusCode": 202}
 
 
-class _Connections:
+class Answering(Protocol):
+    """Whoever stands for Anaplan."""
+
+    world: World
+
+    def answer(self, request: Request) -> HTTPResponse:
+        """Anaplan's answer; raises urllib3's error where it is lost."""
+
+
+class Connections:
     """What the client wants of urllib3's pool."""
 
-    def __init__(self, function: Function) -> None:
-        self._function = function
+    def __init__(self, anaplan: Answering) -> None:
+        self._anaplan = anaplan
 
     def clear(self) -> None:
         """Nothing is kept."""
@@ -525,7 +534,7 @@ class _Connections:
         )
         note_departure()
         name = f"anaplan {method} {parts.path}"
-        return self._function.world.effect(name, lambda: self._function.answer(request))
+        return self._anaplan.world.effect(name, lambda: self._anaplan.answer(request))
 
 
 def _secret(password: str) -> str:

@@ -12,11 +12,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
 from anaplan_autoload.anaplan.credentials import LoginRefused, SecretInvalid, decode_secret
 from anaplan_autoload.anaplan.errors import CloudWorksError
+from anaplan_autoload.anaplan.oauth import OAuthCredentials
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.operations.lanes import known_lanes
 from anaplan_autoload.operations.status import lane_status
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.failures import in_words
+from anaplan_autoload_cli.login import may_rotate
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service import deployment
 from anaplan_autoload_cli.service.deployed_service import DeployedService
@@ -182,7 +184,7 @@ def stack(site: DeployedService) -> Iterator[Finding]:
 
 
 def secret(site: DeployedService) -> Iterator[Finding]:
-    """The secret has one of the two forms, and Anaplan has not refused it."""
+    """The secret has one of the three forms, and Anaplan has not refused it."""
     try:
         credentials = decode_secret(site.secret.text)
     except LoginRefused as error:
@@ -196,7 +198,14 @@ def secret(site: DeployedService) -> Iterator[Finding]:
             "Put working credentials into it: loading resumes within minutes of the new version.",
         )
         return
-    yield ok("secret", f"it holds a {'password' if hasattr(credentials, 'username') else 'certificate'}")
+    if isinstance(credentials, OAuthCredentials) and credentials.rotates and may_rotate(site.cli.settings) is False:
+        yield failed(
+            "secret",
+            "its refresh token is replaced at every use, and the function may not store the next one",
+            "Deploy the stack with RefreshTokenRotates=true.",
+        )
+        return
+    yield ok("secret", f"it holds a {credentials.kind}")
 
 
 def log_in(site: DeployedService) -> Iterator[Finding]:
