@@ -115,14 +115,13 @@ def test_the_simulator_agrees_in_everything_that_can_be_read(tenant: CliTenant) 
 
 
 @pytest.mark.parametrize("body", RUBBISH, ids=lambda body: repr(body[:20]))
-def test_any_answer_leads_to_a_report(
-    tenant: CliTenant, simulator: DeviatingSimulator, monkeypatch: pytest.MonkeyPatch, body: bytes
-) -> None:
+def test_any_answer_leads_to_a_report(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
     monkeypatch.setattr("anaplan_autoload_cli.probe.live.PATIENCE_SECONDS", 0.5)
     monkeypatch.setattr("anaplan_autoload_cli.probe.assumptions.HISTORY_SECONDS", 0)
-    simulator.answer_with("/integration.*", 200, body)
     options = ("--integration", "a" * 32, "--flow", "f" * 32, "--run", "--cancel", "--json")
-    said = tenant.run("--yes", "probe", *options)
+    with serving_tenant() as (tenant, simulator):
+        simulator.answer_with("/integration.*", 200, body)
+        said = tenant.run("--yes", "probe", *options)
     assert said.code == 1
     assert "differs" in {fact["verdict"] for fact in said.json}
 
