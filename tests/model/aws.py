@@ -25,12 +25,14 @@ from moto.dynamodb.responses import DynamoHandler
 from msgspec import Struct
 
 from local.cloudworks.buckets import StoredObject
-from tests.model.world import World
+from tests.model.world import EPOCH_MS, World
 
 REGION = "eu-west-1"
 BUCKET = "inbox"
 TABLE = "ledger"
 FRESH_MS = 1_000
+STORED_AT = datetime.fromtimestamp(EPOCH_MS // 1000, UTC)
+"""When every version of the secret was stored."""
 PAGE = 4
 """Versions that one answer lists."""
 
@@ -332,9 +334,10 @@ class Secrets:
         """Give it a new version."""
         self._values.append(value)
 
-    def get_secret_value(self, *, SecretId: str) -> dict[str, str]:  # noqa: N803
+    def get_secret_value(self, *, SecretId: str) -> dict[str, Any]:  # noqa: N803
         """The newest version."""
-        return {"SecretString": self._values[-1], "VersionId": f"version-{len(self._values)}"}
+        version = f"version-{len(self._values)}"
+        return {"SecretString": self._values[-1], "VersionId": version, "CreatedDate": STORED_AT}
 
 
 def aws_error(code: str, operation: str = "Operation") -> ClientError:
