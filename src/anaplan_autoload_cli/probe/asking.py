@@ -49,12 +49,12 @@ class Asker:
 
     def get(self, path: str, **query: int) -> Answer:
         """GET at CloudWorks, repeated once if that may help. Raises `NotSent` or `Unknown`."""
-        return self.get_as(self.scheme, path, **query)
+        return self._patiently(self._request("GET", f"{self.cloudworks_url}{path}?{urlencode(query)}".rstrip("?")))
 
-    def get_as(self, scheme: str, path: str, token: str | None = None, **query: int) -> Answer:
+    def get_as(self, scheme: str, path: str, token: str | None = None) -> Answer:
         """GET with the token, or another one, under this scheme."""
-        url = f"{self.cloudworks_url}{path}{f'?{urlencode(query)}' if query else ''}"
-        return self._patiently(Request("GET", url, f"{scheme} {token or self._tokens.token()}"))
+        authorization = f"{scheme} {token or self._tokens.token()}"
+        return self._patiently(Request("GET", f"{self.cloudworks_url}{path}", authorization))
 
     def beginning(self, path: str) -> Answer:
         """GET, but read only the first part of the answer, which may be long."""
