@@ -186,7 +186,7 @@ def test_schedules_send_their_events(logs: Path) -> None:
         assert {one.input_payload for one in stack.executions.all()} == {'{"sweep": true}'}
 
 
-# Nothing is left behind: whatever a stack starts inherits TMPDIR, and is found by it.
+# Nothing is left behind: every process of a stack inherits TMPDIR, and is found by it.
 
 KEEPER = """
 from local.aws.stack import Options, Stack

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 SECRET_SECONDS = 300
-"""How long the secret is assumed to be unchanged: a new version is in use at most this much later."""
+"""How long the secret is assumed to be unchanged: a new version is used at most this much later."""
 
 DAY_MS = 86_400_000
 
@@ -244,7 +244,7 @@ def _unfit(credentials: Credentials) -> str:
         if values[name] != values[name].strip():
             return f'The secret\'s "{name}" begins or ends with a space. Store it without.'
     if any(unicodedata.category(character) == "Cf" for character in credentials.username):
-        return 'The secret\'s "username" has a character that cannot be seen. Type it anew.'
+        return 'The secret\'s "username" has a character that cannot be seen. Type it again.'
     if credentials.username[0] in f'"{_QUOTES}' and credentials.username[-1] in f'"{_QUOTES}':
         return 'The secret\'s "username" has quotation marks around it. Store it without.'
     if ":" in credentials.username:
@@ -355,7 +355,7 @@ class Tokens:
 
     @contextmanager
     def within(self, limits: Limits) -> Iterator[None]:
-        """Let log-ins take no longer than this for a while, for what can do without one."""
+        """Limit log-ins to this time for a while, for callers that can do without one."""
         usual, self._limits = self._limits, limits
         try:
             yield
@@ -441,7 +441,7 @@ class _TokenInfo(RedactedRepr, frozen=True, rename="camel"):
     expires_at: object = None
 
     def expiry(self, now: int) -> int:
-        """When the token expires, epoch ms; its documented life from now where the answer tells no time to come."""
+        """When the token expires, epoch ms; now plus its documented life if the answer gives no future time."""
         told = str(self.expires_at)
         expiry = int(told) if told.isdecimal() and len(told) < _LONGEST_TIME else 0
         return expiry if expiry > now else now + DOCUMENTED_LIFE_SECONDS * 1000

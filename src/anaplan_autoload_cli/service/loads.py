@@ -241,7 +241,8 @@ def _show_runs(
 def _covered(ledger: Ledger, runs: Iterable[RunRecord]) -> dict[str, list[UploadRecord]]:
     """The uploads of each of these batches, of those among the first `MOST_READ` that each lane remembers.
 
-    Uploads are not filed by batch: that the list names files is worth reading a lane for, but not all of a huge one.
+    Uploads are not filed by batch, so a lane has to be read for the names of its files; of a huge lane only a part is
+    read.
     """
     wanted = {run.batch_id for run in runs}
     found: dict[str, list[UploadRecord]] = {}
@@ -261,7 +262,7 @@ def _tell_stopped(out: Output, ledger: Ledger, lanes: Mapping[str, Sequence[str]
 
 
 def _tell_waits(out: Output, ledger: Ledger, uploads: Iterable[Found]) -> None:
-    """Say for what the waiting ones of these uploads wait, where a rule of their route keeps them back."""
+    """Say what the waiting uploads wait for, if a rule of their route makes them wait."""
     routes = {(found.lane, found.record.route.name) for found in uploads if found.record.state == "waiting"}
     for lane in sorted({lane for lane, _ in routes}):
         for wait in rules.plan(ledger.waiting(lane), wall_clock()).waits:

@@ -107,7 +107,7 @@ def load(
         )
     found = head(cli.aws.client("s3"), place, version)
     if found is None:
-        cli.out.warning(f"You may not look at {place.url}; the function is asked to load it all the same.")
+        cli.out.warning(f"You may not look at {place.url}; the function is asked to load it anyway.")
     else:
         refuse_older(ledger, route, found)
     asked = reload(found or _unseen(place, version), route)
@@ -125,7 +125,7 @@ def refuse_older(ledger: Ledger, route: Route, upload: Upload) -> None:
         raise CommandFailed(
             f"Newer data of s3://{upload.bucket}/{upload.key} was loaded: what was uploaded at "
             f"{newest.event_time}{version}. Older data never replaces newer.",
-            remedy="If the older data is the right one, upload it again: then it is the newest.",
+            remedy="If the older data is right, upload it again: then it is the newest.",
         )
 
 
@@ -171,7 +171,7 @@ def _of_run(ledger: Ledger, routes: Routes, run_id: str) -> list[UploadRecord]:
     uploads = [record for record in ledger.uploads_in(run.lane) if record.batch_id == run.batch_id]
     if not uploads:
         raise CommandFailed(
-            f"The ledger does not know any more which uploads run {run.id} was to load, or they still wait.",
+            f"The ledger no longer knows which uploads run {run.id} was to load, or they still wait.",
             remedy="See anaplan-autoload status; or load a file by its name: anaplan-autoload load s3://….",
         )
     if all(record.state == "loaded" for record in uploads):

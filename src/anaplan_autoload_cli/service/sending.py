@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from anaplan_autoload_cli.service.places import FunctionAlias
 
 ROWS_AGAIN = "In a numbered list without a key, rows that are loaded again are added again."
-"""What a repeated load does in Anaplan; said wherever one is offered that may repeat rows."""
+"""What a repeated load does in Anaplan; added wherever one is offered that may repeat rows."""
 LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 120
 """How long requests may take to be recorded, since the last one that was: Lambda may be throttled."""
@@ -88,14 +88,14 @@ def send(out: Output, ledger: Ledger, function: FunctionAlias, reloads: Sequence
 
 
 def bar(done: int, total: int) -> str:
-    """How far something has come: `████░░░░ 12 of 30`."""
+    """Progress: `████░░░░ 12 of 30`."""
     full = _BAR * done // total if total else _BAR
     return f"{'█' * full}{'░' * (_BAR - full)} {done} of {total}"
 
 
 @contextmanager
 def _paused(ledger: Ledger, function: FunctionAlias, lane: str) -> Iterator[None]:
-    """Keep the lane's leaders from claiming; however this ends, it goes on as it was."""
+    """Keep the lane's leaders from claiming. Afterwards, also after an error, the lane is as it was."""
     if ledger.lane(lane).is_paused(wall_clock()):
         yield
         return
