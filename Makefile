@@ -11,7 +11,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
 BIN := .venv/bin
 RIE := .local/bin/aws-lambda-rie
 PIP_INSTALL := -m pip install -qq --disable-pip-version-check --require-hashes --no-deps
-PYTEST_ARGS ?= -n 4 --dist loadgroup
+PYTEST_ARGS ?= -n 4
 EVENT ?= events/s3-put.json
 ARCHITECTURE ?= arm64
 export SAM_CLI_TELEMETRY := 0
@@ -78,6 +78,10 @@ docs: .venv/.ready $(RIE) ## Write docs/demo.txt, docs/cli.md, docs/operations.m
 	$(BIN)/python -m docs.dashboard
 	$(BIN)/python -m local.transcripts
 	$(BIN)/python -m local.demo > docs/demo.txt
+
+.PHONY: screenshots
+screenshots: .venv/.ready $(RIE) ## Take the pictures in docs/screenshots again, in a headless Chromium
+	$(BIN)/python -m docs.screenshots
 
 .PHONY: site
 site: .venv-site/.ready ## Build the docs as a website in .local/site; fail on a broken link

@@ -126,7 +126,9 @@ def worse(counts: Mapping[str, Count], recorded: Mapping[str, float]) -> list[st
         if name not in recorded:
             said.append(f"{name}: {count.value:g}, and nothing is recorded. Run `make bench-record`.")
         elif count.value > recorded[name] + count.margin:
-            said.append(f"{name}: {count.value:g}; recorded are {recorded[name]:g}, and {count.margin:g} more may be.")
+            said.append(
+                f"{name}: {count.value:g}; recorded are {recorded[name]:g}, and {count.margin:g} more are accepted."
+            )
     return said
 
 

@@ -30,6 +30,7 @@ ROUTES = """\
 name = "accounts"
 prefix = "incoming/accounts/"
 integration = "{accounts}"
+retries = 0
 
 [[route]]
 name = "actuals"

@@ -10,6 +10,8 @@ import aws_durable_execution_sdk_python.state as sdk_state
 import botocore.loaders
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 pytest_plugins = ("tests.security.canaries",)
 
@@ -32,6 +34,19 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # tests
     # interrupt their children. A signal that is handled is back to its default in them; here it still does nothing.
     signal.signal(signal.SIGINT, lambda *_: None)
+
+
+class OneWorkerForOneStack(LoadScopeScheduling):
+    """Gives the next test to the next worker that is free, but all tests of a file to one where setting up is slow."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if file.startswith("tests/e2e/") or file == "tests/unit/test_package.py" else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Schedule so, whatever `--dist` says."""
+    return OneWorkerForOneStack(config, log)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -33,6 +33,7 @@ SECONDS = 60
 """Of CPU, for each mutation: a busy machine takes longer, and finds the same."""
 PATIENCE = 20
 """How many times that a hunt may take on the clock on the wall."""
+RENEWAL = "tests/property/test_renewal.py"
 CALM = "calm"
 """Hunt in histories without trouble and without sweeps."""
 
@@ -384,8 +385,58 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "a refused secret is sent again",
-        (Edit("anaplan/credentials.py", "Tokens._log_in", "self._reject(secret.version)", ""),),
+        (Edit("anaplan/tokens.py", "Tokens._log_in", "self._reject(secret.version)", ""),),
         "a secret that is refused",
+    ),
+    Mutation(
+        "two executions renew an OAuth log-in at once",
+        (
+            Edit(
+                "aws/renewals.py",
+                "Renewals.lease",
+                "'attribute_not_exists(holder) OR holder = :me OR lease_until < :now'",
+                "'attribute_not_exists(holder) OR holder = :me OR lease_until > :now OR lease_until < :now'",
+            ),
+        ),
+        RENEWAL,
+    ),
+    Mutation(
+        "an access token is used before its refresh token is stored",
+        (Edit("anaplan/renewal.py", "Renewer._renew", "return self._save(unsaved)", "return grant.access"),),
+        RENEWAL,
+    ),
+    Mutation(
+        "a refresh token is sent that the secret holds only because it is read late",
+        (
+            Edit(
+                "anaplan/renewal.py",
+                "Renewer._turn",
+                "before.stored is not None and before.spent == secret.version",
+                "False",
+            ),
+        ),
+        RENEWAL,
+    ),
+    Mutation(
+        "a renewed log-in overwrites one that somebody stored",
+        (
+            Edit(
+                "anaplan/renewal.py",
+                "Renewer._save",
+                "current.version != unsaved.secret.version and _is_newer(current, unsaved.secret)",
+                "False",
+            ),
+        ),
+        RENEWAL,
+    ),
+    Mutation(
+        "what was about to be spent is not noted",
+        (
+            Edit(
+                "anaplan/renewal.py", "Renewer._save", "replace(unsaved.renewal, stored=unsaved.successor)", "Renewal()"
+            ),
+        ),
+        RENEWAL,
     ),
     Mutation(
         "a batch is started again forever",
@@ -464,6 +515,62 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "routes are never read again",
         (Edit("aws/routes_in_use.py", "", "FRESH_MS = 30_000", "FRESH_MS = 10**15"),),
         "tests/unit/test_routes_store.py",
+    ),
+    Mutation(
+        "lost uploads are not looked for",
+        (
+            Edit(
+                "steps/reconciling.py",
+                "_Sweep._compared",
+                "self._record(lost.candidates(listed, at.last, self.watched, known.covered, self.now))",
+                "0",
+            ),
+        ),
+        "events that never come",
+    ),
+    Mutation(
+        "a lost upload has another identity than its event gives it",
+        (Edit("aws/lost_uploads.py", "_listed", 'None if version_id == "null" else version_id', "None"),),
+        "events that come too late",
+    ),
+    Mutation(
+        "without versions, a late event adds a run",
+        (
+            Edit(
+                "aws/ledger.py",
+                "Ledger.record_found",
+                "if upload.version_id is None and not self._note_found(upload, now):\n    return False",
+                "",
+            ),
+        ),
+        "events that come too late",
+    ),
+    Mutation(
+        "a round does not go on after its first page",
+        (
+            Edit(
+                "steps/reconciling.py",
+                "_Sweep._compared",
+                "replace(known, at=following) if following else self._after(known, at.place)",
+                "self._after(known, at.place)",
+            ),
+        ),
+        "tests/integration/test_lost_uploads.py",
+    ),
+    Mutation(
+        "what lay in the bucket before is loaded",
+        (Edit("domain/lost.py", "Watched.of", "since.get(each, now)", "0"),),
+        "tests/integration/test_lost_uploads.py",
+    ),
+    Mutation(
+        "an event has no time to come",
+        (Edit("domain/lost.py", "_is_in_time", "now - GRACE_MS", "now"),),
+        "tests/integration/test_lost_uploads.py",
+    ),
+    Mutation(
+        "older data of a second is loaded over newer",
+        (Edit("domain/lost.py", "candidates", "last == (upload.key, upload.event_time)", "False"),),
+        "tests/integration/test_lost_uploads.py",
     ),
 )
 

@@ -57,7 +57,8 @@ class Deployed:
 
     def __init__(self, module: str, world_seed: int, concurrency: int = 1000) -> None:
         self.world = World(world_seed)
-        self.bucket, self.topic, self.secrets = Bucket(versioned=True), Topic(), Secrets()
+        self.topic, self.secrets = Topic(), Secrets()
+        self.bucket = Bucket(versioned=True, now=lambda: self.world.now)
         self.secrets.put(json.dumps({"username": USERNAME, "password": PASSWORD}))
         self.simulator = Simulator(self.bucket, clock=lambda: self.world.seconds)
         self.world.next_change, self.world.change = self.simulator.next_change, self.simulator.tick

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import boto3
 
@@ -28,6 +28,19 @@ CREDENTIALS = {
 }
 
 
+class LaptopSession(boto3.Session):
+    """A session whose clients lead to one stack, for code that makes its own."""
+
+    def __init__(self, url: str, lambda_url: str) -> None:
+        super().__init__("laptop", "laptop", "laptop", region_name=REGION)
+        self._urls = {"lambda": lambda_url}
+        self._url = url
+
+    def client(self, service_name: str, **options: Any) -> Any:  # type: ignore[override]
+        """A client of a service, at its endpoint."""
+        return super().client(service_name, endpoint_url=self._urls.get(service_name, self._url), **options)  # type: ignore[call-overload]
+
+
 class Aws:
     """Clients for the endpoints of one stack, made when first used; they may be shared among threads."""
 
@@ -36,6 +49,11 @@ class Aws:
         self.lambda_url = lambda_url
         self.region = REGION
         self._session = boto3.Session("laptop", "laptop", "laptop", region_name=REGION)
+
+    @property
+    def session(self) -> LaptopSession:
+        """A session of its own for code that makes its own clients."""
+        return LaptopSession(self.url, self.lambda_url)
 
     @property
     def environment(self) -> dict[str, str]:

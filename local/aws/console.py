@@ -21,6 +21,7 @@ from local.aws.journal import function_lines, metrics
 from local.aws.processes import EVERYWHERE
 from local.aws.stack import ROOT, STACK_NAME, Message, Options, Stack
 from local.cloudworks import Pace, SimulatorSettings
+from local.page import PageServer
 from local.sam import files
 
 LOOK_SECONDS = 0.5
@@ -56,6 +57,7 @@ Look after it with the command line, which that file leads here too (stack {stac
   anaplan-autoload status --watch
   anaplan-autoload loads
   anaplan-autoload routes history
+or in a browser, with buttons to retry, load, pause and resume: {page}
 The routes are in the ledger. Edit {routes} and save it, and it is pushed; the function
 uses it within 30 seconds. Or push any file: anaplan-autoload routes push FILE. Ctrl-C ends everything.
 """
@@ -81,11 +83,11 @@ def main() -> None:
     logs = ROOT / ".local/logs" / time.strftime("%Y-%m-%dT%H.%M.%S")
     print("Starting …", flush=True)
     try:
-        with Stack(_stack_options(options, logs)) as stack:
+        with Stack(_stack_options(options, logs)) as stack, PageServer(stack.page) as page:
             current = stack.store.current()
             routes_text = current.text if current else ROUTES.format(**stack.seed(INTEGRATIONS))
             edited = EditedRoutes(stack, routes_text)
-            print(_guide(stack, edited.path), flush=True)
+            print(_guide(stack, edited.path, page.url), flush=True)
             if options.docker:
                 written = files.Files(SAM_FOLDER)
                 command = " ".join(quote(word) for word in written.command("s3-put"))
@@ -177,13 +179,14 @@ def _stack_options(options: argparse.Namespace, logs: Path) -> Options:
     return replace(common, listen=EVERYWHERE, prepare=lambda stack: files.prepare(stack, SAM_FOLDER, package))
 
 
-def _guide(stack: Stack, edited: Path) -> str:
+def _guide(stack: Stack, edited: Path, page: str) -> str:
     script = stack.logs / "environment.sh"
     script.write_text(environment_script(stack))
     return GUIDE.format(
         logs=stack.logs,
         environment=script,
         inbox=stack.inbox,
+        page=page,
         routes=edited,
         stack=STACK_NAME,
         python=quote(sys.executable),

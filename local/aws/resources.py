@@ -138,7 +138,12 @@ def create(expanded: Json, stack_name: str, parameters: Mapping[str, str], aws: 
             for name, resource in resources.items()
             if name in physical_ids and (found := _notifications(resource, physical_ids))
         ),
-        schedules=tuple(schedule for rule in resources.values() for schedule in _schedules(rule)),
+        schedules=tuple(
+            schedule
+            for name in physical_ids
+            if name in resources
+            for schedule in _schedules(resources[name], physical_ids[name], aws)
+        ),
     )
 
 
@@ -251,11 +256,12 @@ def _permit(resources: Json, function: str, physical_ids: Mapping[str, str], aws
         )
 
 
-def _schedules(resource: Json) -> list[Schedule]:
-    """The events of a rule with a fixed rate, such as `rate(5 minutes)`."""
+def _schedules(resource: Json, physical_id: str, aws: Aws) -> list[Schedule]:
+    """The events of a rule with a fixed rate, such as `rate(5 minutes)`, every reference in them resolved."""
     properties = resource.get("Properties", {})
     rate = re.fullmatch(r"rate\((\d+) (minute|hour|day)s?\)", str(properties.get("ScheduleExpression", "")))
     if resource["Type"] != "AWS::Events::Rule" or rate is None:
         return []
     every = float(rate[1]) * SECONDS[rate[2]]
-    return [Schedule(every, target["Input"]) for target in properties["Targets"] if "Input" in target]
+    targets = aws.events.list_targets_by_rule(Rule=physical_id.rpartition("/")[2])["Targets"]
+    return [Schedule(every, target["Input"]) for target in targets if "Input" in target]

@@ -30,6 +30,7 @@ from msgspec import Struct
 
 from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.page.services import PageServices, settings_from
 from local.aws.clients import CREDENTIALS, REGION, Aws
 from local.aws.dispatcher import Backends, Dispatcher
 from local.aws.executions import Execution, Executions, Rate
@@ -123,6 +124,12 @@ class Stack:
     def store(self) -> RoutesStore:
         """The versions of the routes in the ledger."""
         return RoutesStore(self.aws.dynamodb, self.resources.outputs["LedgerTableName"])
+
+    @property
+    def page(self) -> PageServices:
+        """What the load history page works with, by the environment that the template gives its function."""
+        found = self.aws.functions.get_function_configuration(FunctionName=self.resources.physical_ids["Page"])
+        return PageServices(settings_from(found["Environment"]["Variables"]), self.aws.session)
 
     @property
     def inbox(self) -> str:

@@ -17,7 +17,7 @@ from local.cloudworks.seeding import DISPLAY_NAME, PASSWORD, USERNAME, WORKSPACE
 from local.cloudworks.server import Serving, serve
 from local.cloudworks.settings import Pace, SimulatorSettings, Variants
 from local.cloudworks.simulator import Reply, Seen, Simulator
-from local.cloudworks.tenant import User
+from local.cloudworks.tenant import OAuthClient, User
 
 __all__ = [
     "DISPLAY_NAME",
@@ -29,6 +29,7 @@ __all__ = [
     "Fault",
     "FlowRun",
     "MemoryBuckets",
+    "OAuthClient",
     "Overlap",
     "Pace",
     "Reply",

@@ -11,6 +11,8 @@
 | `POST /simulator/results` | `{"integration_id", "success", "message", "code"}`: how its next run ends | |
 | `POST /simulator/runs` | `{"integration_id", "user"}`: a foreign run | its id |
 | `POST /simulator/users` | a `User`: a new one, or one with another password or role | |
+| `POST /simulator/clients` | an `OAuthClient` | |
+| `POST /simulator/devices` | `{"user_code", "user"?}`: confirmed by that user, or denied | |
 | `POST /simulator/tokens/expire` | | |
 
 Nothing here asks who calls: the server listens to this machine alone.
@@ -28,7 +30,7 @@ from local.cloudworks.http_messages import Answer, Refusal, Request, json_answer
 from local.cloudworks.runs import Overlap, Phase, Result, Run, Source
 from local.cloudworks.seeding import seed
 from local.cloudworks.settings import SimulatorSettings
-from local.cloudworks.tenant import User
+from local.cloudworks.tenant import OAuthClient, User
 
 if TYPE_CHECKING:
     from local.cloudworks.simulator import Seen, Simulator
@@ -98,6 +100,14 @@ class ForeignRun(Struct, frozen=True, forbid_unknown_fields=True):
     user: str = "Bob Other"
 
 
+class Decision(Struct, frozen=True, forbid_unknown_fields=True):
+    """What a user does about a device."""
+
+    user_code: str
+    user: str | None = None
+    """Who confirms; None: it is denied."""
+
+
 class Admin:
     """Answers requests to `/simulator/…`."""
 
@@ -137,6 +147,10 @@ class Admin:
                 return json_answer(200, {"id": run.id})
             case "POST", ["users"]:
                 simulator.add_user(_decode(request, User))
+            case "POST", ["clients"]:
+                simulator.add_client(_decode(request, OAuthClient))
+            case "POST", ["devices"]:
+                self._decide(_decode(request, Decision))
             case "POST", ["tokens", "expire"]:
                 simulator.expire_tokens()
             case _:
@@ -155,6 +169,15 @@ class Admin:
             self._simulator.add_fault(fault)
         except ValueError as error:
             raise Refusal(400, str(error)) from error
+
+    def _decide(self, decision: Decision) -> None:
+        try:
+            if decision.user is None:
+                self._simulator.deny_device(decision.user_code)
+            else:
+                self._simulator.confirm_device(decision.user_code, decision.user)
+        except KeyError as error:
+            raise Refusal(404, f"no such device or user: {error}") from error
 
     def _known(self, integration_id: str) -> str:
         if integration_id not in self._simulator.tenant.integrations:

@@ -38,6 +38,8 @@ class Token(Struct, frozen=True, kw_only=True):
     """Long-lived, and a secret like the token."""
     user: str
     expires_at: float
+    oauth: bool = False
+    """Whether the OAuth service gave it out."""
 
     def __repr__(self) -> str:
         """Without the value."""
@@ -101,6 +103,7 @@ class Authentication:
             scheme not in ("AnaplanAuthToken", "Bearer")
             or token is None
             or token.expires_at <= self._environment.anaplan_now()
+            or (token.oauth and self._environment.settings.variants.oauth_scheme not in ("both", scheme))
         ):
             return None
         return self._environment.tenant.users.get(token.user)
@@ -137,7 +140,7 @@ class Authentication:
         else:
             raise Refusal(400, "Invalid header. Verify the header.")
         self._failures.pop(user.name, None)
-        return _shown(201, "Login successful", self._issue(user))
+        return _shown(201, "Login successful", self.issue(user.name))
 
     def _by_password(self, pair: bytes) -> User:
         name, colon, password = pair.decode(errors="replace").partition(":")
@@ -189,13 +192,15 @@ class Authentication:
 
     # Tokens
 
-    def _issue(self, user: User) -> Token:
+    def issue(self, user: str, *, oauth: bool = False) -> Token:
+        """A token for the user of that log-in name."""
         token = Token(
             value=f"{self._environment.new_id()}{self._environment.new_id()}",
             id=str(UUID(self._environment.new_id())),
             refresh_id=str(UUID(self._environment.new_id())),
             refresh_token=f"{self._environment.new_id()}{self._environment.new_id()}",
-            user=user.name,
+            user=user,
+            oauth=oauth,
             expires_at=self._environment.anaplan_now() + self._environment.settings.token_life_seconds,
         )
         self._tokens[token.value] = token
@@ -203,6 +208,8 @@ class Authentication:
 
     def _refresh(self, request: Request) -> Answer:
         token = self._token(request)
+        if token.oauth:
+            raise Failed
         token = replace(
             token, expires_at=self._environment.anaplan_now() + self._environment.settings.token_life_seconds
         )
@@ -211,6 +218,8 @@ class Authentication:
 
     def _validate(self, request: Request) -> Answer:
         token = self._token(request)
+        if token.oauth and not self._environment.settings.variants.oauth_validates:
+            raise Failed
         user = self._environment.tenant.users[token.user]
         return json_answer(
             200,

@@ -25,6 +25,14 @@ class Variants(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an expired token is answered with."""
     largest_page: int | None = None
     """The most items in a page of a listing or a history, even if `limit` asks for more; None: as many as asked."""
+    oauth_scheme: Literal["both", "AnaplanAuthToken", "Bearer"] = "both"
+    """How CloudWorks wants an OAuth access token to be presented."""
+    oauth_validates: bool = True
+    """Whether the authentication service validates OAuth access tokens."""
+    refresh_token_repeated: bool = True
+    """Whether a refresh answers with the refresh token again if that does not rotate."""
+    reuse_revokes: bool = True
+    """Whether a refresh token that is used a second time ends all that came from its log-in."""
     flow_runs_resolve: bool = False
     """Whether `/integrations/run/{id}` knows the run ids of flows."""
 
@@ -49,6 +57,10 @@ class SimulatorSettings(Struct, kw_only=True, forbid_unknown_fields=True):
     history_lag_seconds: float = 0.0
     """How long after its start a run appears in the history."""
     token_life_seconds: float = 2100.0
+    device_seconds: float = 900.0
+    """How long a user has to confirm a device."""
+    device_interval_seconds: float = 5.0
+    """How long a device must wait between two questions."""
     requests_per_minute: int | None = None
     """More are answered with 429; None: no limit. 600 is what Anaplan states for a sister service."""
     fail_rate: float = 0.0

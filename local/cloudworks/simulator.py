@@ -20,12 +20,13 @@ from local.cloudworks.flows import Flows
 from local.cloudworks.history import RunHistory
 from local.cloudworks.http_messages import Answer, Call, Refusal, Request, json_answer, unrouted
 from local.cloudworks.integrations import Integrations
+from local.cloudworks.oauth import OAuth
 from local.cloudworks.rendering import Renderer
 from local.cloudworks.run_effects import RunEffects
 from local.cloudworks.run_scheduler import RunScheduler
 from local.cloudworks.runs import FlowRun, Overlap, Result, Run, overlaps
 from local.cloudworks.settings import SimulatorSettings
-from local.cloudworks.tenant import Connection, Integration, Tenant, User
+from local.cloudworks.tenant import Connection, Integration, OAuthClient, Tenant, User
 
 CLOUDWORKS = re.compile(r"(?:/cloudworks)?/[12]/0(/.*)")
 MINUTE = 60.0
@@ -56,7 +57,7 @@ class Reply(Struct, frozen=True):
 
 
 class Simulator:
-    """Anaplan's authentication service and CloudWorks 2/0, for one tenant, in memory.
+    """Anaplan's authentication and OAuth services and CloudWorks 2/0, for one tenant, in memory.
 
     Everything may be called from any thread. What the attributes return is a moment's picture.
     """
@@ -78,6 +79,7 @@ class Simulator:
         self._effects = RunEffects(self._environment)
         self._scheduler = RunScheduler(self._environment, self._effects)
         self._authentication = Authentication(self._environment)
+        self._oauth = OAuth(self._environment, self._authentication)
         self._faults = Faults(Random(seed))  # noqa: S311
         self._seen: list[Seen] = []
         renderer = Renderer(self._environment)
@@ -136,6 +138,25 @@ class Simulator:
             return self._authentication.given_out()
 
     @property
+    def oauth_secrets(self) -> tuple[str, ...]:
+        """Every refresh token, device code and client secret, for whoever looks for leaks."""
+        with self._lock:
+            secrets = (client.secret for client in self._environment.tenant.clients.values())
+            return (*self._oauth.given_out(), *(secret for secret in secrets if secret))
+
+    @property
+    def refresh_tokens(self) -> tuple[str, ...]:
+        """The refresh tokens that work now."""
+        with self._lock:
+            return self._oauth.good()
+
+    @property
+    def spent_again(self) -> int:
+        """How often a refresh token came that another had replaced."""
+        with self._lock:
+            return self._oauth.spent_again
+
+    @property
     def overlaps(self) -> list[Overlap]:
         """Runs that were under way on one model at the same time."""
         return list(overlaps(self.runs))
@@ -159,6 +180,31 @@ class Simulator:
         """Add a user, or replace the one of that log-in name (a changed password, another role)."""
         with self._lock:
             self._environment.tenant.users[user.name] = user
+
+    def add_client(self, client: OAuthClient) -> None:
+        """Add or replace an OAuth client."""
+        with self._lock:
+            self._environment.tenant.clients[client.id] = client
+
+    def grant(self, client_id: str, user: str) -> str:
+        """A refresh token, as if that user had just logged in through that client."""
+        with self._lock:
+            return self._oauth.grant(client_id, user)
+
+    def confirm_device(self, user_code: str, user: str) -> None:
+        """Let a user confirm a device in the browser; raises KeyError for an unknown code or user."""
+        with self._lock:
+            self._oauth.decide(user_code, self._environment.tenant.users[user])
+
+    def deny_device(self, user_code: str) -> None:
+        """Let a user deny a device; raises KeyError for an unknown code."""
+        with self._lock:
+            self._oauth.decide(user_code, None)
+
+    def revoke_refresh_tokens(self) -> None:
+        """End the life of every refresh token."""
+        with self._lock:
+            self._oauth.revoke_all()
 
     def add_connection(self, connection: Connection) -> None:
         """Add or replace a connection, unchecked; replace one by itself with an `error_code` to break it."""
@@ -260,6 +306,8 @@ class Simulator:
     def _answer(self, request: Request) -> Answer:
         if request.path.startswith("/token/"):
             return self._authentication.handle(request)
+        if request.path.startswith("/oauth/") or request.path == "/activate":
+            return self._oauth.handle(request)
         routed = CLOUDWORKS.fullmatch(request.path)
         if routed is None:
             return unrouted()

@@ -37,6 +37,23 @@ class User(Struct, frozen=True, kw_only=True):
         return f"User(name={self.name!r}, role={self.role!r})"
 
 
+class OAuthClient(Struct, frozen=True, kw_only=True):
+    """An application that users may grant tokens to, as Anaplan's Administration shows it."""
+
+    id: str
+    grant: Literal["device", "code"] = "device"
+    secret: str | None = None
+    """Clients for the authorization code grant have one."""
+    rotates: bool = False
+    """Whether each use of a refresh token gives another and ends the old one."""
+    refresh_seconds: float = 43_000
+    """How long one of these lives if it is not used."""
+
+    def __repr__(self) -> str:
+        """Without the secret."""
+        return f"OAuthClient(id={self.id!r}, rotates={self.rotates!r})"
+
+
 class Owned(Struct, frozen=True, kw_only=True):
     """What every stored object knows about its past; times are epoch seconds."""
 
@@ -97,6 +114,8 @@ class Tenant(Struct, kw_only=True):
 
     users: dict[str, User] = field(default_factory=dict)
     """By log-in name."""
+    clients: dict[str, OAuthClient] = field(default_factory=dict)
+    """By their ids."""
     connections: dict[str, Connection] = field(default_factory=dict)
     integrations: dict[str, Integration] = field(default_factory=dict)
     flows: dict[str, Flow] = field(default_factory=dict)

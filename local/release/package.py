@@ -38,6 +38,11 @@ Parameters:
     ConstraintDescription: must be the key of the zip
     Description: Key of the function's zip in the bucket.
 """
+FUNCTION, PAGE = (f"      Handler: anaplan_autoload.{name}.handler\n" for name in ("handler", "page.widget"))
+"""The functions' handlers: one package holds both."""
+PAGE_CODE = """\
+      CodeUri: { Bucket: !Ref CodeBucket, Key: !Ref CodeKey }
+"""
 CODE = """\
       CodeUri: { Bucket: !Ref CodeBucket, Key: !Ref CodeKey }
       # Another zip makes another version of the function, even under the same key.
@@ -86,7 +91,9 @@ def packaged(template: str, key: str, code_sha256: str, architecture: str) -> st
     """The template, with the zip's place as two parameters. Raises `TemplateChanged`."""
     for found, becomes in (
         ("Parameters:\n", PARAMETERS % key),
-        ("      CodeUri: src/\n", CODE % code_sha256),
+        (f"      CodeUri: src/\n{FUNCTION}", f"{CODE % code_sha256}{FUNCTION}"),
+        (f"      CodeUri: src/\n{PAGE}", f"{PAGE_CODE}{PAGE}"),
+        ("      BuildMethod: makefile\n      # UpdateReplacePolicy", "      # UpdateReplacePolicy"),
         ("      BuildMethod: makefile\n", ""),
         ("    LicenseUrl: LICENSE\n", ""),
         ("    ReadmeUrl: README.md\n", ""),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from anaplan_autoload.operations.failed import OperationFailed
 from anaplan_autoload_cli.commands import (
     COMMANDS,
     CONFIG_HELP,
@@ -154,6 +155,8 @@ def main() -> None:
 def _in_words(error: Exception, cli: Cli) -> CommandFailed:
     if isinstance(error, CommandFailed):
         return error
+    if isinstance(error, OperationFailed):
+        return CommandFailed(error.message, remedy=error.remedy)
     from anaplan_autoload_cli.failures import in_words  # imports what may have failed
 
     return in_words(error, cli)

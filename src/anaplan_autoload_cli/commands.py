@@ -32,7 +32,12 @@ COMMANDS = (
     Entry(
         "init", f"{_HERE}.init.command:init", "Set it up: five questions, then the next step at each point.", WORKFLOW
     ),
-    Entry("auth", f"{_CLOUDWORKS}.auth:app", "Log in to Anaplan: check it, or get a token.", WORKFLOW),
+    Entry(
+        "auth",
+        f"{_CLOUDWORKS}.auth:app",
+        "Log in to Anaplan: check it, store a refresh token, or get a token.",
+        WORKFLOW,
+    ),
     Entry("connections", f"{_CLOUDWORKS}.connections:app", "CloudWorks' connections to S3 buckets.", WORKFLOW),
     Entry("integrations", f"{_CLOUDWORKS}.integrations:app", "Create, change, list and run integrations.", WORKFLOW),
     Entry("flows", f"{_CLOUDWORKS}.flows:app", "List and run integration flows.", WORKFLOW),
@@ -90,6 +95,7 @@ PLACES: tuple[str, ...] = (
     "region",
     "secret_id",
     "auth_url",
+    "oauth_url",
     "cloudworks_url",
     "table",
     "topic",

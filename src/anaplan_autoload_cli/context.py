@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from boto3.session import Session
 
     from anaplan_autoload.anaplan.cloudworks import CloudWorks
-    from anaplan_autoload.anaplan.credentials import Tokens
+    from anaplan_autoload.anaplan.tokens import Tokens
     from anaplan_autoload_cli.login import LoginMethod
     from anaplan_autoload_cli.settings import CommandSettings
 

@@ -15,10 +15,14 @@ from typing import TYPE_CHECKING
 import typer
 from msgspec import Struct
 
-from anaplan_autoload.anaplan.credentials import LoginRefused, Secret, Tokens
+from anaplan_autoload.anaplan.credentials import LoginRefused, Secret
 from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload.anaplan.oauth import oauth_url
+from anaplan_autoload.anaplan.renewal import Renewal, Renewer
+from anaplan_autoload.anaplan.tokens import Tokens
 from anaplan_autoload.aws.ledger import Ledger
-from anaplan_autoload.aws.secret import secret_source
+from anaplan_autoload.aws.renewals import Renewals
+from anaplan_autoload.aws.secret import SecretStore, secret_source
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.settings import environment
 
@@ -31,7 +35,7 @@ NOBODY = (
     "ANAPLAN_CERTIFICATE and ANAPLAN_PRIVATE_KEY, which are files."
 )
 LEASE_MS = 180_000
-"""The ledger's lease; logging in does not use it."""
+"""How long the function must wait for this process to renew an OAuth log-in; as long as for itself."""
 
 
 class LoginMethod(Struct, frozen=True):
@@ -50,7 +54,7 @@ def login_method(settings: CommandSettings, out: Output) -> LoginMethod:
     Raises `CommandFailed` if two log-ins are named, or if none is named and nobody can be asked.
     """
     if flag := settings.flag("secret_id"):
-        return _with_secret(settings, flag)
+        return with_secret(settings, flag)
     username, certificate = settings.get("username"), settings.get("certificate")
     if username and certificate:
         raise CommandFailed(
@@ -62,16 +66,80 @@ def login_method(settings: CommandSettings, out: Output) -> LoginMethod:
     if username:
         return _with_password(out, username)
     if secret_id := settings.get("secret_id"):
-        return _with_secret(settings, secret_id)
+        return with_secret(settings, secret_id)
     if not out.interactive:
         raise CommandFailed("No log-in to Anaplan is named.", remedy=NOBODY)
     return _with_password(out, asked_for("Anaplan user"))
 
 
+class Alone:
+    """Stands in for the ledger where it is not known: nobody else sees this; see `renewal.Records`."""
+
+    shared = False
+
+    def __init__(self) -> None:
+        self._renewal = Renewal()
+
+    def read(self) -> Renewal:
+        """What was noted."""
+        return self._renewal
+
+    def lease(self, holder: str, now: int) -> Renewal | None:
+        """Always free."""
+        return self._renewal
+
+    def spend(self, holder: str, now: int, renewal: Renewal) -> bool:
+        """Note it."""
+        self._renewal = renewal
+        return True
+
+    def end(self, holder: str, renewal: Renewal) -> None:
+        """Note it."""
+        self._renewal = renewal
+
+
+def with_secret(settings: CommandSettings, secret_id: str) -> LoginMethod:
+    """A log-in with what Secrets Manager holds, which is read again each time."""
+    client = settings.session.client("secretsmanager")
+    return LoginMethod(f"secret {secret_id}", secret_source(client, secret_id), secret_id)
+
+
 def tokens(settings: CommandSettings, method: LoginMethod) -> Tokens:
     """The function's own log-in. A secret that Anaplan has refused is not sent again where the ledger is known."""
     rejected, reject = _memory_of_refusals(settings, method)
-    return Tokens(http_pool(), settings.require("auth_url"), method.source, rejected=rejected, reject=reject)
+
+    def renewer() -> Renewer:
+        """For a secret with a refresh token, which must not be lost when it is replaced."""
+        secret_id, table = settings.require("secret_id", method.secret_id), settings.get("table")
+        return Renewer(
+            http_pool(),
+            url_of_oauth(settings),
+            method.source,
+            SecretStore(settings.session.client("secretsmanager"), secret_id),
+            Renewals(settings.session.client("dynamodb"), table, secret_id, LEASE_MS) if table else Alone(),
+            rejected=rejected,
+            reject=reject,
+            careful=True,
+        )
+
+    return Tokens(
+        http_pool(),
+        settings.require("auth_url"),
+        method.source,
+        rejected=rejected,
+        reject=reject,
+        renewer=renewer,
+    )
+
+
+def url_of_oauth(settings: CommandSettings) -> str:
+    """Anaplan's OAuth service: what is set, else that of the authentication service's region."""
+    return settings.get("oauth_url") or oauth_url(settings.require("auth_url"))
+
+
+def may_rotate(settings: CommandSettings) -> bool | None:
+    """Whether the stack lets the function store a refresh token that was replaced; None if no stack is named."""
+    return settings.outputs.get("RefreshTokenRotates") == "true" if settings.get("stack") else None
 
 
 def refusal(error: LoginRefused, method: LoginMethod) -> str:
@@ -97,12 +165,6 @@ def _memory_of_refusals(
         return refused.__contains__, refused.add
     ledger = Ledger(settings.session.client("dynamodb"), table, LEASE_MS)
     return lambda version: ledger.rejected(secret_id) == version, lambda version: ledger.reject(secret_id, version)
-
-
-def _with_secret(settings: CommandSettings, secret_id: str) -> LoginMethod:
-    return LoginMethod(
-        f"secret {secret_id}", secret_source(settings.session.client("secretsmanager"), secret_id), secret_id
-    )
 
 
 def _with_password(out: Output, username: str) -> LoginMethod:

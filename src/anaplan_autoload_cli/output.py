@@ -37,6 +37,13 @@ _STYLES = {
     "running": "cyan",
     "queued": "cyan",
     "skipped": "dim",
+    "done": "green",
+    "next": "bold",
+    "later": "dim",
+    "agrees": "green",
+    "new": "yellow",
+    "differs": "red",
+    "unknown": "dim",
 }
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
 _LEAST_FOLDED = 14
@@ -116,6 +123,10 @@ class Output:
         """Print a note for people (stderr)."""
         self._say(text, "dim")
 
+    def tell(self, text: str) -> None:
+        """Tell people what they have to do now (stderr)."""
+        self._say(text, "bold")
+
     def done(self, text: str) -> None:
         """Tell people that something was done (stderr)."""
         self._say(text, "green")
@@ -139,6 +150,11 @@ class Output:
     def interactive(self) -> bool:
         """Whether somebody can answer a question."""
         return sys.stdin.isatty() and sys.stderr.isatty()
+
+    @property
+    def on_screen(self) -> bool:
+        """Whether data is shown to a person, and not taken by a pipe or a file."""
+        return sys.stdout.isatty()
 
     def confirm(self, question: str) -> None:
         """Ask before something is changed or destroyed; raises `CommandFailed` unless that, or `--yes`, says yes."""

@@ -56,11 +56,17 @@ SETTINGS = {
         "AnaplanAuthUrl",
         "https://auth.anaplan.com",
     ),
+    "oauth_url": Setting(
+        "Anaplan's OAuth service (default: that of the authentication service's region)",
+        "ANAPLAN_OAUTH_URL",
+        "--oauth-url",
+    ),
     "cloudworks_url": Setting(
         "CloudWorks", "CLOUDWORKS_URL", "--cloudworks-url", "CloudWorksUrl", "https://api.cloudworks.anaplan.com/2/0"
     ),
     "secret_id": Setting("the secret with Anaplan's log-in", "ANAPLAN_SECRET_ID", "--secret-id", "SecretArn"),
     "username": Setting("the Anaplan user", "ANAPLAN_USERNAME"),
+    "client_id": Setting("the OAuth client's id", "ANAPLAN_CLIENT_ID", "--client-id"),
     "certificate": Setting("the file of the CA certificate", "ANAPLAN_CERTIFICATE"),
     "private_key": Setting("the file of its private key", "ANAPLAN_PRIVATE_KEY"),
     "workspace": Setting("the Anaplan workspace's id", "ANAPLAN_WORKSPACE_ID", "--workspace"),

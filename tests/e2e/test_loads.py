@@ -46,7 +46,8 @@ def test_an_upload_reaches_anaplan_its_subscribers_and_the_metrics(stack: Stack)
     assert stack.simulator.models[run.model_id]["A2"]["name"] == "Receivables"
     message = stack.messages()[-1]
     assert message.document["run_id"] == run.id
-    assert message.attributes == {"outcome": "loaded", "route": "accounts", "integration_id": run.integration_id}
+    expected = {"outcome": "loaded", "route": "accounts", "integration_id": run.integration_id}
+    assert expected.items() <= message.attributes.items()  # after a burst, `digested` too
     loaded = [metric for metric in stack.metrics() if metric.name == "RunsLoaded"]
     assert loaded[-1].dimensions == {"stack": stack.resources.function.name, "route": "accounts"}
 

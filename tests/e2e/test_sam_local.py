@@ -27,7 +27,7 @@ from local.sam import files
 from local.sam.samples import SAMPLES
 from tests.e2e.conftest import SHORT
 
-pytestmark = [pytest.mark.timeout(300), pytest.mark.xdist_group("sam-local")]
+pytestmark = pytest.mark.timeout(300)
 
 SAM = ROOT / ".venv-sam/bin"
 NIGHTLY = os.environ.get("HYPOTHESIS_PROFILE") == "nightly"

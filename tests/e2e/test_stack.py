@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -183,7 +184,9 @@ def test_schedules_send_their_events(logs: Path) -> None:
     options = Options(handler="tests.e2e.sample.handler", runtimes=1, sweep_seconds=0.5, logs=logs / "scheduled")
     with Stack(options) as stack:
         until(lambda: len(stack.executions.all()) >= 2, "two events of the schedule")
-        assert {one.input_payload for one in stack.executions.all()} == {'{"sweep": true}'}
+        [event] = {one.input_payload for one in stack.executions.all()}
+        buckets = f"arn:aws:s3:::{stack.inbox},"
+        assert json.loads(event or "") == {"sweep": True, "reconcile": {"every": "1h", "buckets": buckets}}
 
 
 # Nothing is left behind: every process of a stack inherits TMPDIR, and is found by it.

@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from aws_durable_execution_sdk_python.exceptions import InvocationError
 
-from anaplan_autoload_cli.service.expected import expected_of
+from anaplan_autoload.operations.expected import expected_of
 from local.cloudworks import Pace, Result
 from tests.integration.cli import Command
 from tests.integration.test_main_path import ACCOUNTS, KEY, LATEST, latest

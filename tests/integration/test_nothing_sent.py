@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError, EndpointConnectionError, NoRegionEr
 from urllib3 import PoolManager
 
 from anaplan_autoload.anaplan import cloudworks, wire
-from anaplan_autoload.anaplan.credentials import Tokens
 from anaplan_autoload.anaplan.http import Request
+from anaplan_autoload.anaplan.tokens import Tokens
 from anaplan_autoload.aws import staging
 from anaplan_autoload.aws.services import Services
 from anaplan_autoload.aws.settings import SettingsInvalid, from_environment
@@ -93,7 +93,7 @@ BROKEN = {
     "the client of CloudWorks cannot be made": (Services, "cloudworks", property(raising(BUG))),
     "a client of AWS cannot be made": (Services, "secret", property(raising(NoRegionError()))),
     "the connections cannot be made": (Services, "http", property(raising(OSError("no certificates")))),
-    "a bug in the log-in": (Tokens, "_login", raising(BUG)),
+    "a bug in the log-in": (Tokens, "_log_in", raising(BUG)),
     "a bug while the path is made": (cloudworks, "_id", raising(BUG)),
     "a bug while the request is made": (Request, "headers", property(raising(BUG))),
     "a bug in the library": (PoolManager, "connection_from_host", raising(BUG)),

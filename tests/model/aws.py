@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import cache
 from hashlib import md5
 from io import BytesIO
@@ -30,6 +31,8 @@ REGION = "eu-west-1"
 BUCKET = "inbox"
 TABLE = "ledger"
 FRESH_MS = 1_000
+PAGE = 4
+"""Versions that one answer lists."""
 
 
 class EffectClient:
@@ -149,10 +152,12 @@ def _item(parameters: dict[str, Any]) -> str:
 class Bucket:
     """One bucket of S3, for uploads and staging and, as `local.cloudworks.Buckets`, for the simulator."""
 
-    def __init__(self, versioned: bool) -> None:
-        """Without versions, a new object replaces the old one, and nobody can have that any more."""
+    def __init__(self, versioned: bool, now: Callable[[], int]) -> None:
+        """Without versions, a new object replaces the old one, and nobody can have that any more; `now` is epoch ms."""
         self._versioned = versioned
         self._objects: dict[str, list[StoredObject]] = {}
+        self._now = now
+        self._put_at: dict[int, datetime] = {}
 
     def exists(self, bucket: str) -> bool:
         """There is only this one."""
@@ -174,7 +179,42 @@ class Bucket:
         if not self._versioned:
             versions.clear()
         versions.append(stored)
+        self._put_at[id(stored)] = datetime.fromtimestamp(self._now() // 1000, UTC)
         return stored
+
+    def list_object_versions(
+        self,
+        *,
+        Bucket: str,  # noqa: N803
+        Prefix: str,  # noqa: N803
+        KeyMarker: str = "",  # noqa: N803
+        VersionIdMarker: str = "",  # noqa: N803
+        **_: str,
+    ) -> dict[str, Any]:
+        """The versions under a prefix, by key and the newest first, a few a page."""
+        listed = [
+            self._listed(key, stored, latest=stored is versions[-1])
+            for key, versions in sorted(self._objects.items())
+            if key.startswith(Prefix)
+            for stored in reversed(versions)
+        ]
+        marks = [(version["Key"], version["VersionId"]) for version in listed]
+        start = marks.index((KeyMarker, VersionIdMarker)) + 1 if (KeyMarker, VersionIdMarker) in marks else 0
+        page = {"Versions": listed[start : start + PAGE], "IsTruncated": len(listed) > start + PAGE}
+        if not page["IsTruncated"]:
+            return page
+        key, version = marks[start + PAGE - 1]
+        return {**page, "NextKeyMarker": key, "NextVersionIdMarker": version}
+
+    def _listed(self, key: str, stored: StoredObject, *, latest: bool) -> dict[str, Any]:
+        return {
+            "Key": key,
+            "VersionId": stored.version_id or "null",
+            "IsLatest": latest,
+            "LastModified": self._put_at[id(stored)],
+            "ETag": f'"{stored.etag}"',
+            "Size": len(stored.content),
+        }
 
     def get_object(
         self,

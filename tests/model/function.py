@@ -8,7 +8,7 @@ from functools import cached_property
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
@@ -20,6 +20,7 @@ from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.http import note_departure
 from anaplan_autoload.aws.digests import Digests
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.lost_uploads import Rounds
 from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.secret import secret_source
@@ -28,6 +29,7 @@ from anaplan_autoload.aws.settings import Settings
 from anaplan_autoload.aws.standings import Standings
 from anaplan_autoload.domain import routes
 from anaplan_autoload.domain.events import Upload, Uploads, parse
+from anaplan_autoload.domain.lost import Round, Watched
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.handler import make_handler
 from local.cloudworks import PASSWORD, USERNAME, Simulator, seed
@@ -132,6 +134,8 @@ class Sent(Struct, frozen=True):
     event: dict[str, Any]
     bad: bool = False
     """It fails its route's check."""
+    lost: bool = False
+    """Its event never comes."""
 
     @property
     def sha256(self) -> str:
@@ -153,9 +157,18 @@ class Post(Struct, frozen=True):
 class Function:
     """The deployed function, its AWS, its Anaplan and its users."""
 
-    def __init__(self, directory: Path, *, world_seed: int = 0, versioned: bool = True, sweeping: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        world_seed: int = 0,
+        versioned: bool = True,
+        sweeping: bool = True,
+        reconciling: bool = False,
+    ) -> None:
         self.world = World(world_seed)
-        self.bucket, self.secrets = Bucket(versioned), Secrets()
+        self.versioned, self.reconciling = versioned, reconciling
+        self.bucket, self.secrets = Bucket(versioned, lambda: self.world.now), Secrets()
         self.topic = Topic(lambda: self.world.now)
         self.table = DynamoDB(self.world)
         self.simulator = Simulator(self.bucket, clock=lambda: self.world.seconds)
@@ -189,6 +202,8 @@ class Function:
         self.store.push(text, replaces=None, author="ada", comment="", now=self.world.now)
         self.standings = Standings(cast("DynamoDBClient", self.table), TABLE)
         self._expect()
+        self.rounds = Rounds(cast("DynamoDBClient", self.table), TABLE)
+        self.rounds.put(Round(), Round(since=Watched.of(self.routes, {}, EPOCH_MS).since))
         self.secrets.put(_secret(PASSWORD))
         if sweeping:
             self._sweep_later()
@@ -205,8 +220,11 @@ class Function:
 
     # What users do
 
-    def upload(self, route_name: str, key: str, delay: float = 0, *, bad: bool = False) -> Sent:
-        """Put an object of its own content, whose header is `bad` or good; its event comes `delay` seconds later."""
+    def upload(self, route_name: str, key: str, delay: float = 0, *, bad: bool = False, lost: bool = False) -> Sent:
+        """Put an object of its own content, whose header is `bad` or good.
+
+        Its event comes `delay` seconds later, or never if it is `lost`.
+        """
         route = next(route for route in self.routes if route.name == route_name)
         content = f"Code,{'Title' if bad else 'Name'}\nA{len(self.sent)},upload {len(self.sent)}\n"
         place = f"{route.prefix}{key}"
@@ -215,9 +233,10 @@ class Function:
         event = s3_event(BUCKET, place, len(content), put.etag, put.version_id, iso(self.world.now), sequencer)
         parsed = parse(event)
         assert isinstance(parsed, Uploads)
-        sent = Sent(route, parsed.uploads[0], content, event, bad and route.check is not None)
+        sent = Sent(route, parsed.uploads[0], content, event, bad and route.check is not None, lost)
         self.sent.append(sent)
-        self.service.start(event, delay)
+        if not lost:
+            self.service.start(event, delay)
         return sent
 
     def is_read(self, sent: Sent) -> bool:
@@ -272,7 +291,8 @@ class Function:
     def repeat(self, number: int, delay: float = 0) -> None:
         """Let the event of an upload come once more, if there is such an upload."""
         for sent in self.sent[number : number + 1]:
-            self.service.start(sent.event, delay)
+            if not sent.lost:
+                self.service.start(sent.event, delay)
 
     def end_run(self, integration: str, result: Result) -> None:
         """Let the next run of an integration end so."""
@@ -313,7 +333,10 @@ class Function:
 
     def sweep(self) -> None:
         """What EventBridge does every five minutes."""
-        self.service.start({"sweep": True})
+        event: dict[str, Any] = {"sweep": True}
+        if self.reconciling:
+            event["reconcile"] = {"every": "10m", "buckets": f"arn:aws:s3:::{BUCKET},"}
+        self.service.start(event)
 
     # What is around the function
 
@@ -431,6 +454,11 @@ class Sandbox(Services):
         return self._function.standings
 
     @cached_property
+    def rounds(self) -> Rounds:
+        """In the same table."""
+        return self._function.rounds
+
+    @cached_property
     def digests(self) -> Digests:
         """In the same table."""
         return Digests(cast("DynamoDBClient", self._function.table), TABLE)
@@ -459,7 +487,7 @@ class Sandbox(Services):
     @cached_property
     def http(self) -> Any:
         """The simulator, without sockets."""
-        return _Connections(self._function)
+        return Connections(self._function)
 
     @cached_property
     def cloudworks(self) -> CloudWorks:
@@ -477,11 +505,20 @@ class _Invocations:
         return {"StatusCode": 202}
 
 
-class _Connections:
+class Answering(Protocol):
+    """Whoever stands for Anaplan."""
+
+    world: World
+
+    def answer(self, request: Request) -> HTTPResponse:
+        """Anaplan's answer; raises urllib3's error where it is lost."""
+
+
+class Connections:
     """What the client wants of urllib3's pool."""
 
-    def __init__(self, function: Function) -> None:
-        self._function = function
+    def __init__(self, anaplan: Answering) -> None:
+        self._anaplan = anaplan
 
     def clear(self) -> None:
         """Nothing is kept."""
@@ -497,7 +534,7 @@ class _Connections:
         )
         note_departure()
         name = f"anaplan {method} {parts.path}"
-        return self._function.world.effect(name, lambda: self._function.answer(request))
+        return self._anaplan.world.effect(name, lambda: self._anaplan.answer(request))
 
 
 def _secret(password: str) -> str:

@@ -99,11 +99,34 @@ def _pending(function: Function) -> list[str]:
     """What waits, but for a set that everyone was told of as incomplete."""
     uploads = list(read(function).uploads.values())
     known = _announced_as_incomplete(function, uploads)
-    return [
+    waiting = [
         item["sk"]["S"]
         for item in function.table.everything()
         if "waiting" in item and item["sk"]["S"].partition("#")[2] not in known
     ]
+    return waiting + [f"lost {sent.upload.key}" for sent in function.sent if _is_to_be_found(function, sent)]
+
+
+def _is_to_be_found(function: Function, sent: Sent) -> bool:
+    """Whether a lost upload is not recorded, and must be: its object is there, and a run would read it."""
+    if not sent.lost or _item(read(function), sent) is not None:
+        return False
+    later = function.sent[function.sent.index(sent) + 1 :]
+    replaced = any(_same_place(sent, other) for other in later)
+    return not replaced or (function.versioned and sent.route.load == "each")
+
+
+def _item(ledger: Ledger, sent: Sent) -> dict[str, Any] | None:
+    """What the ledger holds of an upload: by its identity, or as a listing showed it, where that shows no version."""
+    known = ledger.uploads.get(sent.upload.id)
+    if known is not None or sent.upload.version_id is not None:
+        return known
+    return next((item for item in ledger.uploads.values() if _has_content(item, sent)), None)
+
+
+def _has_content(item: dict[str, Any], sent: Sent) -> bool:
+    """Whether the item is of this upload: no two have the same content."""
+    return (item["key"], item["etag"]) == (sent.upload.key, sent.upload.etag)
 
 
 def _announced_as_incomplete(function: Function, uploads: list[dict[str, Any]]) -> set[str]:
@@ -128,6 +151,7 @@ def _breaches(function: Function) -> Iterator[str]:
     ledger = read(function)
     runs = {run.id: run for run in function.simulator.runs}
     yield from _lost(function, ledger, runs)
+    yield from _doubled(function, ledger)
     yield from _older_after_newer(function, ledger, runs)
     yield from _unchecked(function)
     yield from _overlapping(function)
@@ -154,9 +178,10 @@ EXPECTED_FAILURES = ("ProvisionedThroughputExceeded", "TransactionCanceled", "Sl
 def _lost(function: Function, ledger: Ledger, runs: dict[str, Run]) -> Iterator[str]:
     for sent in function.sent:
         name = f"{sent.route.name} {sent.upload.key} {sent.upload.sequencer}"
-        item = ledger.uploads.get(sent.upload.id)
+        item = _item(ledger, sent)
         if item is None:
-            yield f"lost: {name} was never recorded"
+            if not sent.lost or _is_to_be_found(function, sent):
+                yield f"lost: {name} was never recorded"
         elif item["state"] == "superseded":
             yield from _wrongly_superseded(function, sent, name)
         elif item["state"] not in FINAL:
@@ -183,7 +208,7 @@ def _failed_unseen(function: Function, sent: Sent, item: dict[str, Any], name: s
         yield f"lost: {name} is {item['state']} without a run"
     if item["state"] == "rejected" and function.is_read(sent) and not _may_fail_its_check(function, sent):
         yield f"lost: {name} is rejected, but its integration reads it"
-    told = [message for message in function.topic.messages if _tells_of(message.document, sent)]
+    told = [message for message in function.topic.messages if _tells_of(message.document, item)]
     if not any(message.outcome == item["state"] and message.document["message"] for message in told):
         yield f"lost: {name} is {item['state']}, and nobody was told why"
 
@@ -207,12 +232,16 @@ def _unchecked(function: Function) -> Iterator[str]:
             yield f"unchecked: run {run.id} read {sent.upload.key}, which fails its route's check"
 
 
-def _tells_of(document: dict[str, Any], sent: Sent) -> bool:
-    return any(
-        (each["key"], each["event_time"], each["version_id"])
-        == (sent.upload.key, sent.upload.event_time, sent.upload.version_id)
-        for each in document["uploads"]
-    )
+def _tells_of(document: dict[str, Any], item: dict[str, Any]) -> bool:
+    wanted = (item["key"], item["event_time"], item.get("version_id"))
+    return any((each["key"], each["event_time"], each["version_id"]) == wanted for each in document["uploads"])
+
+
+def _doubled(function: Function, ledger: Ledger) -> Iterator[str]:
+    """An object that is recorded as two uploads: as its event told of it, and as a listing showed it."""
+    for sent in function.sent:
+        if sum(_has_content(item, sent) for item in ledger.uploads.values()) > 1:
+            yield f"doubled: {sent.route.name} {sent.upload.key} {sent.upload.sequencer} was recorded twice"
 
 
 def _miscovered(sent: Sent, item: dict[str, Any], run: Run | None, function: Function, name: str) -> Iterator[str]:

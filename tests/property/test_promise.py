@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from local.cloudworks import Fault, Pace
 from local.cloudworks.runs import Result
@@ -139,11 +139,16 @@ class CalmHistories(RuleBasedStateMachine):
         skew=st.sampled_from([0.0, -4.0, 4.0]),
         lag=st.sampled_from([0.0, 0.0, 3.0, 25.0]),
         pace=st.sampled_from([Pace(0, 2), Pace(0, 2), Pace(0, 0), Pace(3, 20), Pace(20, 5), Pace(0, 400)]),
+        reconciling=st.sampled_from([False, False, True]),
     )
-    def deploy(self, seed: int, versioned: bool, skew: float, lag: float, pace: Pace) -> None:
+    def deploy(self, seed: int, versioned: bool, skew: float, lag: float, pace: Pace, reconciling: bool) -> None:
         self.directory = tempfile.TemporaryDirectory()
         self.function = Function(
-            Path(self.directory.name), world_seed=seed, versioned=versioned, sweeping=self.sweeping
+            Path(self.directory.name),
+            world_seed=seed,
+            versioned=versioned,
+            sweeping=self.sweeping,
+            reconciling=reconciling and self.sweeping,
         )
         anaplan = self.function.simulator.settings
         anaplan.skew_seconds, anaplan.history_lag_seconds, anaplan.pace = skew, lag, pace
@@ -201,6 +206,20 @@ class Histories(CalmHistories):
     def upload_by_rule(self, uploads: list[tuple[str, str, float]], minutes: int) -> None:
         """Into a route with a window, or one that needs a set of files."""
         self.upload(uploads)
+        self.function.world.pass_time(minutes * 60)
+
+    @precondition(lambda self: self.function.reconciling)
+    @rule(
+        uploads=st.lists(
+            st.tuples(ROUTES, KEYS, st.sampled_from([None, None, 0, 1_400, 2_000])), min_size=1, max_size=3
+        ),
+        minutes=st.sampled_from([0, 2, 9, 20]),
+    )
+    def lose_events(self, uploads: list[tuple[str, str, float | None]], minutes: int) -> None:
+        """Those of some uploads never come, those of others too late: the sweep has found them."""
+        for route, key, delay in uploads:
+            self.function.upload(route, f"{key}.csv", delay or 0, lost=delay is None)
+            self.function.world.pass_time(0.02)
         self.function.world.pass_time(minutes * 60)
 
     @rule(fault=st.sampled_from(ANSWERS), route=ROUTES)
@@ -374,6 +393,20 @@ def _files_that_fail_their_check(function: Function) -> None:
         function.upload(route, "a.csv")
 
 
+def _events_that_never_come(function: Function) -> None:
+    for route, key in (("accounts", "a.csv"), ("orders", "a.csv"), ("orders", "a.csv"), ("orders", "b.csv")):
+        function.upload(route, key, lost=True)
+        function.world.pass_time(1)
+    function.upload("orders", "a.csv")
+    function.world.pass_time(2_000)
+
+
+def _events_that_come_after_the_sweep_found_their_uploads(function: Function) -> None:
+    for route in ("accounts", "orders"):
+        function.upload(route, "a.csv", delay=1_700)
+    function.world.pass_time(2_000)
+
+
 def _bursts_of_loads(function: Function) -> None:
     """When the digest of one lane is due, that of the other is not."""
     for route in ("orders", "hierarchy"):
@@ -403,7 +436,11 @@ HISTORIES = [
     _a_secret_that_is_refused,
     _a_file_that_nobody_reads,
     _files_that_fail_their_check,
+    _events_that_never_come,
+    _events_that_come_after_the_sweep_found_their_uploads,
 ]
+LOSING = (_events_that_never_come, _events_that_come_after_the_sweep_found_their_uploads)
+"""Histories in which the sweep looks for lost uploads."""
 History = Callable[[Function], None]
 NOTHING = Trouble("crash", "before", effect="nothing is called so")
 CROSSINGS: dict[str, tuple[History, Trouble]] = {
@@ -427,14 +464,21 @@ CROSSINGS: dict[str, tuple[History, Trouble]] = {
     ),
     "bursts of loads": (_bursts_of_loads, NOTHING),
     "a foreign run": (_an_upload_during_a_foreign_run, NOTHING),
+    "events that never come": (_events_that_never_come, NOTHING),
+    "events that come too late": (_events_that_come_after_the_sweep_found_their_uploads, NOTHING),
+    "a sweep that dies as it finds a lost upload": (
+        _events_that_never_come,
+        Trouble("crash", "after", "put_item upload", 1, for_good=True),
+    ),
 }
 """Where chance needs thousands of histories to find what these show at once."""
 
 
 def hold(history: History, trouble: Trouble, seed: int) -> None:
-    """Let a history happen with one trouble in it, and look at what is left."""
+    """Let a history happen with one trouble in it, and look at what is left; lost uploads also without versions."""
     with tempfile.TemporaryDirectory() as directory:
-        function = Function(Path(directory), world_seed=seed)
+        losing = history in LOSING
+        function = Function(Path(directory), world_seed=seed, versioned=not losing or seed % 2 == 0, reconciling=losing)
         try:
             function.world.troubles.add(trouble)
             history(function)
@@ -454,7 +498,9 @@ def test_the_promise_survives_a_death_between_any_two_effects(history: History, 
 
 @pytest.mark.parametrize("crossing", CROSSINGS)
 def test_the_promise_survives(crossing: str) -> None:
-    hold(*CROSSINGS[crossing], seed=0)
+    history, trouble = CROSSINGS[crossing]
+    for seed in (0, 1) if history in LOSING else (0,):
+        hold(history, trouble, seed=seed)
 
 
 def test_the_promise_is_kept_in_stormy_histories() -> None:

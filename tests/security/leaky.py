@@ -7,7 +7,7 @@ import logging
 import subprocess
 import sys
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NoReturn
 from urllib.parse import quote
@@ -17,8 +17,9 @@ import typer
 from aws_lambda_powertools import Logger
 from typer.testing import CliRunner
 
-from anaplan_autoload.anaplan.credentials import Secret, Tokens
+from anaplan_autoload.anaplan.credentials import Secret
 from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload.anaplan.tokens import Tokens
 from anaplan_autoload.aws import rejected_rows
 from anaplan_autoload.report.report import ReportedError
 from anaplan_autoload.steps import admission
@@ -27,6 +28,7 @@ from local.cloudworks import PASSWORD, USERNAME
 from local.cloudworks.seeding import SECRET_ACCESS_KEY
 from tests.autoload import REPORTS, Autoload
 from tests.integration.test_main_path import ACCOUNTS, KEY, latest
+from tests.unit.scripted import no_renewer
 
 
 @pytest.fixture
@@ -38,6 +40,11 @@ def autoload(tmp_path: Path) -> Iterator[Autoload]:
 def token_of(autoload: Autoload) -> str:
     latest(autoload)
     return autoload.services_now().tokens.token()
+
+
+def tokens_of(source: Callable[[], Secret]) -> Tokens:
+    url = "https://auth.example.com"
+    return Tokens(http_pool(), url, source, rejected=lambda _: False, reject=lambda _: None, renewer=no_renewer)
 
 
 def test_log_line() -> None:
@@ -84,7 +91,7 @@ def test_exception() -> None:
     def source() -> Secret:
         raise ValueError(PASSWORD)
 
-    tokens = Tokens(http_pool(), "https://auth.example.com", source, rejected=lambda _: False, reject=lambda _: None)
+    tokens = tokens_of(source)
     with pytest.raises(ValueError, match=PASSWORD):
         tokens.token()
 
@@ -103,7 +110,7 @@ def test_exception_behind_another() -> None:
         except KeyError as error:
             raise ValueError("harmless") from error
 
-    tokens = Tokens(http_pool(), "https://auth.example.com", source, rejected=lambda _: False, reject=lambda _: None)
+    tokens = tokens_of(source)
     with pytest.raises(ValueError, match="harmless"):
         tokens.token()
 

@@ -100,12 +100,12 @@ def load_template() -> Json:
     return template
 
 
-def statements(values: Mapping[str, str | list[str]]) -> list[Statement]:
-    """All that the function's role is allowed, its own policies and those attached to it."""
+def statements(values: Mapping[str, str | list[str]], role: str = ROLE) -> list[Statement]:
+    """All that a role is allowed, its own policies and those attached to it."""
     template = load_template()
     resolver = Resolver(template, values)
     found: list[Statement] = []
-    for policy in _policies(template, resolver):
+    for policy in _policies(template, resolver, role):
         for each in resolver.resolve(policy["PolicyDocument"]["Statement"]):
             if each["Effect"] != "Allow":
                 raise ValueError(f"{each['Sid']}: a denial in the role's policy is not understood here")
@@ -114,13 +114,13 @@ def statements(values: Mapping[str, str | list[str]]) -> list[Statement]:
     return found
 
 
-def _policies(template: Json, resolver: Resolver) -> Iterator[Json]:
+def _policies(template: Json, resolver: Resolver, role: str) -> Iterator[Json]:
     for name, resource in template["Resources"].items():
         if "Condition" in resource and not resolver.holds(template["Conditions"][resource["Condition"]]):
             continue
-        if name == ROLE:
+        if name == role:
             yield from resource["Properties"]["Policies"]
-        elif resource["Type"] == "AWS::IAM::Policy" and {"Ref": ROLE} in resource["Properties"]["Roles"]:
+        elif resource["Type"] == "AWS::IAM::Policy" and {"Ref": role} in resource["Properties"]["Roles"]:
             yield resource["Properties"]
 
 
@@ -143,7 +143,8 @@ def needs(service: str, operation: str, params: Mapping[str, Any], place: str) -
         case "secretsmanager":
             return [Need(f"secretsmanager:{operation}", f"arn:aws:secretsmanager:{place}:secret:{params['SecretId']}")]
         case "lambda" if operation == "Invoke":
-            return [Need("lambda:InvokeFunction", f"arn:aws:lambda:{place}:function:{params['FunctionName']}")]
+            name = params["FunctionName"].rpartition(":function:")[2]
+            return [Need("lambda:InvokeFunction", f"arn:aws:lambda:{place}:function:{name}")]
     raise ValueError(f"{service} {operation}: what it needs is not known here; add it, and to the template")
 
 
@@ -175,6 +176,12 @@ _S3_ACTIONS = {
 
 
 def _of_s3(operation: str, params: Mapping[str, Any]) -> Iterator[Need]:
+    if operation == "ListObjectVersions":
+        yield Need("s3:ListBucketVersions", f"arn:aws:s3:::{params['Bucket']}")
+        return
+    if operation == "ListObjectsV2":
+        yield Need("s3:ListBucket", f"arn:aws:s3:::{params['Bucket']}")
+        return
     action = _S3_ACTIONS.get(operation, operation)
     if action == "GetObject" and params.get("VersionId"):
         action = "GetObjectVersion"

@@ -1,4 +1,4 @@
-"""Records the permissions that the function needs, and holds every test that asks for it to the template's policy."""
+"""Records the permissions that the functions need, and holds every test that asks for it to the template's policies."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ import botocore.handlers
 import pytest
 from msgspec import Struct
 
-from tests.security.policy import Need, Statement, needs, statements
+from tests.security.policy import ROLE, Need, Statement, needs, statements
 
 SOURCE = str(Path(__file__).parents[2] / "src" / "anaplan_autoload" / "_").rstrip("_")
+PAGE_SOURCE = f"{SOURCE}page/"
+PAGE_ROLE = "PageRole"
 REGION, ACCOUNT = "eu-west-1", "123456789012"
 PLACE = f"{REGION}:{ACCOUNT}"
 """Moto's account, and the tests' region."""
@@ -24,10 +26,12 @@ HARNESS: dict[str, str | list[str]] = {
     "AWS::Region": REGION,
     "AWS::AccountId": ACCOUNT,
     "AWS::StackName": "autoload",
+    "Autoload.Alias": f"arn:aws:lambda:{PLACE}:function:autoload:live",
     "DeadLetters.Arn": f"arn:aws:sqs:{PLACE}:dead-letters",
     "Inbox.Arn": "arn:aws:s3:::inbox",
     "Ledger.Arn": f"arn:aws:dynamodb:{PLACE}:table/ledger",
     "LogGroup.Arn": f"arn:aws:logs:{PLACE}:log-group:/aws/lambda/autoload:*",
+    "PageLogGroup.Arn": f"arn:aws:logs:{PLACE}:log-group:page:*",
     "Reports.Arn": "arn:aws:s3:::reports",
     "Secret": f"arn:aws:secretsmanager:{PLACE}:secret:anaplan",
     "Topic": f"arn:aws:sns:{PLACE}:alerts",
@@ -37,41 +41,46 @@ HARNESS: dict[str, str | list[str]] = {
 
 
 class Used(Struct):
-    """What the function needed so far."""
+    """What the functions needed so far."""
 
     needs: set[Need]
+    """Of the function."""
+    page_needs: set[Need]
+    """Of the load history page, which has a role of its own."""
 
     def forbidden(self) -> list[Need]:
         """What the template does not allow."""
-        return sorted(need for need in self.needs if not any(each.allows(need) for each in allowed()))
+        asked = [(need, allowed()) for need in self.needs] + [(need, allowed(PAGE_ROLE)) for need in self.page_needs]
+        return sorted(need for need, policy in asked if not any(each.allows(need) for each in policy))
 
 
 @cache
-def allowed() -> list[Statement]:
-    """The template's policy, with its defaults, for the harness."""
-    return statements(HARNESS)
+def allowed(role: str = ROLE) -> list[Statement]:
+    """A role's policy in the template, with its defaults, for the harness."""
+    return statements(HARNESS, role)
 
 
 def record(patch: pytest.MonkeyPatch) -> Used:
     """Record what the function's calls need, those of clients that are made from now on."""
-    used = Used(set())
+    used = Used(set(), set())
 
     def called(params: dict[str, Any], model: Any, **_: object) -> None:
-        if _is_functions_own():
-            used.needs.update(needs(model.service_model.service_name, model.name, params, PLACE))
+        if sources := _callers():
+            by_page = any(source.startswith(PAGE_SOURCE) for source in sources)
+            found = needs(model.service_model.service_name, model.name, params, PLACE)
+            (used.page_needs if by_page else used.needs).update(found)
 
     handlers = [*botocore.handlers.BUILTIN_HANDLERS, ("before-parameter-build", called)]
     patch.setattr(botocore.handlers, "BUILTIN_HANDLERS", handlers)
     return used
 
 
-def _is_functions_own() -> bool:
-    """Whether the package that is deployed makes the call, and not the test itself."""
-    frame = currentframe()
+def _callers() -> list[str]:
+    """The sources of the deployed package that make the call; none where it is the test's own."""
+    found, frame = [], currentframe()
     while frame := frame and frame.f_back:
-        if frame.f_code.co_filename.startswith(SOURCE):
-            return True
-    return False
+        found.append(frame.f_code.co_filename)
+    return [source for source in found if source.startswith(SOURCE)]
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -93,7 +93,7 @@ def refuse_the_log_in_and_sweep(autoload: Autoload) -> None:
     autoload.change()
     autoload.invoke(autoload.upload("accounts/a.csv", ROWS))
     autoload.set_secret()
-    autoload.invoke({"sweep": True})
+    autoload.invoke({"sweep": True, "reconcile": {"every": "1h", "buckets": f"arn:aws:s3:::{BUCKET},"}})
     autoload.drain()
 
 
@@ -172,6 +172,14 @@ def test_existing_buckets_are_opened_as_far_as_the_inbox_and_no_further() -> Non
         arn for statement in statements(EXISTING) if statement.policy == "existing-buckets" for arn in statement.arns
     }
     assert arns == {f"arn:aws:s3:::{name}{part}" for name in ("finance", "sales") for part in ("", "/*")}
+
+
+def test_versions_may_be_listed_only_where_lost_uploads_are_looked_for() -> None:
+    def listing(values: Mapping[str, str | list[str]]) -> list[tuple[str, ...]]:
+        return [each.arns for each in statements(values) if "s3:ListBucketVersions" in each.actions]
+
+    assert listing({**EXISTING, "Reconcile": "off"}) == []
+    assert listing(EXISTING) == [(HARNESS["Inbox.Arn"],), tuple(EXISTING["ExistingBucketArns"])]
 
 
 def test_an_existing_secret_takes_the_place_of_the_one_that_is_made() -> None:

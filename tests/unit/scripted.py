@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from anaplan_autoload.anaplan.renewal import Renewer
+
 DATE = "Tue, 24 Nov 2026 21:05:00 GMT"
 DATE_MS = 1_795_554_300_000
 
@@ -159,3 +161,8 @@ def self_signed(folder: Path) -> Path:
     path = folder / "server.pem"
     path.write_text(pem + certificate_of(key, datetime.now(UTC) + timedelta(days=30)))
     return path
+
+
+def no_renewer() -> Renewer:
+    """For a log-in without OAuth."""
+    raise AssertionError("the secret holds no refresh token")

@@ -170,7 +170,12 @@ class Deployed:
 
     def _make_sweep(self) -> None:
         self.events.put_rule(Name="sweep", ScheduleExpression="rate(5 minutes)")
-        self.events.put_targets(Rule="sweep", Targets=[{"Id": "live", "Arn": self.alias, "Input": '{"sweep": true}'}])
+        self.send({"sweep": True, "reconcile": {"every": "1h", "buckets": f"arn:aws:s3:::{BUCKET},"}})
+
+    def send(self, event: object) -> None:
+        """Let the schedule send this event."""
+        target: Any = {"Id": "live", "Arn": self.alias, "Input": json.dumps(event)}
+        self.events.put_targets(Rule="sweep", Targets=[target])
 
 
 @pytest.fixture
@@ -215,6 +220,7 @@ def test_a_healthy_service_has_an_ok_line_for_every_part(deployed: Deployed) -> 
         "inbox",
         "permission",
         "sweep",
+        "lost uploads",
         "versions",
         "ledger",
         "secret",
@@ -252,6 +258,10 @@ def _permission_for(**limits: str) -> Callable[[Deployed], None]:
 
 def _no_sweep(deployed: Deployed) -> None:
     deployed.events.disable_rule(Name="sweep")
+
+
+def _not_reconciling(deployed: Deployed) -> None:
+    deployed.send({"sweep": True})
 
 
 def _deaf_route(deployed: Deployed) -> None:
@@ -338,6 +348,7 @@ def _broken_routes(deployed: Deployed) -> None:
             "S3 may not invoke",
         ),
         (_no_sweep, "sweep", "failed", "no enabled schedule"),
+        (_not_reconciling, "lost uploads", "ok", "Reconcile is off"),
         (_deaf_route, "route accounts", "failed", "elsewhere"),
         (_empty_secret, "secret", "failed", "username"),
         (_wrong_password, "log-in", "failed", "FAILURE_BAD_CREDENTIAL"),
@@ -372,7 +383,7 @@ def test_the_exit_code_tells_scripts_whether_anything_failed(deployed: Deployed)
     _dead_letter(deployed)
     said = deployed.tenant.run("doctor", **deployed.environment())
 
-    assert said.code == 1 and "redrive" in said.out and "1 of 18 checks failed" in said.err
+    assert said.code == 1 and "redrive" in said.out and "1 of 19 checks failed" in said.err
 
 
 def test_a_refused_log_in_is_not_sent_a_second_time(deployed: Deployed) -> None:

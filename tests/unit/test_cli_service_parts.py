@@ -10,11 +10,12 @@ from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.protocol import Batch, Lane, Waiting
 from anaplan_autoload.domain.routes import Route
 from anaplan_autoload.domain.times import iso
+from anaplan_autoload.operations.sending import chosen, reload
+from anaplan_autoload.operations.status import described
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.backfill import request_of, without_known
 from anaplan_autoload_cli.service.places import place_of
-from anaplan_autoload_cli.service.sending import bar, chosen, reload
-from anaplan_autoload_cli.service.status import described
+from anaplan_autoload_cli.service.sending import bar
 from anaplan_autoload_cli.times import length
 
 NOW = 1_795_000_000_000

@@ -50,6 +50,8 @@ QUICK = Limits(connect=2, read=0.3, total=20, body=10_000)
 class Issuer:
     """Gives out one token, and another one each time a fresh one is asked for."""
 
+    is_oauth = False
+
     def token(self, fresh: bool = False) -> str:
         return FRESH if fresh else CANARY
 

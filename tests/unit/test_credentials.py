@@ -40,14 +40,14 @@ from anaplan_autoload.anaplan.credentials import (
     LoginRefused,
     Secret,
     SecretInvalid,
-    Tokens,
     decode_secret,
     ends_at,
 )
 from anaplan_autoload.anaplan.errors import AddressInvalid, NotSent, Refused, TryLater
 from anaplan_autoload.anaplan.http import Limits, http_pool
+from anaplan_autoload.anaplan.tokens import Tokens
 from anaplan_autoload.aws.secret import secret_source
-from tests.unit.scripted import Reply, Script, certificate_of, scripted
+from tests.unit.scripted import Reply, Script, certificate_of, no_renewer, scripted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,6 +106,7 @@ def tokens(world: Surroundings) -> Iterator[Tokens]:
             world.read,
             rejected=world.refused.__contains__,
             reject=world.refused.add,
+            renewer=no_renewer,
             clock=lambda: world.now,
             limits=Limits(connect=2, read=0.3, body=10_000),
         )
@@ -627,7 +628,9 @@ def test_an_authentication_service_that_cannot_be_reached_was_sent_nothing() -> 
     with scripted() as script:
         url = script.url
     with http_pool() as http:
-        tokens = Tokens(http, url, lambda: Secret("v1", BASIC), rejected=lambda _: False, reject=lambda _: None)
+        tokens = Tokens(
+            http, url, lambda: Secret("v1", BASIC), rejected=lambda _: False, reject=lambda _: None, renewer=no_renewer
+        )
         with pytest.raises(NotSent):
             tokens.token()
 
@@ -644,7 +647,9 @@ def test_credentials_do_not_follow_a_redirect(world: Surroundings, tokens: Token
 @pytest.mark.parametrize("url", ["http://auth.anaplan.com", "https://u:p@auth.anaplan.com", "auth.anaplan.com"])
 def test_a_url_that_is_not_safe_for_credentials_is_refused(url: str) -> None:
     with http_pool() as http, pytest.raises(AddressInvalid):
-        Tokens(http, url, lambda: Secret("v1", BASIC), rejected=lambda _: False, reject=lambda _: None)
+        Tokens(
+            http, url, lambda: Secret("v1", BASIC), rejected=lambda _: False, reject=lambda _: None, renewer=no_renewer
+        )
 
 
 # Keeping a token.

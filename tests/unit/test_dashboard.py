@@ -7,23 +7,25 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from html import escape
+from logging import getLogger
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import boto3
 import msgspec
 import pytest
 from botocore.stub import ANY, Stubber
+from moto import mock_aws
 from msgspec.structs import replace
 from typer.testing import CliRunner
 
 from anaplan_autoload.report import metrics
+from anaplan_autoload.report.log import log_run
 from anaplan_autoload.report.report import Report
 from anaplan_autoload_cli.app import app
 from anaplan_autoload_cli.dashboard.body import (
     ALARMS,
     WIDGETS,
-    AlarmStates,
     Graph,
     LogTable,
     Place,
@@ -32,18 +34,15 @@ from anaplan_autoload_cli.dashboard.body import (
     body,
 )
 from anaplan_autoload_cli.dashboard.chart import chart, color_of, in_unit, round_up
-from anaplan_autoload_cli.dashboard.cloudwatch import Clients, CloudWatch
+from anaplan_autoload_cli.dashboard.cloudwatch import Clients, CloudWatch, alarms_of
 from anaplan_autoload_cli.dashboard.data import Line
-from anaplan_autoload_cli.dashboard.page import page
+from anaplan_autoload_cli.dashboard.page import ELSEWHERE, page
 from anaplan_autoload_cli.dashboard.recording import Recording, Sample, demo, statistic
 from docs.dashboard import TEMPLATE, with_dashboard
 from local.aws.journal import metrics as read_metrics
 from tests.security.policy import Json, Resolver, load_template
 
-if TYPE_CHECKING:
-    from mypy_boto3_cloudwatch import CloudWatchClient
-
-PLACE = Place(stack="autoload", region="eu-west-1", queue="dead-letters", alarms=("arn:one",))
+PLACE = Place(stack="autoload", region="eu-west-1", queue="dead-letters", alarms=("arn:one",), page="arn:page")
 HOSTILE = '<img src=x onerror="alert(1)">&.csv'
 SECOND, MINUTE = 1_000, 60_000
 
@@ -60,7 +59,8 @@ def resolved_dashboard() -> Json:
     """The dashboard's body as CloudFormation resolves it."""
     values = {"AWS::StackName": "autoload", "AWS::Region": "eu-west-1", "DeadLetters.QueueName": "dead-letters"}
     template = load_template()
-    resolver = Resolver(template, {**values, **{f"{name}.Arn": f"arn:{name}" for name in ALARMS}})
+    values |= {"Page.Arn": "arn:page"} | {f"{name}.Arn": f"arn:{name}" for name in ALARMS}
+    resolver = Resolver(template, values)
     text = resolver.resolve(template["Resources"]["ServiceDashboard"]["Properties"]["DashboardBody"])
     assert not re.search(r"\$\{(?!!)", text), "a reference is left"
     found: Json = json.loads(text.replace("${!", "${"))
@@ -225,7 +225,7 @@ def table(title: str) -> LogTable:
     ("title", "column", "values"),
     [
         ("Last load of each route", "route", ["b", "a"]),
-        ("Last load of each route", "ended_at", ["2", "3"]),
+        ("Last load of each route", "last_ended_at", ["2", "3"]),
         ("Slowest loads", "run_seconds", [9.0, 5.0, 2.0]),
         ("Slowest loads", "uploads.0", [None, "b/old.csv", "b/new.csv"]),
         ("Last failures", "outcome", ["held", "partial"]),
@@ -238,31 +238,40 @@ def test_a_table_shows_the_lines_that_its_query_asks_for(title: str, column: str
 def test_a_query_sorts_by_what_it_shows() -> None:
     for widget in WIDGETS:
         if isinstance(widget, LogTable):
-            assert widget.sort in widget.columns
+            assert widget.sort in widget.heads
             assert widget.query(PLACE).startswith("SOURCE '/aws/lambda/autoload' | ")
+
+
+def test_the_tables_show_what_the_function_logs(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        log_run(getLogger("loads"), a_report())
+    [record] = caplog.records
+    written = {"@timestamp", *vars(record)}
+
+    for widget in WIDGETS:
+        if isinstance(widget, LogTable):
+            assert {name.partition(".")[0] for name in widget.columns} <= written
 
 
 # CloudWatch.
 
 
 @pytest.fixture
-def clients() -> Iterator[tuple[Clients, Stubber, Stubber, Stubber]]:
-    made = (boto3.client("cloudwatch"), boto3.client("logs"), boto3.client("cloudformation"))
-    stubs = [Stubber(each) for each in made]
-    for stub in stubs:
-        stub.activate()
-    yield (Clients(*made), stubs[0], stubs[1], stubs[2])
-    for stub in stubs:
-        stub.assert_no_pending_responses()
+def clients() -> Iterator[tuple[Clients, Stubber, Stubber]]:
+    made = Clients(boto3.client("cloudwatch"), boto3.client("logs"))
+    with Stubber(made.cloudwatch) as cloudwatch, Stubber(made.logs) as logs:
+        yield made, cloudwatch, logs
+        cloudwatch.assert_no_pending_responses()
+        logs.assert_no_pending_responses()
 
 
 HOUR = 60 * MINUTE
 
 
 def test_cloudwatch_is_asked_for_the_expressions_of_the_dashboard(
-    clients: tuple[Clients, Stubber, Stubber, Stubber],
+    clients: tuple[Clients, Stubber, Stubber],
 ) -> None:
-    made, cloudwatch, _, _ = clients
+    made, cloudwatch, _ = clients
     when = datetime.fromtimestamp(600, UTC)
     graph = replace(TOTAL, series=(*TOTAL.series, Series(metric="Sweeps", stat="Sum", label="sweeps")))
     cloudwatch.add_response(
@@ -291,16 +300,15 @@ def test_cloudwatch_is_asked_for_the_expressions_of_the_dashboard(
 
 @pytest.mark.parametrize(("days", "period"), [(1 / 24, 300), (1, 900), (7, 6000)])
 def test_a_longer_time_has_longer_periods(days: float, period: int) -> None:
-    client: CloudWatchClient = boto3.client("cloudwatch")
-    made = Clients(client, boto3.client("logs"), boto3.client("cloudformation"))
+    made = Clients(boto3.client("cloudwatch"), boto3.client("logs"))
 
     found = CloudWatch(made, PLACE, 0, int(days * 24 * HOUR)).period
 
     assert found // SECOND == period and found % (300 * SECOND) == 0
 
 
-def test_a_table_comes_from_logs_insights(clients: tuple[Clients, Stubber, Stubber, Stubber]) -> None:
-    made, _, logs, _ = clients
+def test_a_table_comes_from_logs_insights(clients: tuple[Clients, Stubber, Stubber]) -> None:
+    made, _, logs = clients
     asked = {"logGroupName": "/aws/lambda/autoload", "startTime": 0, "endTime": 3600, "queryString": ANY}
     logs.add_response("start_query", {"queryId": "q"}, asked)
     logs.add_response("get_query_results", {"status": "Running", "results": []}, {"queryId": "q"})
@@ -314,28 +322,28 @@ def test_a_table_comes_from_logs_insights(clients: tuple[Clients, Stubber, Stubb
     assert pauses == [1.0]
 
 
-def test_the_alarms_are_those_of_the_stack(clients: tuple[Clients, Stubber, Stubber, Stubber]) -> None:
-    made, cloudwatch, _, cloudformation = clients
-    summary = {"LastUpdatedTimestamp": datetime.fromtimestamp(0, UTC), "ResourceStatus": "CREATE_COMPLETE"}
-    resources = [
-        {"LogicalResourceId": name, "PhysicalResourceId": f"autoload-{name}", "ResourceType": kind, **summary}
-        for name, kind in (
-            ("FailedLoadsAlarm", "AWS::CloudWatch::Alarm"),
-            ("Topic", "AWS::SNS::Topic"),
-            ("SweepMissingAlarm", "AWS::CloudWatch::Alarm"),
-        )
-    ]
-    cloudformation.add_response(
-        "list_stack_resources", {"StackResourceSummaries": resources}, {"StackName": "autoload"}
+def put_alarm(name: str) -> None:
+    boto3.client("cloudwatch").put_metric_alarm(
+        AlarmName=name,
+        Namespace="AnaplanAutoload",
+        MetricName="RunsFailed",
+        Statistic="Sum",
+        Period=300,
+        EvaluationPeriods=1,
+        Threshold=0,
+        ComparisonOperator="GreaterThanThreshold",
     )
-    names = ["autoload-FailedLoadsAlarm", "autoload-SweepMissingAlarm"]
-    states = [
-        {"AlarmName": name, "AlarmArn": f"arn:{name}", "StateValue": state}
-        for name, state in zip(names, ("OK", "ALARM"), strict=True)
-    ]
-    cloudwatch.add_response("describe_alarms", {"MetricAlarms": states}, {"AlarmNames": names, "MaxRecords": 100})
 
-    assert CloudWatch(made, PLACE, 0, HOUR).alarms() == [("SweepMissingAlarm", "ALARM"), ("FailedLoadsAlarm", "OK")]
+
+def test_the_alarms_are_those_of_the_stack() -> None:
+    with mock_aws():
+        for name in ("autoload-FailedLoadsAlarm-1A2B", "autoload-SweepMissingAlarm-3C4D", "autoload-Other-5E6F"):
+            put_alarm(name)
+        put_alarm("autoload-test-FailedLoadsAlarm-7G8H")
+
+        found = alarms_of(boto3.client("cloudwatch"), "autoload")
+
+    assert [alarm.name for alarm in found] == ["SweepMissingAlarm", "FailedLoadsAlarm"]
 
 
 # The drawing.
@@ -403,6 +411,7 @@ def test_an_empty_recording_says_so_in_every_widget() -> None:
     shown = page("autoload", recorded())
     for widget in WIDGETS:
         nothing = {"AlarmStates": "Alarms ring in AWS only.", "Graph": "No data.", "LogTable": "Nothing."}
+        nothing["LoadHistory"] = ELSEWHERE
         title = escape(widget.title)
         assert f'<h2>{title}</h2><p class="none">{nothing[type(widget).__name__]}' in shown
 
@@ -412,7 +421,7 @@ def test_the_recorded_demo_fills_every_widget() -> None:
     empty = [
         widget.title
         for widget in WIDGETS
-        if not isinstance(widget, AlarmStates)
+        if isinstance(widget, Graph | LogTable)
         and not (shown.lines(widget) if isinstance(widget, Graph) else shown.rows(widget))
     ]
     assert empty == []
@@ -443,3 +452,42 @@ def test_the_command_says_what_it_needs_to_print_the_body(tmp_path: Path, monkey
 
     assert result.exit_code == 1
     assert "--stack" in result.stderr
+
+
+@pytest.fixture
+def deployed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A stack with one alarm and the output that names its dead-letter queue."""
+    monkeypatch.chdir(tmp_path)
+    template = {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {
+            "DeadLetterQueueUrl": {"Value": "https://sqs.eu-west-1.amazonaws.com/123456789012/dead-letters"},
+            "PageFunctionArn": {"Value": "arn:page"},
+        },
+    }
+    with mock_aws():
+        boto3.client("cloudformation").create_stack(StackName="autoload", TemplateBody=json.dumps(template))
+        boto3.client("logs").create_log_group(logGroupName="/aws/lambda/autoload")
+        put_alarm("autoload-FailedLoadsAlarm-1A2B")
+        yield
+
+
+@pytest.mark.usefixtures("deployed")
+def test_the_command_prints_the_body_of_a_deployed_stack() -> None:
+    result = CliRunner().invoke(app, ["dashboard", "--stack", "autoload"])
+
+    assert result.exit_code == 0, result.stderr
+    printed = json.loads(result.stdout)
+    [alarm] = printed["widgets"][0]["properties"]["alarms"]
+    assert printed == body(replace(PLACE, alarms=(alarm,)))
+    assert alarm.startswith("arn:aws:cloudwatch:eu-west-1:123456789012:alarm:")
+
+
+@pytest.mark.usefixtures("deployed")
+def test_the_command_draws_a_deployed_stack(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["dashboard", "--stack", "autoload", "--render", "out.html", "--since", "2h"])
+
+    assert result.exit_code == 0, result.stderr
+    shown = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert "Stack autoload in eu-west-1, from CloudWatch." in shown
+    assert "FailedLoadsAlarm: " in shown

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 from mypy_boto3_s3.literals import EventType
 
-from anaplan_autoload.domain.events import Drain, Load, Sweep, UnknownEvent, Upload, Uploads, parse
+from anaplan_autoload.domain.events import Drain, Load, Reconcile, Sweep, UnknownEvent, Upload, Uploads, parse
 
 SAMPLES = Path(__file__).parents[2] / "events"
 
@@ -277,6 +277,17 @@ def test_a_sweep_is_a_sweep() -> None:
     assert parse({"sweep": True}) == Sweep()
 
 
+@pytest.mark.parametrize(
+    ("every", "buckets", "meant"),
+    [
+        ("1h", "arn:aws:s3:::inbox,", Reconcile(3600, ("inbox",))),
+        ("15m", "arn:aws:s3:::inbox,arn:aws:s3:::finance", Reconcile(900, ("inbox", "finance"))),
+    ],
+)
+def test_a_sweep_may_be_told_to_look_for_lost_uploads(every: str, buckets: str, meant: Reconcile) -> None:
+    assert parse({"sweep": True, "reconcile": {"every": every, "buckets": buckets}}) == Sweep(meant)
+
+
 def test_a_requested_load_may_leave_the_version_open() -> None:
     event = {"load": {"bucket": "inbox", "key": "1+1%20.csv", "request_id": "r-1"}}
 
@@ -341,6 +352,8 @@ def without(record: Json, *names: str) -> Json:
         ({"sweep": True, "lane": "a"}, "unknown field `lane`"),
         ({"load": {"bucket": "inbox", "key": "a.csv", "request_id": "r"}, "lane": "a"}, "unknown field `lane`"),
         ({"sweep": False}, 'expected {"sweep": true}'),
+        ({"sweep": True, "reconcile": {"every": "soon", "buckets": "arn:aws:s3:::inbox"}}, "reconcile.every"),
+        ({"sweep": True, "reconcile": {"every": "1h"}}, "buckets"),
         ({"sweep": 1}, "`$.sweep`"),
         ({"load": {"bucket": "inbox", "key": "a.csv"}}, "missing required field `request_id`"),
         ({"load": {"bucket": "inbox", "key": "a.csv", "request_id": "r", "versionId": "1"}}, "field `versionId`"),

@@ -101,6 +101,11 @@ def test_the_template_accepts_the_hosts_of_every_region() -> None:
             assert len(url) <= parameters[name]["MaxLength"]
 
 
+def test_the_docs_ask_what_the_command_asks() -> None:
+    shown = (ROOT / "docs/install.md").read_text()
+    assert [question.prompt for question in asked.QUESTIONS if f"\n{question.prompt}" not in shown] == []
+
+
 # The settings file.
 
 
@@ -226,6 +231,7 @@ def next_of(answers: Answers, seen: Seen) -> Step | None:
         (replace(CONFIRMED, stored=True, refused="Anaplan refused it (401)."), "log-in", "put-secret-value"),
         (LOGGED_IN, "connection", "connections create --name inbox --bucket inbox"),
         (CONNECTED, "integration", "integrations create --name Accounts"),
+        (replace(CONNECTED, near=("My accounts",)), "integration", "init --integration 'My accounts'"),
         (INTEGRATED, "route", ""),
         (ROUTED, "push", "routes push routes.toml"),
         (PUSHED, "upload", "aws s3 cp accounts.csv s3://inbox/in/accounts.csv --region eu-west-1"),
@@ -297,6 +303,17 @@ def test_without_a_terminal_the_answers_are_options(tenant: CliTenant) -> None:
     assert record["written"] == [".autoload.toml"]
     assert states(record)["deploy"] == "next"
     assert tomllib.loads(Path(".autoload.toml").read_text())["install"]["email"] == "ada@example.com"
+
+
+def test_another_settings_file_can_be_made_and_keeps_the_profile(tenant: CliTenant) -> None:
+    Path("aws").write_text("[profile finance]\n")
+    changes = {"AWS_CONFIG_FILE": "aws"}
+    said = tenant.run("--config", "finance.toml", "--profile", "finance", "init", *OPTIONS, **changes)
+    assert said.code == 0, said.err
+    found = tomllib.loads(Path("finance.toml").read_text())
+    assert (found["profile"], found["install"]["login"]) == ("finance", "password")
+    assert "--profile finance" in said.out
+    assert not Path(".autoload.toml").exists()
 
 
 def test_missing_answers_are_named_where_nobody_can_be_asked(tenant: CliTenant) -> None:

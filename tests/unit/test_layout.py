@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 FUNCTION, COMMAND_LINE = "anaplan_autoload", "anaplan_autoload_cli"
 LAYERS = (
     ("handler",),
-    ("steps",),
+    ("steps", "page"),
+    ("operations",),
     ("aws",),
     ("anaplan", "report"),
     ("domain",),

@@ -16,8 +16,7 @@ from pathlib import Path
 import botocore
 import pytest
 
-# Built once, by one worker; a first build downloads the wheels.
-pytestmark = [pytest.mark.xdist_group("package"), pytest.mark.timeout(600)]
+pytestmark = pytest.mark.timeout(600)  # a first build downloads the wheels
 
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "anaplan_autoload"

@@ -14,8 +14,8 @@ from anaplan_autoload.anaplan.http import Answer
 from anaplan_autoload_cli.probe import report
 from anaplan_autoload_cli.probe.facts import Fact, Field, Shape, compared
 from anaplan_autoload_cli.probe.kinds import ABSENT, HEX, MISSING, OBJECT, TEXT, TIME, WHOLE, fits, kind_of
-from anaplan_autoload_cli.probe.live import Followed, Look, facts_of, facts_of_cancellation, facts_of_flow
-from local.cloudworks import PASSWORD, USERNAME, MemoryBuckets, Pace, SimulatorSettings, serve
+from anaplan_autoload_cli.probe.live import Followed, Look, facts_of, facts_of_cancellation, facts_of_flow, second_start
+from local.cloudworks import PASSWORD, USERNAME, MemoryBuckets, Pace, SimulatorSettings, Variants, serve
 from local.cloudworks.json_shapes import Step
 from local.cloudworks.seeding import DISPLAY_NAME, ROLE, WORKSPACE_ID, seed
 from local.cloudworks.tenant import Flow
@@ -24,6 +24,7 @@ from tests.command_line import Said
 from tests.deviating import DeviatingSimulator
 
 BUCKET = "zebra-inbox"
+DEFAULT = Variants()
 NAMES = ("Zebra Accounts", "Zebra Entities", "Zebra Nightly")
 JSON_404 = b'{"status": {"code": 404, "message": "Zebra not found"}}'
 PAGE = b"<html><body>Zebra gateway</body></html>"
@@ -32,10 +33,10 @@ GET_RUN, GET_HISTORY = "GET /integrations/run/{runId}", "GET /integrations/runs/
 
 
 @contextmanager
-def serving_tenant() -> Iterator[tuple[CliTenant, DeviatingSimulator]]:
+def serving_tenant(variants: Variants = DEFAULT) -> Iterator[tuple[CliTenant, DeviatingSimulator]]:
     """Two imports, a flow of them, a clean run and one with rejected rows."""
     buckets = MemoryBuckets()
-    simulator = DeviatingSimulator(buckets, settings=SimulatorSettings(pace=Pace(run_seconds=0)))
+    simulator = DeviatingSimulator(buckets, settings=SimulatorSettings(pace=Pace(run_seconds=0), variants=variants))
     ids = seed(simulator, BUCKET, [(NAMES[0], "in/zebra.csv"), (NAMES[1], "in/zebras.csv")]).integration_ids
     simulator.tenant.flows["f" * 32] = flow_of(*ids.values())
     for rows in (BAD_ROWS, GOOD_ROWS):
@@ -98,6 +99,22 @@ def test_the_simulator_agrees_in_everything_that_can_be_read(tenant: CliTenant) 
         ("POST /integrations/{id}/run", "a run from start to end"),
         ("POST /integrations/{id}/cancel", "cancelling"),
     ]
+
+
+@pytest.mark.parametrize(
+    "variants",
+    [
+        Variants(last_run="iso", errors="object", no_errors="array"),
+        Variants(expired_status=401, largest_page=1),
+        Variants(partial="code alone"),
+        Variants(partial="message alone"),
+    ],
+)
+def test_every_form_that_the_code_accepts_agrees(variants: Variants) -> None:
+    with serving_tenant(variants) as (tenant, _simulator):
+        said = probed(tenant, "--flow", NAMES[2], "--json")
+    assert [fact for fact in said.json if fact["verdict"] in ("differs", "new")] == []
+    assert said.code == 0
 
 
 def test_nothing_is_run_unless_asked_for(tenant: CliTenant, simulator: DeviatingSimulator) -> None:
@@ -211,6 +228,13 @@ ITEMS = ("integrations", "*")
             "whole number",
         ),
         ("/token/refresh", put("tokenInfo", value=None), "POST /token/refresh", "tokenInfo", "null"),
+        (
+            "/token/refresh",
+            put("tokenInfo", "expiresAt", value=1764241200),
+            "POST /token/refresh",
+            "life of a token",
+            "no time to come",
+        ),
         (
             "/token/validate",
             put("tokenInfo", "expiresAt", value="soon"),
@@ -453,6 +477,21 @@ def test_what_a_run_shows(
 
 
 NOT_FOUND, CONFLICT, OK = answer(None, 404), answer(None, 409), answer({}, 200)
+
+
+@pytest.mark.parametrize(
+    "second, first, verdict",
+    [
+        (CONFLICT, "running", "agrees"),
+        (OK, "ended", "unknown"),
+        (OK, "running", "differs"),
+        (Answer(409, {"Content-Type": "text/html"}, PAGE), "running", "differs"),
+    ],
+)
+def test_what_a_second_start_shows(second: Answer, first: Any, verdict: str) -> None:
+    assert second_start(second, first).verdict == verdict
+
+
 CANCELLED = ENDED | {"success": False, "message": "Cancelled"}
 
 

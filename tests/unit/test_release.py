@@ -61,15 +61,18 @@ def test_the_zip_depends_on_names_and_contents_alone(package: Path, tmp_path: Pa
 def test_the_template_takes_the_zips_place_as_parameters(package: Path, tmp_path: Path) -> None:
     archive, template, _, _ = release(package, "x86_64", tmp_path / "dist")
     source, made = read((ROOT / "template.yaml").read_text()), read(template.read_text())
-    function = made["Resources"]["Autoload"]["Properties"]
+    function, page = (made["Resources"][name]["Properties"] for name in ("Autoload", "Page"))
 
-    assert function.pop("CodeUri") == {"Bucket": {"Ref": "CodeBucket"}, "Key": {"Ref": "CodeKey"}}
+    assert (
+        function.pop("CodeUri") == page.pop("CodeUri") == {"Bucket": {"Ref": "CodeBucket"}, "Key": {"Ref": "CodeKey"}}
+    )
     assert function.pop("AutoPublishCodeSha256") == hashlib.sha256(archive.read_bytes()).hexdigest()
     assert made["Parameters"].pop("CodeKey")["Default"] == archive.name
     assert "Default" not in made["Parameters"].pop("CodeBucket")
     assert made["Parameters"]["Architecture"]["Default"] == "x86_64"
-    del source["Resources"]["Autoload"]["Properties"]["CodeUri"], source["Resources"]["Autoload"]["Metadata"]
-    del made["Resources"]["Autoload"]["Metadata"]
+    for name in ("Autoload", "Page"):
+        del source["Resources"][name]["Properties"]["CodeUri"], source["Resources"][name]["Metadata"]
+        del made["Resources"][name]["Metadata"]
     assert made["Resources"] == source["Resources"], "nothing else differs"
     assert made["Outputs"] == source["Outputs"]
 

@@ -17,8 +17,11 @@ from samtranslator.yaml_helper import yaml_parse  # reads `!Ref` and its like
 
 from anaplan_autoload.anaplan.http import Answer, answer_kind
 from anaplan_autoload.aws.settings import from_environment
+from anaplan_autoload.domain.events import Reconcile, Sweep, parse
 from anaplan_autoload.report.metrics import (
     count_answers,
+    count_reconciled,
+    count_refused_listing,
     count_sweep,
     count_unreadable_routes,
     count_unrouted,
@@ -29,6 +32,7 @@ from anaplan_autoload.report.metrics import (
 from anaplan_autoload.report.report import Report
 from anaplan_autoload_cli.service.doctor import STACK_NAME_MAX
 from local.aws.journal import metrics
+from tests.security.policy import Resolver
 
 Json = dict[str, Any]
 """A part of a template."""
@@ -45,7 +49,8 @@ def template() -> Json:
 def expanded(**parameters: str) -> Json:
     """The template as CloudFormation sees it, with these parameters."""
     source = template()
-    source["Resources"]["Autoload"]["Properties"]["CodeUri"] = "s3://packaged/function.zip"
+    for name in ("Autoload", "Page"):
+        source["Resources"][name]["Properties"]["CodeUri"] = "s3://packaged/function.zip"
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="eu-west-1"))
     translated: Json = translator.translate(source, parameter_values=parameters)
     return translated
@@ -191,6 +196,39 @@ def test_no_resource_waits_for_itself(parameters: dict[str, str]) -> None:
     order = list(TopologicalSorter(waits_for).static_order())
 
     assert order.index("Autoload") < order.index("Inbox") < order.index("InboxPolicy")
+    assert order.index("Inbox") < order.index("AutoloadSweep"), "the schedule tells the function the inbox's name"
+
+
+SWEPT = {"AWS::Partition": "aws", "Inbox.Arn": "arn:aws:s3:::inbox"}
+
+
+@pytest.mark.parametrize(
+    ("values", "meant"),
+    [
+        ({}, Sweep(Reconcile(3600, ("inbox",)))),
+        ({"Reconcile": "off"}, Sweep()),
+        (
+            {"Reconcile": "15m", "ExistingBucketArns": ["arn:aws:s3:::finance", "arn:aws:s3:::sales"]},
+            Sweep(Reconcile(900, ("inbox", "finance", "sales"))),
+        ),
+    ],
+)
+def test_the_function_understands_the_schedules_sweep(values: dict[str, Any], meant: Sweep) -> None:
+    [target] = expanded()["Resources"]["AutoloadSweep"]["Properties"]["Targets"]
+
+    text = Resolver(template(), {**SWEPT, **values}).resolve(target["Input"])
+
+    assert parse(msgspec.json.decode(text)) == meant
+
+
+def test_every_time_between_two_rounds_that_can_be_chosen_is_understood() -> None:
+    chosen = set(template()["Parameters"]["Reconcile"]["AllowedValues"]) - {"off"}
+
+    for every in chosen:
+        swept = parse({"sweep": True, "reconcile": {"every": every, "buckets": "arn:aws:s3:::inbox"}})
+        assert isinstance(swept, Sweep)
+        assert swept.reconcile is not None
+    assert len(chosen) > 1
 
 
 def test_a_changed_parameter_reaches_the_alias() -> None:
@@ -399,6 +437,8 @@ def test_the_throttling_alarm_looks_at_a_kind_of_answer_that_there_is() -> None:
 METRICS = {
     "AnaplanThrottlesAlarm": ("AnaplanAnswers", {"kind", "stack"}),
     "FailedLoadsAlarm": ("RunsFailed", {"route", "stack"}),
+    "ListingsRefusedAlarm": ("ListingsRefused", {"stack"}),
+    "LostUploadsAlarm": ("UploadsReconciled", {"route", "stack"}),
     "LogInEndsIn14DaysAlarm": ("LogInDaysLeft", {"stack"}),
     "LogInEndsIn7DaysAlarm": ("LogInDaysLeft", {"stack"}),
     "LogInEndsTomorrowAlarm": ("LogInDaysLeft", {"stack"}),
@@ -427,6 +467,8 @@ def test_the_alarms_know_the_dimensions_that_the_function_writes(name: str, caps
     oldest_waiting({"accounts": 1.0}, stack="autoload")
     count_unrouted(1, stack="autoload")
     count_unreadable_routes(stack="autoload")
+    count_reconciled({"accounts": 1}, stack="autoload")
+    count_refused_listing(stack="autoload")
     count_answers([("throttled", 1)], stack="autoload")
     log_in_days_left(3.0, stack="autoload")
     count_sweep(1, stack="autoload")

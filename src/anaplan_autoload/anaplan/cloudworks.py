@@ -115,11 +115,18 @@ _KNOWN = {
 """Remedies for CloudWorks' messages that say more than the status. They go first; those for a status follow."""
 _SECRET_FIELD = re.compile(r"secret|password|token|key|credential|authorization", re.I)
 
+SCHEMES = ("AnaplanAuthToken", "Bearer")
+"""How a token may be presented in `Authorization`."""
+
 _T = TypeVar("_T")
 
 
 class TokenSource(Protocol):
-    """Where tokens come from: `credentials.Tokens`."""
+    """Where tokens come from: `tokens.Tokens`."""
+
+    @property
+    def is_oauth(self) -> bool:
+        """Whether the last token came from Anaplan's OAuth service."""
 
     def token(self, fresh: bool = False) -> str:
         """A token; with `fresh`, a new one, because CloudWorks has refused the last."""
@@ -170,6 +177,7 @@ class CloudWorks:
         self._tokens = tokens
         self._limits = limits
         self._sleep = sleep
+        self._scheme = SCHEMES[0]
 
     def run_integration(self, integration_id: str) -> str:
         """Start the integration, once, and return the run's id. Raises `Busy` while it is running."""
@@ -299,14 +307,33 @@ class CloudWorks:
         answer = read(response, request, limits.body)
         if not _is_about_the_token(answer):
             raise _failure(request, answer)
-        return self._sent_once(method, path, limits, body, accept, fresh=True)
+        request, response = self._sent_once(method, path, limits, body, accept, fresh=True)
+        if response.status not in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) or not self._tokens.is_oauth:
+            return request, response
+        response.close()
+        return self._sent_otherwise(method, path, limits, body, accept)
+
+    def _sent_otherwise(
+        self, method: str, path: str, limits: Limits, body: object, accept: str
+    ) -> tuple[Request, BaseHTTPResponse]:
+        """Send an OAuth token by the other scheme, and stay with that if CloudWorks takes it.
+
+        CloudWorks takes the authentication service's tokens by both. Which one it wants for OAuth's is not documented;
+        published clients use the first.
+        """
+        usual = self._scheme
+        self._scheme = next(scheme for scheme in SCHEMES if scheme != usual)
+        request, response = self._sent_once(method, path, limits, body, accept, fresh=False)
+        if response.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            self._scheme = usual
+        return request, response
 
     def _sent_once(
         self, method: str, path: str, limits: Limits, body: object, accept: str, fresh: bool
     ) -> tuple[Request, BaseHTTPResponse]:
         token = self._tokens.token(fresh)
         encoded = None if body is None else msgspec.json.encode(body)
-        request = Request(method, self._url + path, f"AnaplanAuthToken {token}", encoded, accept, tuple(_secrets(body)))
+        request = Request(method, self._url + path, f"{self._scheme} {token}", encoded, accept, tuple(_secrets(body)))
         return request, opened(self._http, request, limits)
 
     def _patiently(self, attempt: Callable[[Limits], _T], limits: Limits | None = None) -> _T:

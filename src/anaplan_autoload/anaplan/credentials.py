@@ -1,76 +1,45 @@
-"""From the secret in Secrets Manager to a token that CloudWorks accepts.
+"""The secret in Secrets Manager: its three forms, and what each of them sends to log in.
 
-Anaplan locks a user out after repeated failed log-ins. So a version of the secret that Anaplan has refused once is
-never sent again by any execution: each one checks the ledger before it logs in, and records a refusal there.
+Reading is strict, because Anaplan locks a user out after repeated failed log-ins, and its errors show no value.
 """
 
 from __future__ import annotations
 
 import re
 import secrets
-import time
 import unicodedata
 from base64 import b64encode
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import partial
-from http import HTTPStatus
 from string import whitespace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import msgspec
 
 from anaplan_autoload.anaplan import pem
-from anaplan_autoload.anaplan.errors import NO_FACTS, CloudWorksError, Refused, TryLater, Unknown
-from anaplan_autoload.anaplan.http import (
-    LIMITS,
-    Answer,
-    Limits,
-    RedactedRepr,
-    Request,
-    checked_url,
-    exchange,
-    failure,
-    said,
-    unusable,
-)
+from anaplan_autoload.anaplan.errors import NO_FACTS, CloudWorksError
+from anaplan_autoload.anaplan.http import RedactedRepr
+from anaplan_autoload.anaplan.oauth import READABLE_TOKEN, OAuthCredentials
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from urllib3 import PoolManager
+    from collections.abc import Callable
 
 _T = TypeVar("_T")
 
-SECRET_SECONDS = 300
-"""How long the secret is assumed to be unchanged: a new version is used at most this much later."""
-
 DAY_MS = 86_400_000
-
-MARGIN_SECONDS = 120
-"""A token is renewed this long before it expires, so that it cannot expire during a request."""
-
-DOCUMENTED_LIFE_SECONDS = 1800
-"""The assumed life of a token whose expiry is not given (35 minutes were measured)."""
 
 NO_VERSION = "none"
 """The version of a secret that cannot be read: it was created empty, or the function may not read it."""
 
 SHAPES = (
     '{"username": "…", "password": "…"} or {"certificate": "<PEM>", "private_key": "<PEM>"}, '
-    'and "private_key_password" too if the key is encrypted'
+    'and "private_key_password" too if the key is encrypted, or {"client_id": "…", "refresh_token": "…"}, '
+    'and "client_secret" too if the OAuth client has one'
 )
-"""The two forms of the secret, for error texts."""
+"""The three forms of the secret, for error texts."""
 
-_REMEDY = (
-    "Check user and password, or that the certificate is registered with Anaplan. With single sign-on, a password "
-    "works for exception users only. Repeated failed log-ins lock a user out, so this one is not repeated."
-)
 RESUMES = "Correct this and store the secret again. Loading resumes within minutes of the new version."
-_REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63}){1,4}")
-_LONGEST_TIME = 16
-"""Digits of a time in ms."""
-_READABLE_TOKEN = re.compile(r"[\x21-\x7e]+")
 
 
 class LoginRefused(CloudWorksError):
@@ -88,7 +57,7 @@ class LoginRefused(CloudWorksError):
 
 
 class SecretInvalid(LoginRefused):
-    """The secret does not have one of the two forms, or its values cannot be used. Nothing was sent to Anaplan."""
+    """The secret does not have one of the three forms, or its values cannot be used. Nothing was sent to Anaplan."""
 
     def __init__(self, reason: str, version: str = NO_VERSION) -> None:
         super().__init__(version, reason)
@@ -119,6 +88,8 @@ class Login(RedactedRepr, frozen=True):
 class BasicCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=True):
     """A user's name and password. With single sign-on, Anaplan accepts exception users only."""
 
+    kind: ClassVar[str] = "password"
+
     username: str
     password: str
 
@@ -130,6 +101,8 @@ class BasicCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=True):
 
 class CertificateCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=True):
     """A CA certificate that is registered with Anaplan and its RSA private key, both PEM text."""
+
+    kind: ClassVar[str] = "certificate"
 
     certificate: str
     private_key: str
@@ -171,10 +144,21 @@ class CertificateCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=Tr
         raise SecretInvalid(reason)
 
 
-Credentials = BasicCredentials | CertificateCredentials
+Credentials = BasicCredentials | CertificateCredentials | OAuthCredentials
 
-_FORMS: tuple[type[BasicCredentials | CertificateCredentials], ...] = (BasicCredentials, CertificateCredentials)
-_FIELDS = ("username", "password", "certificate", "private_key", "private_key_password")
+_FORMS: tuple[type[BasicCredentials | CertificateCredentials | OAuthCredentials], ...] = (
+    BasicCredentials,
+    CertificateCredentials,
+    OAuthCredentials,
+)
+_PARTS = {
+    "a password": ("username", "password"),
+    "a certificate": ("certificate", "private_key", "private_key_password"),
+    "an OAuth client": ("client_id", "refresh_token", "client_secret", "access_token", "expires_at"),
+}
+"""The fields of each form, as people call it: first the two that it needs."""
+_FIELDS = tuple(name for names in _PARTS.values() for name in names)
+_MAY_BE_EMPTY = ("private_key_password", "access_token", "expires_at")
 _QUOTES = "'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
 _PLAIN_NAME = re.compile(r"[A-Za-z_-]{1,40}")
 
@@ -192,6 +176,21 @@ def decode_secret(text: str) -> Credentials:
                 raise _malformed(problem)
             return credentials
     raise _malformed(_mismatch(fields))
+
+
+def credentials_of(secret: Secret) -> Credentials:
+    """The credentials in the secret. Raises `SecretInvalid` with its version."""
+    return naming(secret, lambda: decode_secret(secret.text))
+
+
+def naming(secret: Secret, act: Callable[[], _T]) -> _T:
+    """What `act` returns; a `SecretInvalid` that it raises gets the secret's version."""
+    try:
+        return act()
+    except SecretInvalid as error:
+        reason = error.reason
+    # Raise outside the `except` block, so that the secret's text does not become the error's context.
+    raise SecretInvalid(reason, secret.version)
 
 
 def _malformed(problem: str) -> SecretInvalid:
@@ -232,12 +231,20 @@ def _about_quotes(text: str) -> str:
 
 def _unfit(credentials: Credentials) -> str:
     """What is wrong with the values of a secret that has the right fields; empty if nothing is."""
-    values = {name: value for name in _FIELDS if (value := getattr(credentials, name, None)) is not None}
-    empty = [name for name, value in values.items() if not value.strip() and name != "private_key_password"]
+    found = ((name, getattr(credentials, name, None)) for name in _FIELDS)
+    values = {name: value for name, value in found if isinstance(value, str)}
+    empty = [name for name, value in values.items() if not value.strip() and name not in _MAY_BE_EMPTY]
     if empty:
         return f"The secret's {_quoted(empty)} {_is(empty)} empty."
-    if isinstance(credentials, CertificateCredentials):
-        return ""
+    match credentials:
+        case BasicCredentials():
+            return _unfit_to_log_in(credentials, values)
+        case OAuthCredentials():
+            return _unfit_to_be_sent({name: value for name, value in values.items() if value})
+    return ""
+
+
+def _unfit_to_log_in(credentials: BasicCredentials, values: dict[str, str]) -> str:
     for name in ("username", "password"):
         if any(unicodedata.category(character) == "Cc" for character in values[name]):
             return f'The secret\'s "{name}" has a line break or another control character. Store it without.'
@@ -245,21 +252,38 @@ def _unfit(credentials: Credentials) -> str:
             return f'The secret\'s "{name}" begins or ends with a space. Store it without.'
     if any(unicodedata.category(character) == "Cf" for character in credentials.username):
         return 'The secret\'s "username" has a character that cannot be seen. Type it again.'
-    if credentials.username[0] in f'"{_QUOTES}' and credentials.username[-1] in f'"{_QUOTES}':
+    if _is_quoted(credentials.username):
         return 'The secret\'s "username" has quotation marks around it. Store it without.'
     if ":" in credentials.username:
         return "The secret's \"username\" has a colon, which Anaplan's log-in cannot send."
     return ""
 
 
+def _unfit_to_be_sent(values: dict[str, str]) -> str:
+    """What is wrong with an OAuth client's values, which are copied from a page or an answer."""
+    for name, value in values.items():
+        if not READABLE_TOKEN.fullmatch(value):
+            return (
+                f'The secret\'s "{name}" has a space, a line break or another character that cannot belong to it. '
+                "Copy it again."
+            )
+        if _is_quoted(value):
+            return f'The secret\'s "{name}" has quotation marks around it. Store it without.'
+    return ""
+
+
+def _is_quoted(value: str) -> bool:
+    return value[0] in f'"{_QUOTES}' and value[-1] in f'"{_QUOTES}'
+
+
 def _mismatch(fields: dict[str, object]) -> str:
-    """Why an object has neither form of the secret. Names fields, never values."""
+    """Why an object has none of the three forms. Names fields, never values."""
     for name in fields:
         meant = name.strip().lower().replace("-", "_").replace(" ", "_")
         if name not in _FIELDS and meant in _FIELDS:
             return f'The secret\'s field "{meant}" is spelled differently. Field names are in lower case.'
-    of_password = fields.keys() & {"username", "password"}
-    wanted = ("username", "password") if of_password else ("certificate", "private_key")
+    parts = [part for part, names in _PARTS.items() if fields.keys() & set(names)]
+    wanted = _PARTS[parts[0] if parts else "a certificate"][:2]
     missing = [name for name in wanted if name not in fields]
     lacks = f"lacks {_quoted(missing)}"
     unknown = [name for name in fields if name not in _FIELDS]
@@ -268,11 +292,11 @@ def _mismatch(fields: dict[str, object]) -> str:
         named = f": {_quoted(shown)}" if shown else ""  # another name may be a secret in the wrong place
         too = f", and {lacks}" if missing else ""
         return f"The secret has {len(unknown)} field{'s' if len(unknown) > 1 else ''} too many{named}{too}."
-    untyped = [name for name, value in fields.items() if not isinstance(value, str)]
+    untyped = [name for name, value in fields.items() if not isinstance(value, str) and name != "expires_at"]
     if untyped:
         return f"The secret's {_quoted(untyped)} {_is(untyped)} not text."
-    if of_password and fields.keys() - {"username", "password"}:
-        return "The secret mixes a password and a certificate. Store one of the two."
+    if len(parts) > 1:
+        return f"The secret mixes {' and '.join(parts)}. Store one of them."
     return f"The secret {lacks}."
 
 
@@ -287,175 +311,14 @@ def _is(names: list[str]) -> str:
 def ends_at(secret: Secret, password_days: int) -> int | None:
     """When the log-in ends, epoch ms: its certificate ends, or its password was stored `password_days` ago.
 
-    None if that is not known: `password_days` is 0. Raises `SecretInvalid`.
+    None if that is not known: `password_days` is 0, or it is a refresh token. Raises `SecretInvalid`.
     """
     credentials = decode_secret(secret.text)
     if isinstance(credentials, CertificateCredentials):
         return credentials.ends_at()
-    if not password_days or secret.stored_at is None:
+    if not isinstance(credentials, BasicCredentials) or not password_days or secret.stored_at is None:
         return None
     return secret.stored_at + password_days * DAY_MS
-
-
-class Tokens:
-    """Tokens for CloudWorks, kept in memory and renewed in time. Not thread-safe.
-
-    A token belongs to the version of the secret that it was made with, and is dropped when the secret changes.
-    """
-
-    def __init__(
-        self,
-        http: PoolManager,
-        url: str,
-        source: Callable[[], Secret],
-        *,
-        rejected: Callable[[str], bool],
-        reject: Callable[[str], None],
-        clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
-        limits: Limits = LIMITS,
-    ) -> None:
-        """Log in at `url` (`https://auth.anaplan.com`), and send credentials to no other host.
-
-        `source` reads the secret. `rejected` says whether Anaplan has refused a version of it, and `reject` records
-        that it has. `clock` gives epoch ms. Raises `AddressInvalid` if it is not safe to send credentials to `url`.
-        """
-        self._http = http
-        self._url = checked_url(url)
-        self._source = source
-        self._rejected = rejected
-        self._reject = reject
-        self._clock = clock
-        self._limits = limits
-        self._secret: Secret | None = None
-        self._secret_due = 0
-        self._token: _Token | None = None
-
-    @property
-    def secret_version(self) -> str | None:
-        """The version of the secret that was read last; None before the first."""
-        return self._secret.version if self._secret else None
-
-    def token(self, fresh: bool = False) -> str:
-        """A token that does not expire soon; with `fresh`, one from a new log-in, because CloudWorks refused the last.
-
-        Raises `LoginRefused` (or its `SecretInvalid`) if only a new secret can help, `Refused` if the URL is not
-        that of Anaplan's authentication service, and `TryLater` otherwise.
-        """
-        if fresh:
-            self._token = None
-        secret = self._current_secret()
-        now = self._clock()
-        token = self._token
-        if token is None or token.expires_at <= now:
-            token = self._log_in(secret, now)
-        elif token.expires_at <= now + MARGIN_SECONDS * 1000:
-            token = self._refreshed(token, now) or self._log_in(secret, now)
-        self._token = token
-        return token.value
-
-    @contextmanager
-    def within(self, limits: Limits) -> Iterator[None]:
-        """Limit log-ins to this time for a while, for callers that can do without one."""
-        usual, self._limits = self._limits, limits
-        try:
-            yield
-        finally:
-            self._limits = usual
-
-    def _current_secret(self) -> Secret:
-        """The secret, read again if there is no token or the last reading is old."""
-        if self._secret is not None and self._token is not None and self._clock() < self._secret_due:
-            return self._secret
-        secret = self._source()
-        if self._secret is None or self._secret.version != secret.version:
-            self._token = None
-        self._secret, self._secret_due = secret, self._clock() + SECRET_SECONDS * 1000
-        return secret
-
-    def _log_in(self, secret: Secret, now: int) -> _Token:
-        self._token = None
-        login = self._login(secret, now)
-        if self._rejected(secret.version):
-            reason = f"Anaplan has refused the log-in{_of(login)}; it is not sent again (version {secret.version})."
-            raise LoginRefused(secret.version, reason)
-        request = Request(
-            "POST", f"{self._url}/token/authenticate", login.authorization, login.body, hidden=login.hidden
-        )
-        answer = self._exchange(request)
-        # An answer of a gateway or a proxy says nothing about the credentials.
-        if answer.status in _REFUSALS and (answer.is_anaplans or not answer.body):
-            self._reject(secret.version)
-            words = said(request, answer)
-            reason = f"Anaplan refused the log-in{_of(login)}{f': {words}' if words else ''} ({answer.status})."
-            raise LoginRefused(secret.version, reason, failure(request, answer, _REMEDY))
-        return self._issued(request, answer, now)
-
-    def _login(self, secret: Secret, now: int) -> Login:
-        try:
-            return decode_secret(secret.text).login(now)
-        except SecretInvalid as error:
-            reason = error.reason
-        raise SecretInvalid(reason, secret.version)
-
-    def _refreshed(self, token: _Token, now: int) -> _Token | None:
-        """The token with a later expiry, or None if that failed; then the caller logs in."""
-        # The authentication service accepts only this scheme; it answers 400 to a Bearer header.
-        request = Request("POST", f"{self._url}/token/refresh", f"AnaplanAuthToken {token.value}")
-        try:
-            return self._issued(request, self._exchange(request), now)
-        except CloudWorksError:
-            return None
-
-    def _exchange(self, request: Request) -> Answer:
-        try:
-            return exchange(self._http, request, self._limits)
-        except Unknown as error:
-            raise TryLater(
-                str(error), facts=error.facts
-            ) from error  # a log-in whose answer was lost did no harm: no run was requested
-
-    def _issued(self, request: Request, answer: Answer, now: int) -> _Token:
-        if not answer.ok:
-            error = failure(request, answer, "Check that ANAPLAN_AUTH_URL is Anaplan's authentication service.")
-            raise error if isinstance(error, Refused | TryLater) else TryLater(str(error), facts=error.facts)
-        info = _NO_TOKEN
-        with suppress(ValueError, RecursionError):
-            info = msgspec.json.decode(answer.body, type=_Issued).token_info
-        # urllib3 shows invalid header values in its errors, so reject such tokens here.
-        if not _READABLE_TOKEN.fullmatch(info.token_value):
-            error = unusable(request, answer, " without a usable token")
-            raise TryLater(str(error), facts=error.facts)
-        return _Token(info.token_value, info.expiry(now))
-
-
-class _Token(RedactedRepr, frozen=True):
-    shown = ("expires_at",)
-
-    value: str
-    expires_at: int
-    """Epoch ms."""
-
-
-class _TokenInfo(RedactedRepr, frozen=True, rename="camel"):
-    token_value: str
-    expires_at: object = None
-
-    def expiry(self, now: int) -> int:
-        """When the token expires, epoch ms; now plus its documented life if the answer gives no future time."""
-        told = str(self.expires_at)
-        expiry = int(told) if told.isdecimal() and len(told) < _LONGEST_TIME else 0
-        return expiry if expiry > now else now + DOCUMENTED_LIFE_SECONDS * 1000
-
-
-class _Issued(RedactedRepr, frozen=True, rename="camel"):
-    token_info: _TokenInfo
-
-
-_NO_TOKEN = _TokenInfo("")
-
-
-def _of(login: Login) -> str:
-    return f" of {login.user}" if login.user else ""
 
 
 def _shown_user(username: str, password: str) -> str:

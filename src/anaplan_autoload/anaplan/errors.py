@@ -6,6 +6,7 @@
     ├── Busy                   no effect: 409, a run is under way
     ├── TryLater               no effect, for now: `retry_after`
     │   └── NotSent            there was no connection
+    ├── Denied                 no effect: OAuth's own refusal, `code` (in `oauth`)
     ├── Unknown                it may have had an effect: `status`
     └── LoginRefused           no effect, until the secret changes: `version`, `reason` (in `credentials`)
         └── SecretInvalid      nothing was sent

@@ -47,7 +47,7 @@ CHUNK = 64 * 1024
 RETRY_AFTER_CAP = 3600.0
 """Seconds; one answer never delays a lane for longer."""
 _LONGEST_QUOTE = 200
-_LOCAL_HOSTS = ("127.0.0.1", "localhost", "host.docker.internal")
+LOCAL_HOSTS = ("127.0.0.1", "localhost", "host.docker.internal")
 """Names of this machine. The last is its name inside a Docker container, and does not resolve elsewhere."""
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _URL = re.compile(rf"(https?)://({_LABEL}(?:\.{_LABEL})*)(:[0-9]{{1,5}})?((?:/[A-Za-z0-9._~-]+)*)/*")
@@ -98,6 +98,7 @@ class Request(RedactedRepr, frozen=True):
     method: str
     url: str
     authorization: str
+    """Empty: the header is left out."""
     body: bytes | None = None
     """JSON."""
     accept: str = "application/json"
@@ -121,7 +122,9 @@ class Request(RedactedRepr, frozen=True):
     @property
     def headers(self) -> dict[str, str]:
         """The request's headers; never to be shown."""
-        headers = {"Accept": self.accept, "Authorization": self.authorization, "User-Agent": "anaplan-autoload"}
+        headers = {"Accept": self.accept, "User-Agent": "anaplan-autoload"}
+        if self.authorization:
+            headers["Authorization"] = self.authorization
         if self.body is not None:
             headers["Content-Type"] = "application/json"
         return headers
@@ -302,7 +305,7 @@ def checked_url(url: str) -> str:
     scheme, host, port, path = match.groups(default="")
     if port and not 0 < int(port[1:]) <= 65535:
         raise AddressInvalid(f"{url!r} has no usable port; give one from 1 to 65535, or none")
-    if scheme != "https" and host not in _LOCAL_HOSTS:
+    if scheme != "https" and host not in LOCAL_HOSTS:
         raise AddressInvalid(f"{url!r} is not encrypted; give https://{host}{port}{path}")
     return f"{scheme}://{host}{port}{path}"
 

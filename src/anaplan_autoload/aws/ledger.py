@@ -10,10 +10,15 @@ Each lane has one item collection (`pk` = `lane#<lane id>`):
 | `run#<ended at>#<run id>` | the load history |
 
 and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), what people have yet to be
-told in a digest (see `digests`), the newest data of a key that was loaded with `load = "each"` (`pk` = `key#<sha256 of
-bucket and key>`, `sk` = the integration's or flow's id: a route may change its lane), the size of the file that a route
-loaded last from a key, for its check (the same `pk`, `sk` = `size#<route>`), and the version of a secret that Anaplan
-refused (`pk` = `secret#<id>`).
+told in a digest (see `digests`), how far the search for lost uploads has come (see `lost_uploads`), and the version of
+a secret that Anaplan refused (`pk` = `secret#<id>`). What is known of a key is under `pk` = `key#<sha256 of bucket and
+key>`:
+
+| `sk` | holds |
+|---|---|
+| the integration's or flow's id | the newest data that was loaded with `load = "each"`: a route may change its lane |
+| `size#<route>` | the size of the file that the route loaded last, for its check |
+| `content#<version id, else etag>` | when an event or request told of this content, and when a listing found it |
 
 Items that need work have the attribute `waiting`, and so are in the sparse local index of that name: waiting uploads in
 their order, and the lane's own item while a batch is open. The index is local because only local indexes can be read
@@ -35,7 +40,7 @@ from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Lane, Lease, Waiting
 from anaplan_autoload.domain.routes import Route
 from anaplan_autoload.domain.runs import RunError
-from anaplan_autoload.domain.times import epoch_ms
+from anaplan_autoload.domain.times import epoch_ms, iso
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -164,14 +169,18 @@ class Ledger:
 
     # Uploads.
 
-    def record(self, upload: Upload, route: Route, now: int) -> bool:
-        """Record an upload as waiting. If it was known already, nothing changes and the result is False."""
+    def record(self, upload: Upload, route: Route, now: int, *, superseded: bool = False) -> bool:
+        """Record an upload as waiting, or as superseded. If it was known already, nothing changes: False."""
+        state = (
+            {"state": "superseded", "ttl": _ttl(now, UPLOAD_DAYS)}
+            if superseded
+            else {"state": "waiting", "waiting": upload.order}
+        )
         item = {
             **_key(route.lane_id, f"upload#{upload.id}"),
             **msgspec.to_builtins(upload),
             "route": msgspec.to_builtins(route),
-            "state": "waiting",
-            "waiting": upload.order,
+            **state,
             "recorded_at": now,
         }
         return self._conditional(
@@ -188,14 +197,8 @@ class Ledger:
 
     def uploads(self, lane: str, ids: Sequence[str]) -> list[UploadRecord]:
         """What is known of these uploads, in their order; those that are not known are left out."""
-        found: dict[str, UploadRecord] = {}
-        for chunk in _chunks(ids, 100):
-            wanted: Any = {self._table: {"Keys": [encode(_key(lane, f"upload#{each}")) for each in chunk]}}
-            while wanted:
-                answer = self._client.batch_get_item(RequestItems=wanted)
-                for item in map(decode, answer["Responses"][self._table]):
-                    found[item["sk"].removeprefix("upload#")] = _upload_record(item)
-                wanted = answer.get("UnprocessedKeys")
+        items = self._batch([_key(lane, f"upload#{each}") for each in ids])
+        found = {item["sk"].removeprefix("upload#"): _upload_record(item) for item in items}
         return [found[each] for each in ids if each in found]
 
     def uploads_in(self, lane: str) -> Iterator[UploadRecord]:
@@ -274,6 +277,61 @@ class Ledger:
         if upload.size is not None:
             item = {**_size_key(route, upload), "size": upload.size, "ttl": _ttl(now, RUN_DAYS)}
             self._client.put_item(TableName=self._table, Item=encode(item))
+
+    # Lost uploads: objects that S3 lists, and of which no event told.
+
+    def note_told(self, upload: Upload, now: int) -> bool:
+        """Note that an event or a request told of an object, where a listing could not know the upload by its identity.
+
+        Returns False if a listing found the object before its event came: then it is known already.
+        """
+        if upload.version_id and upload.request_id is None:
+            return True
+        try:
+            self._client.update_item(
+                TableName=self._table,
+                Key=encode(_content_key(upload)),
+                UpdateExpression="SET told = :at, #ttl = :ttl",
+                ConditionExpression=(
+                    "(attribute_not_exists(told) OR told < :at) AND (attribute_not_exists(listed) OR listed < :at)"
+                ),
+                ExpressionAttributeNames={"#ttl": "ttl"},
+                ExpressionAttributeValues=encode({":at": upload.event_time, ":ttl": _ttl(now, UPLOAD_DAYS)}),
+                ReturnValuesOnConditionCheckFailure="ALL_OLD",
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as refused:
+            noted: Any = refused.response.get("Item", {})
+            return upload.request_id is not None or decode(noted).get("listed", "") < upload.event_time
+        return True
+
+    def unknown(self, lane: str, listed: Sequence[Upload]) -> list[Upload]:
+        """Those of the listed objects that are known neither by their identity nor by their content."""
+        recorded = {record.upload.id for record in self.uploads(lane, [upload.id for upload in listed])}
+        left = [upload for upload in listed if upload.id not in recorded]
+        told = {(item["pk"], item["sk"]): item.get("told", "") for item in self._batch(list(map(_content_key, left)))}
+        return [upload for upload in left if not _is_told(upload, told.get(_place_of(_content_key(upload)), ""))]
+
+    def record_found(self, upload: Upload, route: Route, now: int, *, superseded: bool) -> bool:
+        """Record a listed object as an upload whose event was lost; False if it was known already.
+
+        Without a version, its content is noted first, so that a late event adds no second upload.
+        """
+        if upload.version_id is None and not self._note_found(upload, now):
+            return False
+        return self.record(upload, route, now, superseded=superseded)
+
+    def _note_found(self, upload: Upload, now: int) -> bool:
+        return self._conditional(
+            self._client.update_item,
+            TableName=self._table,
+            Key=encode(_content_key(upload)),
+            UpdateExpression="SET listed = :now, #ttl = :ttl",
+            ConditionExpression="attribute_not_exists(told) OR told < :at",
+            ExpressionAttributeNames={"#ttl": "ttl"},
+            ExpressionAttributeValues=encode(
+                {":now": iso(now), ":at": upload.event_time, ":ttl": _ttl(now, UPLOAD_DAYS)}
+            ),
+        )
 
     # Lanes and leases.
 
@@ -469,18 +527,26 @@ class Ledger:
     def pause(self, lane: str, until: int = 0) -> None:
         """Claim nothing more in this lane until it is resumed, or until a time (epoch ms).
 
-        A run that has begun is followed to its end.
+        A run that has begun is followed to its end. Nothing is returned, so that the page needs no right to see more.
         """
-        if until:
-            self._update_lane(
-                lane, "SET paused = :yes, paused_until = :until", None, {":yes": True, ":until": until}, {}
-            )
-        else:
-            self._update_lane(lane, "SET paused = :yes REMOVE paused_until", None, {":yes": True}, {})
+        update = "SET paused = :yes, paused_until = :until" if until else "SET paused = :yes REMOVE paused_until"
+        values = {":yes": True, ":until": until} if until else {":yes": True}
+        self._client.update_item(
+            TableName=self._table,
+            Key=encode(_key(lane, "lane")),
+            UpdateExpression=update,
+            ExpressionAttributeValues=encode(values),
+        )
 
     def resume(self, lane: str) -> None:
         """End a pause; a drain of the lane should follow."""
-        self._update_lane(lane, "REMOVE paused, paused_until", "attribute_exists(paused)", {}, {})
+        self._conditional(
+            self._client.update_item,
+            TableName=self._table,
+            Key=encode(_key(lane, "lane")),
+            UpdateExpression="REMOVE paused, paused_until",
+            ConditionExpression="attribute_exists(paused)",
+        )
 
     # The load history.
 
@@ -513,15 +579,18 @@ class Ledger:
             ExpressionAttributeValues=encode({":yes": True, ":told": told_at}),
         )
 
-    def runs(self, lane: str, since: str = "", *, at_a_time: int = 1_000) -> Iterator[RunRecord]:
-        """The lane's history, newest first, of runs that ended at `since` (ISO) or later, read so many at a time."""
+    def runs(self, lane: str, since: str = "", until: str = "~", *, at_a_time: int = 1_000) -> Iterator[RunRecord]:
+        """The lane's history, newest first, of runs that ended from `since` to `until`, read so many at a time.
+
+        Both are times in ISO form, or the beginning of one.
+        """
         for page in self._pages(
             "query",
             Limit=at_a_time,
             ConsistentRead=True,
             ScanIndexForward=False,
             KeyConditionExpression="pk = :pk AND sk BETWEEN :from AND :to",
-            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":from": f"run#{since}", ":to": "run#~"}),
+            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":from": f"run#{since}", ":to": f"run#{until}~"}),
         ):
             for item in page:
                 yield msgspec.convert(item, RunRecord, strict=False)
@@ -613,6 +682,15 @@ class Ledger:
         answer = self._client.get_item(TableName=self._table, Key=encode(key), ConsistentRead=True)
         return decode(answer["Item"]) if "Item" in answer else None
 
+    def _batch(self, keys: Sequence[Item]) -> Iterator[Item]:
+        """The items that there are of these keys, in any order."""
+        for chunk in _chunks(keys, 100):
+            wanted: Any = {self._table: {"Keys": [encode(key) for key in chunk]}}
+            while wanted:
+                answer = self._client.batch_get_item(RequestItems=wanted)
+                yield from map(decode, answer["Responses"][self._table])
+                wanted = answer.get("UnprocessedKeys")
+
     def _conditional(self, write: Any, **request: Any) -> bool:
         try:
             write(**request)
@@ -643,6 +721,23 @@ def _size_key(route: Route, upload: Upload) -> Item:
     return {"pk": _place(upload.bucket, route.stage_to or upload.key), "sk": f"size#{route.name}"}
 
 
+def _content_key(upload: Upload) -> Item:
+    return {"pk": _place(upload.bucket, upload.key), "sk": f"content#{upload.version_id or upload.etag}"}
+
+
+def _place_of(key: Item) -> tuple[str, str]:
+    return key["pk"], key["sk"]
+
+
+def _is_told(upload: Upload, told: str) -> bool:
+    """Whether what was told at this time (ISO; empty: nothing) was this listed object.
+
+    A version is one object. Content may come again, but an event tells of an object when it is done, so not before the
+    time that S3 lists.
+    """
+    return told != "" if upload.version_id else told[:19] >= upload.event_time[:19]
+
+
 def _place(bucket: str, key: str) -> str:
     return "key#" + sha256(f"{bucket}\0{key}".encode()).hexdigest()
 
@@ -651,9 +746,9 @@ def _ttl(now: int, days: int) -> int:
     return now // 1000 + days * 86_400
 
 
-def _chunks(ids: Sequence[str], size: int) -> Iterator[Sequence[str]]:
-    for start in range(0, len(ids), size):
-        yield ids[start : start + size]
+def _chunks(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
 
 
 def _lane(item: Item) -> Lane:

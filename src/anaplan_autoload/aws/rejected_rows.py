@@ -42,13 +42,14 @@ def report_prefix(route: str, ended_at: str, report_id: str) -> str:
     return f"reports/{_key_part(route)}/{day}/{_key_part(report_id)}/"
 
 
-def console_link(report_url: str, topic_arn: str) -> str | None:
+def console_link(report_url: str, arn: str) -> str | None:
     """The address of `s3://bucket/prefix/` in AWS's console; None if it is not known.
 
     A console link needs a log-in. A presigned link would not, but it expires with the role's credentials, within hours,
-    and a mail may be read days later. `topic_arn` gives the stack's partition and Region.
+    and a mail may be read days later. `arn`, of any resource of the stack, gives its partition
+    and Region.
     """
-    _arn, partition, _sns, region, *_ = topic_arn.split(":")
+    _arn, partition, _service, region, *_ = arn.split(":")
     host = CONSOLES.get(partition)
     bucket, _, prefix = report_url.removeprefix("s3://").partition("/")
     if host is None:

@@ -1,14 +1,16 @@
-"""Reads the secret from Secrets Manager."""
+"""Reads the secret from Secrets Manager, and writes it when a refresh token was replaced."""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 from botocore.exceptions import ClientError
 
 from anaplan_autoload.anaplan.credentials import SHAPES, Secret, SecretInvalid
 from anaplan_autoload.anaplan.errors import CloudWorksError, TryLater
+from anaplan_autoload.anaplan.renewal import NotStored
 from anaplan_autoload.aws.refusals import AWS_TROUBLE, code_of, in_words, may_heal
 
 if TYPE_CHECKING:
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
 _MISSING = ("ResourceNotFoundException", "InvalidRequestException")
 _FORBIDDEN = ("AccessDeniedException", "DecryptionFailure")
+_KMS = ("EncryptionFailure",)
+_TOO_MANY_VERSIONS = "LimitExceededException"
+REHEARSAL = "AUTOLOAD-REHEARSAL"
+"""The staging label of versions that nobody uses."""
 
 
 def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], Secret]:
@@ -40,6 +46,48 @@ def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], 
         return Secret(answer["VersionId"], text, int(answer["CreatedDate"].timestamp() * 1000))
 
     return read
+
+
+class SecretStore:
+    """Writes a secret's value; see `renewal.Store`."""
+
+    def __init__(self, client: SecretsManagerClient, secret_id: str) -> None:
+        self._client = client
+        self._secret_id = secret_id
+
+    def write(self, text: str, version: str) -> None:
+        """Make this the secret's current value, as the version of this id (a UUID). Repeating it has no effect.
+
+        Raises `NotStored` if Secrets Manager refuses it, and `TryLater` if it cannot be reached or is in trouble.
+        """
+        self._put(SecretString=text, ClientRequestToken=version)
+
+    def rehearse(self, text: str) -> None:
+        """Write a version that nobody uses. Raises what `write` raises."""
+        self._put(SecretString=text, ClientRequestToken=str(uuid4()), VersionStages=[REHEARSAL])
+
+    def _put(self, **request: Any) -> None:
+        try:
+            self._client.put_secret_value(SecretId=self._secret_id, **request)
+        except ClientError as error:
+            if may_heal(error) and code_of(error) != _TOO_MANY_VERSIONS:
+                raise TryLater(f"Secrets Manager could not store {self._secret_id}: {in_words(error)}.") from error
+            raise NotStored(_not_stored(self._secret_id, error)) from error
+        except AWS_TROUBLE as error:
+            kind = type(error).__name__
+            raise TryLater(f"Secrets Manager could not be reached for {self._secret_id}: {kind}.") from error
+
+
+def _not_stored(secret_id: str, error: ClientError) -> str:
+    code = code_of(error)
+    if code in _FORBIDDEN or code in _KMS:  # its message names roles and keys
+        return (
+            f"The secret {secret_id} cannot be written ({code}). For the function, deploy the stack with "
+            "RefreshTokenRotates=true, which allows secretsmanager:PutSecretValue; if the secret is encrypted with its "
+            "own KMS key, name that in ExistingKeyArns. Or let Anaplan's administrator make the OAuth client's refresh "
+            "tokens non-rotatable."
+        )
+    return f"Secrets Manager refused to write the secret {secret_id}: {in_words(error)}."
 
 
 def _text(binary: bytes) -> str:

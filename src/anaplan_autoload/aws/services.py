@@ -14,13 +14,16 @@ import boto3
 from botocore.config import Config
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
-from anaplan_autoload.anaplan.credentials import Tokens
 from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload.anaplan.oauth import oauth_url
+from anaplan_autoload.anaplan.renewal import Renewer
+from anaplan_autoload.anaplan.tokens import Tokens
 from anaplan_autoload.aws.digests import Digests
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.renewals import Renewals
 from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore
-from anaplan_autoload.aws.secret import secret_source
+from anaplan_autoload.aws.secret import SecretStore, secret_source
 from anaplan_autoload.aws.settings import check_settings
 from anaplan_autoload.aws.standings import Standings
 from anaplan_autoload.domain import routes
@@ -33,10 +36,12 @@ if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sns import SNSClient
     from urllib3 import PoolManager
 
     from anaplan_autoload.anaplan.credentials import Secret
+    from anaplan_autoload.aws.lost_uploads import Rounds
     from anaplan_autoload.aws.settings import Settings
     from anaplan_autoload.domain.routes import Routes
 
@@ -116,6 +121,13 @@ class Services:
         return Standings(self.dynamodb, self.settings.ledger_table)
 
     @cached_property
+    def rounds(self) -> Rounds:
+        """How far the search for lost uploads has come."""
+        from anaplan_autoload.aws.lost_uploads import Rounds  # only a sweep needs it: no part of a cold start
+
+        return Rounds(self.dynamodb, self.settings.ledger_table)
+
+    @cached_property
     def digests(self) -> Digests:
         """What people have yet to be told in a digest."""
         return Digests(self.dynamodb, self.settings.ledger_table)
@@ -146,9 +158,14 @@ class Services:
         return self.session.client("lambda", config=BRISK)
 
     @cached_property
+    def secrets(self) -> SecretsManagerClient:
+        """Secrets Manager, for the log-in."""
+        return self.session.client("secretsmanager", config=BRISK)
+
+    @cached_property
     def secret(self) -> Callable[[], Secret]:
         """Reads the secret as it is now, with its version."""
-        return secret_source(self.session.client("secretsmanager", config=BRISK), self.settings.secret_id)
+        return secret_source(self.secrets, self.settings.secret_id)
 
     @cached_property
     def http(self) -> PoolManager:
@@ -158,15 +175,36 @@ class Services:
     @cached_property
     def tokens(self) -> Tokens:
         """The log-in at Anaplan."""
-        secret_id = self.settings.secret_id
         return Tokens(
             self.http,
             self.settings.auth_url,
             self.secret,
-            rejected=lambda version: self.ledger.rejected(secret_id) == version,
-            reject=lambda version: self.ledger.reject(secret_id, version),
+            rejected=self._rejected,
+            reject=self._reject,
+            renewer=self._renewer,
             clock=self.clock,
         )
+
+    def _renewer(self) -> Renewer:
+        """What an OAuth log-in needs: the secret is written, and the ledger holds a lease."""
+        settings = self.settings
+        return Renewer(
+            self.http,
+            settings.oauth_url or oauth_url(settings.auth_url),
+            self.secret,
+            SecretStore(self.secrets, settings.secret_id),
+            Renewals(self.dynamodb, settings.ledger_table, settings.secret_id, settings.lease * 1000),
+            rejected=self._rejected,
+            reject=self._reject,
+            clock=self.clock,
+            sleep=self.sleep,
+        )
+
+    def _rejected(self, version: str) -> bool:
+        return self.ledger.rejected(self.settings.secret_id) == version
+
+    def _reject(self, version: str) -> None:
+        self.ledger.reject(self.settings.secret_id, version)
 
     @cached_property
     def cloudworks(self) -> CloudWorks:

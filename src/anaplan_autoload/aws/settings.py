@@ -44,6 +44,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     auth_url: str
     cloudworks_url: str
     function_name: str
+    oauth_url: str | None = None
+    """None: that of the region of `auth_url`."""
     reports_bucket: str | None = None
     """None: rejected rows are not kept."""
     contact: str | None = None
@@ -119,6 +121,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         ledger_table=required("LEDGER_TABLE"),
         topic_arn=required("TOPIC_ARN"),
         auth_url=required("ANAPLAN_AUTH_URL"),
+        oauth_url=environment.get("ANAPLAN_OAUTH_URL", "").strip() or None,
         cloudworks_url=required("CLOUDWORKS_URL"),
         function_name=required("AWS_LAMBDA_FUNCTION_NAME"),
         function_alias=environment.get("FUNCTION_ALIAS") or "live",
@@ -176,7 +179,11 @@ def check_settings(settings: Settings, region: str | None) -> None:
 
     `region` is the AWS Region as boto3 finds it.
     """
-    for name, url in (("ANAPLAN_AUTH_URL", settings.auth_url), ("CLOUDWORKS_URL", settings.cloudworks_url)):
+    for name, url in (
+        ("ANAPLAN_AUTH_URL", settings.auth_url),
+        ("ANAPLAN_OAUTH_URL", settings.oauth_url or settings.auth_url),
+        ("CLOUDWORKS_URL", settings.cloudworks_url),
+    ):
         try:
             checked_url(url)
         except AddressInvalid as error:

@@ -32,6 +32,8 @@ _EXPECTED = (
 )
 _SEQUENCER = re.compile(r"[0-9A-F]{1,32}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
+_EVERY = re.compile(r"([1-9][0-9]{0,3})([mh])")
+_SECONDS = {"m": 60, "h": 3600}
 _OTHER_NOTIFICATIONS = re.compile(
     r"ObjectRemoved:|ObjectRestore:|Replication:|LifecycleExpiration:|ObjectTagging:|ObjectAnnotation:|ObjectAcl:"
     r"|ObjectRetention:|(?:ReducedRedundancyLostObject|LifecycleTransition|IntelligentTiering)\Z"
@@ -133,8 +135,20 @@ class Drain(Struct, frozen=True, forbid_unknown_fields=True):
     lane: _LaneId = field(name="drain")
 
 
+class Reconcile(Struct, frozen=True):
+    """What a sweep is told to look for: uploads that S3 has and the ledger does not, because their events were lost."""
+
+    every: int
+    """Seconds from the start of one round through the buckets to the start of the next."""
+    buckets: tuple[str, ...]
+    """The names of the buckets that uploads come from."""
+
+
 class Sweep(Struct, frozen=True):
     """`{"sweep": true}`: look for lanes with work and no leader."""
+
+    reconcile: Reconcile | None = None
+    """None: lost uploads are not looked for."""
 
 
 class Load(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -196,14 +210,30 @@ def _gather(findings: Iterator[_Finding]) -> Uploads:
     return Uploads(tuple(uploads.values()), tuple(ignored))
 
 
+class _ReconcileEvent(Struct, forbid_unknown_fields=True):
+    every: str
+    buckets: str
+
+
 class _SweepEvent(Struct, forbid_unknown_fields=True):
     sweep: bool
+    reconcile: _ReconcileEvent | None = None
 
 
 def _sweep(event: object) -> Sweep:
-    if not _convert(event, _SweepEvent, "sweep event").sweep:
+    decoded = _convert(event, _SweepEvent, "sweep event")
+    if not decoded.sweep:
         raise UnknownEvent('sweep event: expected {"sweep": true}; leave the event out to sweep nothing')
-    return Sweep()
+    return Sweep(_reconcile(decoded.reconcile) if decoded.reconcile else None)
+
+
+def _reconcile(asked: _ReconcileEvent) -> Reconcile:
+    """The template joins the buckets' ARNs with commas, and leaves one at the end where there is only the inbox."""
+    every = _EVERY.fullmatch(asked.every)
+    if every is None:
+        raise UnknownEvent('sweep event: its reconcile.every is no time such as "15m" or "1h"; set it in the template')
+    arns = [arn for arn in asked.buckets.split(",") if arn]
+    return Reconcile(int(every[1]) * _SECONDS[every[2]], tuple(arn.rpartition(":")[2] for arn in arns))
 
 
 class _LoadEvent(Struct, forbid_unknown_fields=True):

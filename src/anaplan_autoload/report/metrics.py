@@ -80,6 +80,21 @@ def count_unreadable_routes(*, stack: str) -> None:
     metrics.flush_metrics()
 
 
+def count_reconciled(uploads_by_route: Mapping[str, int], *, stack: str) -> None:
+    """Write `UploadsReconciled` for every route given: how many uploads were found whose events never came."""
+    for route, uploads in uploads_by_route.items():
+        metrics = _metrics(stack=stack, route=route)
+        metrics.add_metric("UploadsReconciled", MetricUnit.Count, uploads)
+        metrics.flush_metrics()
+
+
+def count_refused_listing(*, stack: str) -> None:
+    """Write `ListingsRefused`, with the dimension `stack` alone: S3 refused to list where lost uploads may be."""
+    metrics = _metrics(stack=stack)
+    metrics.add_metric("ListingsRefused", MetricUnit.Count, 1)
+    metrics.flush_metrics()
+
+
 def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None:
     """Write `OldestWaitingSeconds` for every given route: the age of its oldest waiting upload, 0 if none waits."""
     for route, seconds in seconds_by_route.items():

@@ -99,7 +99,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
             extra = _about(upload, route=route.name, pattern=pattern)
             step.logger.info("Ignored an upload for its name", extra=extra)
         elif route:
-            new = services.ledger.record(upload, route, now)
+            new = services.ledger.note_told(upload, now) and services.ledger.record(upload, route, now)
             lanes[route.lane_id] = None
             recorded.append((route.lane_id, upload.id))
             if len(shown) < SHOWN_UPLOADS:

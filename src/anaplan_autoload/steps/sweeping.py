@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from anaplan_autoload.anaplan.credentials import LoginRefused
-from anaplan_autoload.anaplan.errors import TryLater
+from anaplan_autoload.anaplan.errors import CloudWorksError, TryLater
+from anaplan_autoload.anaplan.http import Limits
+from anaplan_autoload.aws.refusals import AWS_TROUBLE
 from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload.steps.expecting import look_for_missing
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from anaplan_autoload.aws.services import Services
     from anaplan_autoload.domain.protocol import Lane
 
+BRIEF = Limits(connect=3, read=8)
+
 
 class Swept(Struct, frozen=True):
     """How many lanes have work, and how many of them got a new leader."""
@@ -33,6 +37,7 @@ class Swept(Struct, frozen=True):
 def sweep(step: StepContext, services: Services) -> Swept:
     """Drain every lane that has work and no leader, send due digests, and say which routes' files are missing.
 
+    Keeps the log-in from expiring while nothing is loaded.
     Writes metrics: how old the oldest uploads are, how many lanes are held, and that the sweep came to its end.
     """
     from anaplan_autoload.report.metrics import count_sweep, oldest_waiting
@@ -65,9 +70,19 @@ def sweep(step: StepContext, services: Services) -> Swept:
     send_digests(step, services)
     if routes is not None:
         look_for_missing(step, services, routes, pending)
+    _keep_log_in_alive(step, services)
     measure_log_in(step, services)
     count_sweep(held, stack=services.settings.stack)
     return Swept(len(pending), drained)
+
+
+def _keep_log_in_alive(step: StepContext, services: Services) -> None:
+    """Use a refresh token that would otherwise expire, although nothing is loaded. A lane that needs it tells more."""
+    try:
+        with services.tokens.within(BRIEF):
+            services.tokens.keep_alive()
+    except (CloudWorksError, *AWS_TROUBLE) as error:
+        step.logger.warning("The log-in could not be renewed", extra={"reason": str(error)})
 
 
 def _ages(found: Pending, lane: Lane, now: int) -> dict[str, float]:

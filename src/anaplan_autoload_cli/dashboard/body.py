@@ -22,6 +22,8 @@ ALARMS = (
     "RoutesUnreadableAlarm",
     "OldestWaitingAlarm",
     "FailedLoadsAlarm",
+    "LostUploadsAlarm",
+    "ListingsRefusedAlarm",
     "UnroutedUploadsAlarm",
     "LogInEndsIn14DaysAlarm",
     "LogInEndsIn7DaysAlarm",
@@ -42,6 +44,8 @@ class Place(Struct, frozen=True, kw_only=True):
     """The dead-letter queue's name."""
     alarms: tuple[str, ...] = ()
     """ARNs."""
+    page: str = ""
+    """The ARN of the load history page's function."""
 
 
 TEMPLATE_PLACE = Place(
@@ -49,6 +53,7 @@ TEMPLATE_PLACE = Place(
     region="${AWS::Region}",
     queue="${DeadLetters.QueueName}",
     alarms=tuple(f"${{{name}.Arn}}" for name in ALARMS),
+    page="${Page.Arn}",
 )
 """The place in CloudFormation's terms."""
 
@@ -109,6 +114,7 @@ class LogTable(Struct, frozen=True, kw_only=True):
     """Keys of `anaplan_autoload.report.log.log_run`; `uploads.0` is the first upload."""
     outcomes: tuple[str, ...]
     sort: str = "@timestamp"
+    """One of `heads`."""
     ascending: bool = False
     each: str | None = None
     """A key: only the latest line for each value of it."""
@@ -116,17 +122,21 @@ class LogTable(Struct, frozen=True, kw_only=True):
     width: int = 12
     height: int = 6
 
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """What the columns are called: a latest value has a name of its own."""
+        return tuple(f"last_{name}" if self.each and name != self.each else name for name in self.columns)
+
     def query(self, place: Place) -> str:
         """The query for Logs Insights."""
-        outcomes = ", ".join(f'"{outcome}"' for outcome in self.outcomes)
-        order = "asc" if self.ascending else "desc"
-        steps = [f"SOURCE '/aws/lambda/{place.stack}'"]
+        named = ", ".join(f'"{outcome}"' for outcome in self.outcomes)
+        outcomes = f"filter outcome in [{named}]"
+        steps = [f"fields {', '.join(self.columns)}", outcomes]
         if self.each:
-            latest = ", ".join(f"latest({column}) as {column}" for column in self.columns if column != self.each)
-            steps += [f"filter outcome in [{outcomes}]", f"stats {latest} by {self.each}"]
-        else:
-            steps += [f"fields {', '.join(self.columns)}", f"filter outcome in [{outcomes}]"]
-        return " | ".join([*steps, f"sort {self.sort} {order}", f"limit {self.limit}"])
+            latest = [f"latest({name}) as last_{name}" for name in self.columns if name != self.each]
+            steps = [outcomes, f"stats {', '.join(latest)} by {self.each}"]
+        order = f"sort {self.sort} {'asc' if self.ascending else 'desc'}"
+        return " | ".join([f"SOURCE '/aws/lambda/{place.stack}'", *steps, order, f"limit {self.limit}"])
 
 
 class AlarmStates(Struct, frozen=True, kw_only=True):
@@ -137,7 +147,15 @@ class AlarmStates(Struct, frozen=True, kw_only=True):
     height: int = 3
 
 
-Widget = AlarmStates | Graph | LogTable
+class LoadHistory(Struct, frozen=True, kw_only=True):
+    """The load history page, a function that CloudWatch calls."""
+
+    title: str
+    width: int = 24
+    height: int = 12
+
+
+Widget = AlarmStates | Graph | LoadHistory | LogTable
 
 _ROUTE = "${PROP('Dim.route')}"
 
@@ -157,7 +175,7 @@ WIDGETS: tuple[Widget, ...] = (
         columns=("route", "ended_at", "outcome", "run_seconds"),
         outcomes=("loaded", "partial"),
         each="route",
-        sort="ended_at",
+        sort="last_ended_at",
         ascending=True,
         limit=100,
     ),
@@ -179,7 +197,7 @@ WIDGETS: tuple[Widget, ...] = (
         width=8,
     ),
     Graph(
-        title="Loads by route, and time since the last",
+        title="Full loads by route, and time since the last",
         series=(_each_route("RunsLoaded", "Sum", f"{_ROUTE} (last ${{LAST_TIME_RELATIVE}} ago)"),),
         form="bars",
         width=8,
@@ -253,6 +271,7 @@ WIDGETS: tuple[Widget, ...] = (
         outcomes=("loaded", "partial", "failed"),
         sort="run_seconds",
     ),
+    LoadHistory(title="Load history"),
 )
 """Row by row, from left to right."""
 
@@ -286,6 +305,8 @@ def _type(widget: Widget) -> str:
     match widget:
         case AlarmStates():
             return "alarm"
+        case LoadHistory():
+            return "custom"
         case LogTable():
             return "log"
         case Graph():
@@ -296,17 +317,18 @@ def _properties(widget: Widget, place: Place) -> dict[str, Any]:
     match widget:
         case AlarmStates(title=title):
             return {"title": title, "alarms": list(place.alarms)}
+        case LoadHistory(title=title):
+            updates = {"refresh": True, "resize": False, "timeRange": True}
+            return {"title": title, "endpoint": place.page, "updateOn": updates}
         case LogTable(title=title):
             return {"title": title, "region": place.region, "view": "table", "query": widget.query(place)}
         case Graph(title=title):
-            return {
-                "title": title,
-                "region": place.region,
-                "view": "singleValue" if widget.form == "numbers" else "timeSeries",
-                "stacked": widget.form == "bars",
-                "metrics": [_metric(series, place) for series in widget.series],
-                "yAxis": {"left": {"min": 0, "showUnits": False, "label": widget.unit}},
-            }
+            shown: dict[str, Any] = {"view": "singleValue"}
+            if widget.form != "numbers":
+                axis = {"left": {"min": 0, "showUnits": False, "label": widget.unit}}
+                shown = {"view": "timeSeries", "stacked": widget.form == "bars", "yAxis": axis}
+            lines = [_metric(series, place) for series in widget.series]
+            return {"title": title, "region": place.region, **shown, "metrics": lines}
 
 
 def _metric(series: Series, place: Place) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +15,6 @@ from anaplan_autoload_cli.dashboard.data import Line
 from anaplan_autoload_cli.output import CommandFailed
 
 if TYPE_CHECKING:
-    from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_logs import CloudWatchLogsClient
 
@@ -26,7 +26,6 @@ BUCKETS = 100
 """Into about so many periods the time is divided; a period is a multiple of five minutes."""
 LOOKS = 30
 LOOK_SECONDS = 1.0
-ALARMS_AT_A_TIME = 100
 
 
 class Clients(Struct, frozen=True):
@@ -34,7 +33,6 @@ class Clients(Struct, frozen=True):
 
     cloudwatch: CloudWatchClient
     logs: CloudWatchLogsClient
-    cloudformation: CloudFormationClient
 
 
 class Alarm(Struct, frozen=True):
@@ -47,20 +45,16 @@ class Alarm(Struct, frozen=True):
     """`OK`, `ALARM` or `INSUFFICIENT_DATA`."""
 
 
-def alarms_of(clients: Clients, stack: str) -> list[Alarm]:
-    """A stack's alarms, in the dashboard's order."""
-    resources = clients.cloudformation.get_paginator("list_stack_resources")
-    names = {
-        resource["PhysicalResourceId"]: resource["LogicalResourceId"]
-        for page in resources.paginate(StackName=stack)
-        for resource in page["StackResourceSummaries"]
-        if resource["ResourceType"] == "AWS::CloudWatch::Alarm" and "PhysicalResourceId" in resource
-    }
-    if not names:
-        return []
-    answer = clients.cloudwatch.describe_alarms(AlarmNames=list(names), MaxRecords=ALARMS_AT_A_TIME)
-    found = [Alarm(names[each["AlarmName"]], each["AlarmArn"], each["StateValue"]) for each in answer["MetricAlarms"]]
-    return sorted(found, key=lambda alarm: ALARMS.index(alarm.name) if alarm.name in ALARMS else len(ALARMS))
+def alarms_of(cloudwatch: CloudWatchClient, stack: str) -> list[Alarm]:
+    """A stack's alarms, in the dashboard's order. CloudFormation names each `<stack>-<logical name>-<random>`."""
+    pages = cloudwatch.get_paginator("describe_alarms").paginate(AlarmNamePrefix=f"{stack}-")
+    listed = [each for page in pages for each in page["MetricAlarms"]]
+    return [
+        Alarm(name, each["AlarmArn"], each["StateValue"])
+        for name in ALARMS
+        for each in listed
+        if re.fullmatch(rf"{re.escape(stack)}-{name}-[A-Za-z0-9]+", each["AlarmName"])
+    ]
 
 
 class CloudWatch:
@@ -114,7 +108,7 @@ class CloudWatch:
 
     def alarms(self) -> list[tuple[str, str]]:
         """The states of the stack's alarms."""
-        return [(alarm.name, alarm.state) for alarm in alarms_of(self._clients, self._place.stack)]
+        return [(alarm.name, alarm.state) for alarm in alarms_of(self._clients.cloudwatch, self._place.stack)]
 
     def _query(self, name: str, series: Series) -> dict[str, Any]:
         seconds = self.period // 1000

@@ -17,7 +17,7 @@ from anaplan_autoload_cli.times import moment
 
 if TYPE_CHECKING:
     from anaplan_autoload_cli.context import Cli
-    from anaplan_autoload_cli.dashboard.cloudwatch import Alarm, Clients
+    from anaplan_autoload_cli.dashboard.cloudwatch import Alarm
     from anaplan_autoload_cli.dashboard.data import Data
 
 SHORTEST_MS = 300_000
@@ -60,24 +60,19 @@ def _data(cli: Cli, since: str) -> tuple[str, Data]:
 
         recording = demo()
         return recording.stack, recording
-    from anaplan_autoload_cli.dashboard.cloudwatch import CloudWatch
+    from anaplan_autoload_cli.dashboard.cloudwatch import Clients, CloudWatch
 
     place, begin, now = _place(cli), moment(since), wall_clock()
     if begin > now - SHORTEST_MS:
         raise typer.BadParameter(f"{since!r} is too short: a dashboard needs at least five minutes, as in 12h.")
-    return place.stack, CloudWatch(_clients(cli), place, begin, now)
+    clients = Clients(cli.aws.client("cloudwatch"), cli.aws.client("logs"))
+    return place.stack, CloudWatch(clients, place, begin, now)
 
 
 def _alarms(cli: Cli, place: Place) -> list[Alarm]:
     from anaplan_autoload_cli.dashboard.cloudwatch import alarms_of
 
-    return alarms_of(_clients(cli), place.stack)
-
-
-def _clients(cli: Cli) -> Clients:
-    from anaplan_autoload_cli.dashboard.cloudwatch import Clients
-
-    return Clients(cli.aws.client("cloudwatch"), cli.aws.client("logs"), cli.aws.client("cloudformation"))
+    return alarms_of(cli.aws.client("cloudwatch"), place.stack)
 
 
 def _place(cli: Cli) -> Place:
@@ -86,4 +81,5 @@ def _place(cli: Cli) -> Place:
     if region is None:
         raise CommandFailed("No AWS region is set.", remedy="Give --region, or set AWS_REGION.")
     queue = cli.settings.require("queue").rpartition("/")[2]
-    return Place(stack=cli.settings.require("stack"), region=region, queue=queue)
+    page_arn = cli.settings.outputs.get("PageFunctionArn", "")
+    return Place(stack=cli.settings.require("stack"), region=region, queue=queue, page=page_arn)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from html import escape
 
-from anaplan_autoload_cli.dashboard.body import WIDGETS, AlarmStates, Graph, LogTable, Widget
+from anaplan_autoload_cli.dashboard.body import WIDGETS, AlarmStates, Graph, LoadHistory, LogTable, Widget
 from anaplan_autoload_cli.dashboard.chart import chart, color_of, in_unit
 from anaplan_autoload_cli.dashboard.data import Data, Line
 
@@ -14,6 +14,7 @@ COLUMN = 44
 """Units of a drawing to one of the dashboard's 24 columns."""
 LONG = 30
 """Characters of a table's cell that stay in one line."""
+ELSEWHERE = "This is a page of its own: anaplan-autoload loads --html loads.html"
 STYLE = """
 :root { color-scheme: light dark; --back: #f3f5f7; --card: #fff; --text: #1b2733; --quiet: #56636f; --line: #d9dfe5; }
 @media (prefers-color-scheme: dark) {
@@ -77,6 +78,8 @@ def _section(widget: Widget, data: Data) -> str:
     match widget:
         case AlarmStates():
             content = _alarms(data.alarms())
+        case LoadHistory():
+            content = f'<p class="none">{ELSEWHERE}</p>'
         case LogTable():
             content = _table(widget, data)
         case Graph():
@@ -125,8 +128,8 @@ def _table(table: LogTable, data: Data) -> str:
     rows = data.rows(table)
     if not rows:
         return '<p class="none">Nothing.</p>'
-    heads = "".join(f"<th>{escape(column)}</th>" for column in table.columns)
-    lines = "".join(f"<tr>{''.join(_cell(row.get(column)) for column in table.columns)}</tr>" for row in rows)
+    heads = "".join(f"<th>{escape(head)}</th>" for head in table.heads)
+    lines = "".join(f"<tr>{''.join(_cell(row.get(head)) for head in table.heads)}</tr>" for row in rows)
     title = escape(table.title, quote=True)
     return (
         f'<div class="scroll" tabindex="0" role="region" aria-label="{title}">'

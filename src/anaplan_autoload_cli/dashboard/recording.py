@@ -68,7 +68,7 @@ class Recording(Struct, frozen=True, kw_only=True, dict=True):
 
     def rows(self, table: LogTable) -> list[Row]:
         """A table's rows."""
-        found = [self._row(record, table.columns) for record in self.log if record["outcome"] in table.outcomes]
+        found = [self._row(record, table) for record in self.log if record["outcome"] in table.outcomes]
         if table.each:
             found = list({row[table.each]: row for row in found}.values())
         known = [row for row in found if row[table.sort] is not None]
@@ -108,8 +108,8 @@ class Recording(Struct, frozen=True, kw_only=True, dict=True):
         return tuple((begin, statistic(stat, values)) for begin, values in sorted(periods.items()))
 
     @staticmethod
-    def _row(record: Mapping[str, Any], columns: Sequence[str]) -> Row:
-        return {column: _of_record(record, column) for column in columns}
+    def _row(record: Mapping[str, Any], table: LogTable) -> Row:
+        return {head: _of_record(record, name) for head, name in zip(table.heads, table.columns, strict=True)}
 
 
 def statistic(stat: str, values: Sequence[float]) -> float:

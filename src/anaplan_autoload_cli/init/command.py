@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from anaplan_autoload_cli.init.steps import Step
 
 ROUTES = Path("routes.toml")
+NO_FILE = Path(os.devnull)
+"""Settings where none are written yet: the file that --config names is about to be made."""
 _COLUMNS = (Column("state", "State"), Column("name", "Step"), Column("what", "What", fold=True))
 
 
@@ -69,7 +72,8 @@ def init(
         "login": login,
         "integration": integration,
     }
-    usual = {name: cli.settings.get(name) or "" for name in ("region", "stack")}
+    known = cli.settings if cli.settings.path.exists() else CommandSettings(cli.settings.flags, NO_FILE, environment())
+    usual = {name: known.get(name) or "" for name in ("region", "stack")}
     answers = answered(cli.out, options, cli.settings.installation, usual)
     written = _write_config(cli, answers)
     with cli.out.progress("Looking at what is done"):
@@ -87,7 +91,7 @@ def _write_config(cli: Cli, answers: Answers, stack: str | None = None) -> list[
     """Write the answers, and return the files that were written. Asks before a line is lost."""
     path = cli.settings.path
     before = path.read_text(encoding="utf-8") if path.exists() else None
-    after = config.updated(before, answers, stack)
+    after = config.updated(before, answers, stack, cli.settings.flag("profile"))
     if before == after:
         return []
     if before is not None and not config.only_adds(before, after):

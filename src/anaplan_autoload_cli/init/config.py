@@ -20,12 +20,13 @@ _TABLE = re.compile(r"^\[", re.M)
 _OURS = re.compile(rf"^\[{INSTALL}\][^\n]*\n(?:(?!\[)[^\n]*(?:\n|\Z))*", re.M)
 
 
-def updated(text: str | None, answers: Answers, stack: str | None = None) -> str:
-    """The file with these answers, and with the stack's name where there is a stack.
+def updated(text: str | None, answers: Answers, stack: str | None = None, profile: str | None = None) -> str:
+    """The file with these answers, with the stack's name where there is a stack, and with an AWS profile.
 
     `text` is None where there is no file yet. Without a stack no name is written: commands would look for one.
     """
-    settings = {**({"stack": stack} if stack else {}), "region": answers.region, **_hosts(answers)}
+    named = {name: value for name, value in (("stack", stack), ("profile", profile)) if value}
+    settings = {**named, "region": answers.region, **_hosts(answers)}
     kept = _OURS.sub("", text if text is not None else HEAD).rstrip("\n")
     first_table = _TABLE.search(kept)
     end = first_table.start() if first_table else len(kept)

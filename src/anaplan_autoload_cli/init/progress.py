@@ -5,6 +5,7 @@ What cannot be seen is `None`, with the reason in `Seen.trouble`: a new user may
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -46,6 +47,8 @@ class Seen(Struct, frozen=True):
     connection: Connection | None = None
     """A connection to the bucket that works."""
     integration: Integration | None = None
+    near: tuple[str, ...] = ()
+    """Names of other integrations that come close to the one that is not there."""
     looked: bool = False
     """Whether CloudWorks could be asked."""
     routed: bool = False
@@ -136,7 +139,8 @@ def _anaplan(cli: Cli, answers: Answers, seen: Seen) -> Seen:
     connection = next((each for each in connections if each.type == S3 and each.works and each.bucket in buckets), None)
     named = next((each for each in integrations if answers.integration in (each.name, each.id)), None)
     detail = workspace.details(named.id) if named else None
-    return replace(seen, looked=True, connection=connection, integration=detail)
+    near = () if named else tuple(get_close_matches(answers.integration, [each.name for each in integrations]))
+    return replace(seen, looked=True, connection=connection, integration=detail, near=near)
 
 
 def _files(seen: Seen, routes_file: Path, integration: Integration | None) -> Seen:

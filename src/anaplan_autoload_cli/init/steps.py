@@ -157,7 +157,11 @@ def _integration(answers: Answers, seen: Seen, place: Place) -> Step:
     found = seen.integration
     if found is not None:
         return Step("integration", "done", f"{found.name} is there.")
-    what = f"Make the integration {answers.integration}, in CloudWorks or with the command, and call init again."
+    if seen.near:
+        close = " or ".join(map(repr, seen.near))
+        what = f"CloudWorks shows no integration {answers.integration!r}. Did you mean {close}?"
+        return Step("integration", "later", what, (f"anaplan-autoload init --integration {quote(seen.near[0])}",))
+    what = f"Make the integration {answers.integration}, in CloudWorks or with the command."
     command = (
         f"anaplan-autoload integrations create --name {quote(answers.integration)} --connection inbox --file {EXAMPLE} "
         "--action 112… --data-source 113… --workspace … --model …"

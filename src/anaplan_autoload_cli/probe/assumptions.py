@@ -32,6 +32,8 @@ RUN_CODES = (12, 35, 38, 39)
 """The values of `executionErrorCode` that have been seen on runs."""
 BUSY = "Integration is already running"
 DEFAULT_PAGE = 25
+SHORTEST_LIFE, LONGEST_LIFE = 10, 90
+"""Minutes that a token lives; 30 and 35 have been documented and seen."""
 HISTORY_SECONDS = 60
 """A run that the history does not show for this long may be started a second time, if the answer was lost too."""
 EARLY_SECONDS = 5

@@ -88,7 +88,8 @@ def one_run(asker: Asker, subject: Subject, say: Say) -> Iterator[Fact]:
     first = _look(asker, run_id, began)
     yield _first_look(first)
     if first.phase in ("queued", "running"):
-        yield _second_start(asker.post(f"/integrations/{part(subject.integration_id)}/run"))
+        second = asker.post(f"/integrations/{part(subject.integration_id)}/run")
+        yield second_start(second, _look(asker, run_id, began).phase)
     followed = _follow(asker, subject, Followed(run_id, posted, (first,)), began, say)
     yield from facts_of(followed)
     yield from _author(asker, subject, followed)
@@ -160,6 +161,15 @@ def facts_of(followed: Followed) -> Iterator[Fact]:
     yield from compared(ended, assumptions.ENDED_RUN, [json_of(last.answer)])
     yield decodes(ended, last.answer, lambda body: wire.decode_run(body, ""))
     yield from _begins(followed)
+
+
+def second_start(answer: Answer, first: Phase) -> Fact:
+    """What a second start was answered with; `first` is where the first run stood right after that."""
+    what, assumed = "while a run is going", "409 with CloudWorks' JSON"
+    if answer.ok and first == "ended":
+        return unknown(POST_RUN, what, assumed, "the first run had ended by then, and another one began")
+    so = answer.status == HTTPStatus.CONFLICT and answer.is_anaplans
+    return judged(POST_RUN, what, assumed, _brief(answer), so, "two runs at once, or a load that fails for that")
 
 
 def facts_of_cancellation(kind: str, tried: dict[Phase, Answer], last: Look) -> Iterator[Fact]:
@@ -278,14 +288,6 @@ def _first_look(look: Look) -> Fact:
     return judged(
         GET_RUN, what, "200, or 404 with CloudWorks' JSON", _brief(look.answer), so, "the run is not followed"
     )
-
-
-def _second_start(answer: Answer) -> Fact:
-    what, assumed = "while a run is going", "409 with CloudWorks' JSON"
-    if answer.ok:
-        return unknown(POST_RUN, what, assumed, "the first run had ended by then, and another one began")
-    so = answer.status == HTTPStatus.CONFLICT and answer.is_anaplans
-    return judged(POST_RUN, what, assumed, described(answer), so, "two runs at once, or a load that fails for that")
 
 
 def _follow(asker: Asker, subject: Subject, followed: Followed, began: float, say: Say) -> Followed:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from anaplan_autoload.anaplan import wire
-from anaplan_autoload.anaplan.errors import CloudWorksError
 from anaplan_autoload.domain.outcomes import outcome_of
 from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload_cli.probe import assumptions
@@ -39,6 +38,8 @@ PAGE = 100
 SMALL_PAGE = 2
 UNCLEAN_RUNS = 5
 """How many runs with errors are asked for these."""
+LONGEST_SHOWN = 100_000
+"""Minutes; what is longer is no life of a token but a time in another unit."""
 NO_RUNS = "this integration has no runs that have ended"
 
 
@@ -74,7 +75,7 @@ def guarded(about: str, questions: Callable[[Asker], Iterable[Fact]], asker: Ask
     """The facts, and one that says so where the answers stop coming."""
     try:
         yield from questions(asker)
-    except CloudWorksError as error:
+    except Exception as error:  # an answer of the wrong shape may show as any; the other questions are asked still
         yield unknown(about, "the request", "an answer", f"no answer that can be read ({type(error).__name__})")
 
 
@@ -95,6 +96,14 @@ def refresh(asker: Asker) -> Iterator[Fact]:
     answer = asker.authentication("POST", "/token/refresh")
     yield _status(about, answer, (200, 201), "a token is not renewed: Autoload logs in more often")
     yield from _shape(about, assumptions.REFRESH, answer)
+    expires = next(values(json_of(answer), "tokenInfo.expiresAt"), None)
+    if isinstance(expires, int) and answer.date_ms is not None:
+        minutes = (expires - answer.date_ms) / 60_000
+        is_so = assumptions.SHORTEST_LIFE <= minutes <= assumptions.LONGEST_LIFE
+        found = f"{minutes:.0f} minutes" if is_so or 0 <= minutes < LONGEST_SHOWN else "no time to come"
+        yield judged(
+            about, "life of a token", "about 35 minutes", found, is_so, "tokens are renewed too often or too late"
+        )
 
 
 def authorization(asker: Asker) -> Iterator[Fact]:

@@ -54,8 +54,9 @@ def counts(facts: Iterable[Fact]) -> str:
 
 
 def rows(facts: Sequence[Fact]) -> list[dict[str, object]]:
-    """One row a fact, those that need attention first; the fields that agree are one row a request."""
-    return [_row(fact) for fact in _folded(facts, lambda fields: f"{len(fields)} as assumed")]
+    """One row a fact, those that need attention last, above the prompt; the fields that agree are one row a request."""
+    folded = _folded(facts, lambda fields: f"{len(fields)} as assumed")
+    return [_row(fact) for fact in sorted(folded, key=lambda fact: -VERDICTS.index(fact.verdict))]
 
 
 def markdown(facts: Sequence[Fact], setting: Setting) -> str:

@@ -11,6 +11,8 @@ from anaplan_autoload.aws.ledger import UPLOAD_DAYS
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.times import iso
+from anaplan_autoload.operations.reloading import ROWS_AGAIN
+from anaplan_autoload.operations.sending import chosen, reload
 from anaplan_autoload_cli.completion import RouteName
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
@@ -21,7 +23,7 @@ from anaplan_autoload_cli.service.places import (
     the_function,
     the_ledger,
 )
-from anaplan_autoload_cli.service.sending import ROWS_AGAIN, chosen, reload, send
+from anaplan_autoload_cli.service.sending import send
 from anaplan_autoload_cli.times import count, moment
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
-from anaplan_autoload.anaplan.credentials import Secret, Tokens
 from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
+from anaplan_autoload_cli.login import tokens, with_secret
 from anaplan_autoload_cli.service.online import AnaplanTenant
 from anaplan_autoload_cli.service.places import the_ledger
 from anaplan_autoload_cli.service.routes import upload_buckets
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_s3 import S3Client
 
+    from anaplan_autoload.anaplan.credentials import Secret
     from anaplan_autoload.aws.ledger import Ledger
     from anaplan_autoload.domain.routes import Routes
     from anaplan_autoload_cli.context import Cli
@@ -95,6 +96,20 @@ class DeployedService:
         )
 
     @cached_property
+    def rules(self) -> list[tuple[str, Any]]:
+        """EventBridge's enabled rules that invoke the alias, by name."""
+        names = self.eventbridge.list_rule_names_by_target(TargetArn=self.alias.arn)["RuleNames"]
+        rules: list[tuple[str, Any]] = [(name, self.eventbridge.describe_rule(Name=name)) for name in names]
+        return [(name, rule) for name, rule in rules if rule.get("State", "ENABLED").startswith("ENABLED")]
+
+    @cached_property
+    def scheduled_events(self) -> list[str]:
+        """The events that schedules send the alias, as JSON text."""
+        schedules = [name for name, rule in self.rules if rule.get("ScheduleExpression")]
+        targets = [each for name in schedules for each in self.eventbridge.list_targets_by_rule(Rule=name)["Targets"]]
+        return [target["Input"] for target in targets if "Input" in target]
+
+    @cached_property
     def buckets(self) -> list[str]:
         """The buckets that uploads come from: the inbox first."""
         return upload_buckets(self.cli)
@@ -112,15 +127,9 @@ class DeployedService:
     @cached_property
     def cloudworks(self) -> CloudWorks:
         """CloudWorks with the function's own log-in; a version of the secret that Anaplan refused is not sent again."""
-        secret_id, http = self.need("secret_id"), http_pool()
-        tokens = Tokens(
-            http,
-            self.need("auth_url"),
-            lambda: self.secret,
-            rejected=lambda version: self.ledger.rejected(secret_id) == version,
-            reject=lambda version: self.ledger.reject(secret_id, version),
-        )
-        return CloudWorks(http, self.need("cloudworks_url"), tokens)
+        self.need("table")  # else what Anaplan has refused is not known
+        made = tokens(self.cli.settings, with_secret(self.cli.settings, self.need("secret_id")))
+        return CloudWorks(http_pool(), self.need("cloudworks_url"), made)
 
     @cached_property
     def workspace(self) -> Workspace:

@@ -174,20 +174,14 @@ def _rules(site: DeployedService, bucket: str) -> list[str]:
     """The enabled rules that send the alias S3's events of a bucket."""
     return [
         name
-        for name, rule in _rules_of_alias(site)
+        for name, rule in site.rules
         if f":s3:::{bucket}" in (pattern := rule.get("EventPattern", "")) or f'"{bucket}"' in pattern
     ]
 
 
-def _rules_of_alias(site: DeployedService) -> list[tuple[str, Any]]:
-    names = site.eventbridge.list_rule_names_by_target(TargetArn=site.alias.arn)["RuleNames"]
-    rules: list[tuple[str, Any]] = [(name, site.eventbridge.describe_rule(Name=name)) for name in names]
-    return [(name, rule) for name, rule in rules if rule.get("State", "ENABLED").startswith("ENABLED")]
-
-
 def sweep(site: DeployedService) -> Iterator[Finding]:
     """A schedule sends the sweep."""
-    schedules = [rule["ScheduleExpression"] for _, rule in _rules_of_alias(site) if rule.get("ScheduleExpression")]
+    schedules = [rule["ScheduleExpression"] for _, rule in site.rules if rule.get("ScheduleExpression")]
     if schedules:
         yield ok(
             "sweep", f"every {schedules[0].removeprefix('rate(').removesuffix(')')} the function looks after its lanes"

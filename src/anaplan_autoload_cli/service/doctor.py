@@ -12,14 +12,18 @@ from botocore.exceptions import BotoCoreError, ClientError
 from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
 from anaplan_autoload.anaplan.credentials import LoginRefused, SecretInvalid, decode_secret
 from anaplan_autoload.anaplan.errors import CloudWorksError
+from anaplan_autoload.anaplan.oauth import OAuthCredentials
 from anaplan_autoload.aws.services import wall_clock
+from anaplan_autoload.operations.lanes import known_lanes
+from anaplan_autoload.operations.status import lane_status
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.failures import in_words
+from anaplan_autoload_cli.login import may_rotate
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service import deployment
 from anaplan_autoload_cli.service.deployed_service import DeployedService
 from anaplan_autoload_cli.service.findings import Finding, failed, ok, show, skipped, warning
-from anaplan_autoload_cli.service.lanes import known_lanes
+from anaplan_autoload_cli.service.lost import lost_uploads
 from anaplan_autoload_cli.service.online import check_exports, check_route
 from anaplan_autoload_cli.service.places import RoutesFile, Source, file_source, find_routes_path, named_routes_path
 from anaplan_autoload_cli.service.routes import doubtful, offline, reports_of, upload_buckets
@@ -31,14 +35,13 @@ from anaplan_autoload_cli.service.routes_in_use import (
     routes_in_use,
     routes_store,
 )
-from anaplan_autoload_cli.service.status import lane_status
 from anaplan_autoload_cli.settings import NoSuchStack
 from anaplan_autoload_cli.times import count, length
 
 if TYPE_CHECKING:
     from anaplan_autoload.domain.routes import Routes
+    from anaplan_autoload.operations.status import LaneStatus
     from anaplan_autoload_cli.context import Cli
-    from anaplan_autoload_cli.service.status import LaneStatus
 
 Check = Callable[[DeployedService], Iterator[Finding]]
 
@@ -181,7 +184,7 @@ def stack(site: DeployedService) -> Iterator[Finding]:
 
 
 def secret(site: DeployedService) -> Iterator[Finding]:
-    """The secret has one of the two forms, and Anaplan has not refused it."""
+    """The secret has one of the three forms, and Anaplan has not refused it."""
     try:
         credentials = decode_secret(site.secret.text)
     except LoginRefused as error:
@@ -195,7 +198,14 @@ def secret(site: DeployedService) -> Iterator[Finding]:
             "Put working credentials into it: loading resumes within minutes of the new version.",
         )
         return
-    yield ok("secret", f"it holds a {'password' if hasattr(credentials, 'username') else 'certificate'}")
+    if isinstance(credentials, OAuthCredentials) and credentials.rotates and may_rotate(site.cli.settings) is False:
+        yield failed(
+            "secret",
+            "its refresh token is replaced at every use, and the function may not store the next one",
+            "Deploy the stack with RefreshTokenRotates=true.",
+        )
+        return
+    yield ok("secret", f"it holds a {credentials.kind}")
 
 
 def log_in(site: DeployedService) -> Iterator[Finding]:
@@ -281,6 +291,7 @@ CHECKS: dict[str, Check] = {
     "other buckets": deployment.existing_buckets,
     "buckets of routes": deployment.unheard_routes,
     "sweep": deployment.sweep,
+    "lost uploads": lost_uploads,
     "versions": deployment.versioning,
     "ledger": deployment.ledger,
     "secret": secret,

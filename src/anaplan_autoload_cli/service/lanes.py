@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.protocol import Lane
 from anaplan_autoload.domain.times import iso
+from anaplan_autoload.operations.lanes import HELD, let_go, route_names
 from anaplan_autoload_cli.completion import RouteName
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
@@ -25,17 +26,12 @@ from anaplan_autoload_cli.service.places import (
 from anaplan_autoload_cli.times import ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Sequence
 
-    from anaplan_autoload.aws.ledger import Ledger, Pending
+    from anaplan_autoload.aws.ledger import Ledger
     from anaplan_autoload.domain.routes import Routes
     from anaplan_autoload_cli.context import Cli
     from anaplan_autoload_cli.output import Output
-
-HELD = (
-    "held: Anaplan refused the log-in. Store one that works as a new version of the secret; the sweep resumes the lane "
-    "within five minutes of it."
-)
 
 _COLUMNS = (
     Column("lane", "Lane"),
@@ -151,12 +147,6 @@ def _is_untouched(ledger: Ledger, lane: str) -> bool:
     )
 
 
-def let_go(ledger: Ledger, send: Callable[[object], None], lane: str) -> None:
-    """End a pause, and load waiting uploads at once instead of at the next sweep."""
-    ledger.resume(lane)
-    send({"drain": lane})
-
-
 def find_lane(routes: Routes, ledger: Ledger, wanted: str) -> str:
     """The lane of that route, or of that id: routes that were removed have left their lanes behind.
 
@@ -170,20 +160,6 @@ def find_lane(routes: Routes, ledger: Ledger, wanted: str) -> str:
     if left := next((found.lane for found in pending if wanted in found.oldest), None):
         return left
     raise no_such_route(wanted, routes)
-
-
-def known_lanes(routes: Routes, pending: Iterable[Pending]) -> dict[str, list[str]]:
-    """The lanes of the routes file and those that have something to do, each with the names of its routes."""
-    lanes = {lane: route_names(routes, lane) for lane in routes.lanes}
-    for found in pending:
-        names = lanes.setdefault(found.lane, [])
-        names += [name for name in found.oldest if name not in names]
-    return lanes
-
-
-def route_names(routes: Routes, lane: str) -> list[str]:
-    """The routes that take turns in a lane."""
-    return [route.name for route in routes if route.lane_id == lane]
 
 
 def _all(names: list[str], otherwise: str) -> str:

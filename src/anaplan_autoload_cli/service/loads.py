@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from heapq import merge
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import UPLOAD_DAYS
 from anaplan_autoload.aws.services import wall_clock
@@ -15,10 +14,22 @@ from anaplan_autoload.aws.story import CLOCKS_DIFFER_MS
 from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.times import epoch_ms, iso
+from anaplan_autoload.operations.history import (
+    Found,
+    LoadFilter,
+    covered,
+    find_run,
+    find_uploads,
+    history,
+)
+from anaplan_autoload.operations.lanes import known_lanes
+from anaplan_autoload.page.asking import NOT_LOADED, View
+from anaplan_autoload.page.file import file_page
+from anaplan_autoload.page.services import PageServices, PageSettings
 from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
-from anaplan_autoload_cli.service.lanes import known_lanes, tell_held, tell_paused
+from anaplan_autoload_cli.service.lanes import tell_held, tell_paused
 from anaplan_autoload_cli.service.places import (
     Place,
     RoutesFile,
@@ -67,26 +78,6 @@ _OF_A_RUN = (
     Column("version_id", "Version"),
     Column("bucket", "Bucket", spare=True),
 )
-MOST_READ = 10_000
-"""Uploads of a lane that are read to name the files of a list of loads."""
-
-
-class LoadFilter(Struct, frozen=True):
-    """Which uploads of a key are asked for: those of one bucket, or of any."""
-
-    bucket: str | None
-    key: str
-
-    def covers(self, record: UploadRecord) -> bool:
-        """Whether the upload is one of them."""
-        return record.upload.key == self.key and self.bucket in (None, record.upload.bucket)
-
-
-class Found(Struct, frozen=True):
-    """An upload, and the lane that it was recorded in."""
-
-    lane: str
-    record: UploadRecord
 
 
 def loads(
@@ -99,6 +90,7 @@ def loads(
     lane: Annotated[str | None, typer.Option(help="Only in this lane; for routes that were removed.")] = None,
     run: Annotated[str | None, typer.Option("--run", help="Only this run (or batch-…).")] = None,
     files: Annotated[bool, typer.Option("--files", help="With --run: every upload that it covered.")] = False,
+    html: Annotated[Path | None, typer.Option("--html", help="Write a page with the loads and their details.")] = None,
     file: RoutesFile = None,
 ) -> None:
     """The load history, newest first. With --key: was this file loaded, when, and by which run?
@@ -106,10 +98,14 @@ def loads(
     The history goes back 400 days, single uploads 90. For a key, the lane of its route is searched, and the other lanes
     only if that lane has no upload of the key. --run ID --files lists every upload that a run covered, as --key does.
 
+    --html FILE writes one file that a browser shows without a network: the loads with their errors, the first rejected
+    rows and their uploads. --route, --key (here any part of a key), --since, --failed and --limit choose the loads.
+
     Keys with --json: run_id (batch-… where no run began), lane, route, outcome, started_at, ended_at, seconds,
     integration_id, flow_id, message, error_code, author, uploads, files (how many different ones), file
     (the newest; both null where the ledger does not know it any more), errors (action, message, occurrences, values),
-    report_url, retried (it was started again), announced. With --key: bucket, key, version_id, size, uploaded_at,
+    report_url, retried (it was started again), announced, claimed_at, asked_at, told_at (null in lines of older
+    versions). With --key: bucket, key, version_id, size, uploaded_at,
     recorded_at, requested (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed, rejected
     or superseded), run_id, started_at, ended_at, message, report_url.
 
@@ -125,6 +121,13 @@ def loads(
     if files and not run:
         raise typer.BadParameter("--files goes with --run RUN_ID.")
     routes, ledger = read_routes(cli, file), the_ledger(cli)
+    if html:
+        if run or lane:
+            raise typer.BadParameter("--html goes with neither --run nor --lane.")
+        from_day = iso(moment(since)) if since else ""
+        outcome = NOT_LOADED if failed else ""
+        _write_page(cli, routes, View(route or "", outcome, key or "", from_day, rows=limit), html)
+        return
     if run:
         _show_run(cli, ledger, [lane] if lane else known_lanes(routes, ledger.pending()), run, files=files)
         return
@@ -145,39 +148,20 @@ def loads(
     runs = (each for each in history(ledger, lanes, iso(oldest), limit) if route in (None, each.route))
     found = list(islice((each for each in runs if not failed or each.outcome != "loaded"), limit))
     mistyped = did_you_mean(lane, known, "") if lane and lane not in known else ""
-    _show_runs(cli.out, found, _covered(ledger, found), nothing=f"No such load is in the ledger. {mistyped}".rstrip())
+    _show_runs(cli.out, found, covered(ledger, found), nothing=f"No such load is in the ledger. {mistyped}".rstrip())
     tell_held(cli.out, _held(ledger, lanes))
 
 
-def history(ledger: Ledger, lanes: Iterable[str], since: str = "", at_a_time: int = 100) -> Iterator[RunRecord]:
-    """The load history of several lanes as one, newest first, of runs that ended at `since` (ISO) or later."""
-    of_each = [ledger.runs(lane, since, at_a_time=at_a_time) for lane in lanes]
-    yield from merge(*of_each, key=lambda run: run.sk, reverse=True)
-
-
-def find_uploads(ledger: Ledger, routes: Routes, wanted: LoadFilter, lanes: Iterable[str] | None = None) -> list[Found]:
-    """What the ledger knows of a key, last recorded first, in these lanes or in those where it can be.
-
-    Uploads are not filed by key, so all of a lane are read; of all lanes only where the one that the key's route leads
-    to has none of it, as then it may have been recorded before the routes were changed.
-    """
-    if lanes is not None:
-        return _in_lanes(ledger, lanes, wanted)
-    first = {route.lane_id for route in routes if route.covers(wanted.key) and _admits(route.bucket, wanted.bucket)}
-    return _in_lanes(ledger, first, wanted) or _in_lanes(
-        ledger, [lane for lane in known_lanes(routes, ledger.pending()) if lane not in first], wanted
+def _write_page(cli: Cli, routes: Routes, view: View, path: Path) -> None:
+    settings = PageSettings(
+        ledger_table=cli.settings.require("table"),
+        function=cli.settings.get("function") or "",
+        reports_bucket=cli.settings.get("reports") or "",
     )
-
-
-def find_run(ledger: Ledger, lanes: Iterable[str], run_id: str) -> RunRecord:
-    """The history item with that id; raises `CommandFailed` if there is none."""
-    for lane in lanes:
-        if found := next((run for run in ledger.runs(lane) if run.id == run_id), None):
-            return found
-    raise CommandFailed(
-        f"The ledger knows no run {run_id}.",
-        remedy="See anaplan-autoload loads; runs that the service did not start are in anaplan-autoload history.",
-    )
+    with cli.out.progress("Reading the ledger"):
+        page = file_page(PageServices(settings, cli.aws, routes), view)
+    path.write_text(page, encoding="utf-8")
+    cli.out.done(f"Written: {path}")
 
 
 def batch_without_run(cli: Cli, batch_id: str) -> RunRecord:
@@ -189,15 +173,6 @@ def batch_without_run(cli: Cli, batch_id: str) -> RunRecord:
 def _held(ledger: Ledger, lanes: Mapping[str, Sequence[str]]) -> list[str]:
     """The routes of the held lanes; a lane without routes is named by its id."""
     return [name for lane, names in lanes.items() if ledger.lane(lane).held is not None for name in names or (lane,)]
-
-
-def _admits(one: str | None, other: str | None) -> bool:
-    return one is None or other is None or one == other
-
-
-def _in_lanes(ledger: Ledger, lanes: Iterable[str], wanted: LoadFilter) -> list[Found]:
-    found = [Found(lane, each) for lane in lanes for each in ledger.uploads_in(lane) if wanted.covers(each)]
-    return sorted(found, key=lambda each: (each.record.recorded_at, each.record.upload.order), reverse=True)
 
 
 def _wanted(key: str) -> LoadFilter:
@@ -236,21 +211,6 @@ def _show_runs(
         record = _run_record(run) | {"files": known, "file": newest}
         records.append(record if out.as_json else record | {"covered": files_and_uploads(known, run.uploads_total)})
     out.rows(records, _COLUMNS, nothing=nothing)
-
-
-def _covered(ledger: Ledger, runs: Iterable[RunRecord]) -> dict[str, list[UploadRecord]]:
-    """The uploads of each of these batches, of those among the first `MOST_READ` that each lane remembers.
-
-    Uploads are not filed by batch, so a lane has to be read for the names of its files; of a huge lane only a part is
-    read.
-    """
-    wanted = {run.batch_id for run in runs}
-    found: dict[str, list[UploadRecord]] = {}
-    for lane in {run.lane for run in runs}:
-        for record in islice(ledger.uploads_in(lane), MOST_READ):
-            if record.batch_id in wanted and record.batch_id:
-                found.setdefault(record.batch_id, []).append(record)
-    return found
 
 
 def _tell_stopped(out: Output, ledger: Ledger, lanes: Mapping[str, Sequence[str]]) -> None:
@@ -344,6 +304,9 @@ def _run_record(run: RunRecord) -> dict[str, object]:
         "report_url": run.report_url,
         "retried": run.retried,
         "announced": run.announced,
+        "claimed_at": run.claimed_at,
+        "asked_at": run.asked_at,
+        "told_at": run.told_at,
         "seconds": seconds,
     }
 

@@ -67,8 +67,8 @@ def redrive(
     again, it would come back; --discard deletes it. An event that was handled after all changes nothing. AWS does not
     give a reason for every dead letter; the function's log has the rest.
 
-    --discard deletes what it shows, and nothing that comes later. An upload whose event is discarded is not loaded,
-    unless the ledger has it: backfill finds it as long as it lies in the bucket.
+    --discard deletes what it shows, and nothing that comes later. An upload whose event is discarded may be loaded all
+    the same: the sweep finds it as long as it lies in the bucket (backfill does, where the stack's Reconcile is off).
 
     Keys with --json: id, died_at, event (in words), reason (null if AWS gives none), state (to send, sent, refused,
     not understood, to discard, discarded, not deleted).

@@ -17,9 +17,10 @@ from anaplan_autoload.aws import story as stories
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.aws.story import CLOCKS_DIFFER_MS, Moment
 from anaplan_autoload.domain.times import iso
+from anaplan_autoload.operations.history import Found, LoadFilter, find_uploads
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column
-from anaplan_autoload_cli.service.loads import Found, LoadFilter, find_uploads, nothing_known
+from anaplan_autoload_cli.service.loads import nothing_known
 from anaplan_autoload_cli.service.places import RoutesFile, object_named, read_routes, the_ledger
 from anaplan_autoload_cli.times import count
 

@@ -1,0 +1,243 @@
+"""Anaplan's OAuth service: a refresh token becomes an access token, and perhaps another refresh token.
+
+Anaplan's administrator chooses for each OAuth client whether its refresh tokens are *rotatable* (every use gives a new
+one, and the old one dies) or *non-rotatable*. No answer says which; the next refresh token does.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from http import HTTPStatus
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+from msgspec import Struct
+
+from anaplan_autoload.anaplan.errors import CloudWorksError, Facts, Refused, TryLater
+from anaplan_autoload.anaplan.http import (
+    LIMITS,
+    Answer,
+    Limits,
+    RedactedRepr,
+    Request,
+    checked_url,
+    exchange,
+    failure,
+    in_words,
+    quoted,
+    unusable,
+)
+
+if TYPE_CHECKING:
+    from urllib3 import PoolManager
+
+MARGIN_SECONDS = 120
+"""A token is renewed this long before it expires, so that it cannot expire during a request."""
+DOCUMENTED_LIFE_SECONDS = 1800
+"""The assumed life of a token whose expiry is not given (35 minutes were measured)."""
+READABLE_TOKEN = re.compile(r"[\x21-\x7e]+")
+"""What a token may consist of. urllib3 shows invalid header values in its errors, so others are not sent."""
+
+_REGIONAL = re.compile(r"https://([a-z0-9]+)\.auth\.anaplan\.com", re.IGNORECASE)
+_GLOBAL = "https://auth.anaplan.com"
+_MOST_REGIONS = "https://us1a.app.anaplan.com"
+_LONGEST_LIFE = 7 * 86_400
+"""Seconds; an answer that gives a token a longer life is not believed."""
+_LONGEST_NUMBER = 9
+_REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+_PASSING = ("authorization_pending", "server_error", "slow_down", "temporarily_unavailable")
+"""Errors that say nothing about the client or its token."""
+_URL_REMEDY = "Check that ANAPLAN_OAUTH_URL, or what follows from ANAPLAN_AUTH_URL, is Anaplan's OAuth service."
+_REMEDIES = {
+    "invalid_grant": "The refresh token has expired, was revoked, or was replaced when something else used it. "
+    "Get a new one: anaplan-autoload auth login --device.",
+    "access_denied": "Check that the user may still use the OAuth client, then get a new refresh token: "
+    "anaplan-autoload auth login --device.",
+}
+_CLIENT_REMEDY = (
+    'Check "client_id" against Anaplan\'s Administration, OAuth clients. A client for the authorization code grant '
+    'also needs its "client_secret"; one for the device grant has none.'
+)
+
+
+def oauth_url(auth_url: str) -> str:
+    """The OAuth service of the region that an authentication service belongs to.
+
+    `https://auth.anaplan.com` → `https://us1a.app.anaplan.com`, `https://eu3.auth.anaplan.com` →
+    `https://eu3.app.anaplan.com`, as Anaplan's list of hosts has it. Other hosts (Australia's, a simulator) serve both.
+    """
+    url = auth_url.rstrip("/")
+    if url.lower() == _GLOBAL:
+        return _MOST_REGIONS
+    region = _REGIONAL.fullmatch(url)
+    return f"https://{region[1].lower()}.app.anaplan.com" if region else url
+
+
+class OAuthCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """An OAuth client of Anaplan's, and a refresh token that a user granted to it."""
+
+    kind: ClassVar[str] = "refresh token (OAuth)"
+
+    client_id: str
+    refresh_token: str
+    client_secret: str | None = None
+    """Clients for the authorization code grant have one, those for the device grant have none."""
+    access_token: str | None = None
+    """Written by Autoload with every new refresh token, so that all executions share one access token."""
+    expires_at: object = None
+    """The access token's expiry in epoch ms, written with it; anything else counts as expired."""
+
+    @property
+    def rotates(self) -> bool:
+        """Whether it is known that every use of the refresh token replaces it."""
+        return self.access_token is not None
+
+    @property
+    def expiry(self) -> int:
+        """The access token's expiry in epoch ms; 0 if there is none."""
+        return self.expires_at if isinstance(self.expires_at, int) and self.access_token else 0
+
+    def replaced_by(self, grant: Grant) -> str:
+        """The secret's next value: with the new refresh token, and with the access token that came with it."""
+        changed = msgspec.structs.replace(
+            self,
+            refresh_token=grant.refresh_token or self.refresh_token,
+            access_token=grant.access_token,
+            expires_at=grant.expires_at,
+        )
+        return msgspec.json.encode(changed).decode()
+
+
+class Access(RedactedRepr, frozen=True):
+    """An access token."""
+
+    shown = ("expires_at",)
+
+    value: str
+    expires_at: int
+    """Epoch ms."""
+
+    def lasts(self, now: int, margin_seconds: int = MARGIN_SECONDS) -> bool:
+        """Whether it does not expire soon."""
+        return self.expires_at > now + margin_seconds * 1000
+
+
+class Grant(RedactedRepr, frozen=True):
+    """What the OAuth service gives for a refresh token, or for a device that its user has confirmed."""
+
+    shown = ("expires_at",)
+
+    access_token: str
+    """Empty if the answer held none that can be used."""
+    expires_at: int
+    """Epoch ms."""
+    refresh_token: str | None
+    """None if the answer held none that can be used."""
+
+    @property
+    def access(self) -> Access:
+        """The access token."""
+        return Access(self.access_token, self.expires_at)
+
+    def replaces(self, credentials: OAuthCredentials) -> bool:
+        """Whether the refresh token that was sent is dead, because there is another."""
+        return self.refresh_token is not None and self.refresh_token != credentials.refresh_token
+
+
+class Denied(CloudWorksError):
+    """The OAuth service refuses the client or its token, and would again. `code` is OAuth's, as `invalid_grant`."""
+
+    def __init__(self, text: str, code: str, facts: Facts) -> None:
+        super().__init__(text, facts)
+        self.code = code
+
+
+def refresh(http: PoolManager, url: str, credentials: OAuthCredentials, now: int, limits: Limits = LIMITS) -> Grant:
+    """Send the refresh token to `url`, once.
+
+    Raises `Denied` if it is refused, `Unknown` if it may have been replaced, although no usable answer came, and
+    `TryLater` if nothing happened.
+    """
+    form = {
+        "grant_type": "refresh_token",
+        "client_id": credentials.client_id,
+        "refresh_token": credentials.refresh_token,
+    }
+    if credentials.client_secret:
+        form["client_secret"] = credentials.client_secret
+    hidden = (credentials.refresh_token, credentials.client_secret or "", credentials.access_token or "")
+    request = posted(url, "/oauth/token", form, hidden)
+    answer = exchange(http, request, limits)
+    if not answer.ok:
+        raise refused(request, answer)
+    grant = granted(answer, now)
+    if not grant.access_token and not grant.replaces(credentials):
+        raise unusable(request, answer, " without a usable token")
+    return grant
+
+
+def posted(url: str, path: str, form: dict[str, str], hidden: tuple[str, ...]) -> Request:
+    """A request to the OAuth service. It takes JSON, where RFC 6749 has a form, and no `Authorization`."""
+    return Request("POST", checked_url(url) + path, "", msgspec.json.encode(form), hidden=hidden)
+
+
+def granted(answer: Answer, now: int) -> Grant:
+    """The tokens of an answer; those that are missing or cannot be used are left out."""
+    found = _Granted()
+    with suppress(ValueError, RecursionError):
+        found = msgspec.json.decode(answer.body, type=_Granted)
+    access_token = _token(found.access_token) or ""
+    expires_at = now + _life(found.expires_in) * 1000 if access_token else 0
+    return Grant(access_token, expires_at, _token(found.refresh_token))
+
+
+def refused(request: Request, answer: Answer) -> CloudWorksError:
+    """The error for an answer without success: `Denied`, `TryLater` if nothing happened, else `Unknown`."""
+    told = told_error(answer)
+    if told is not None and answer.status in _REFUSALS:
+        facts = _facts(request, answer, told)
+        if told.error in _PASSING:
+            return TryLater(in_words(facts), answer.retry_after, facts)
+        return Denied(in_words(facts), told.error, facts)
+    error = failure(request, answer, _URL_REMEDY)
+    if answer.status in _REFUSALS and not answer.body:
+        return Denied(str(error), "", error.facts)
+    return TryLater(str(error), facts=error.facts) if isinstance(error, Refused) else error
+
+
+class OAuthError(Struct, frozen=True):
+    """The OAuth service's own error, as RFC 6749 has it."""
+
+    error: str
+    error_description: str | None = None
+
+
+def told_error(answer: Answer) -> OAuthError | None:
+    """The error that the answer tells; None if it is not in the OAuth service's own form, but a gateway's."""
+    with suppress(ValueError, RecursionError):
+        return msgspec.json.decode(answer.body, type=OAuthError)
+    return None
+
+
+def _facts(request: Request, answer: Answer, told: OAuthError) -> Facts:
+    words = quoted(": ".join(text for text in (told.error, told.error_description) if text), request.secrets)
+    words = words.removesuffix(".")
+    return Facts(request.asked, f'{answer.status} "{words}"', words, _REMEDIES.get(told.error, _CLIENT_REMEDY))
+
+
+class _Granted(RedactedRepr, frozen=True):
+    access_token: object = None
+    expires_in: object = None
+    refresh_token: object = None
+
+
+def _token(found: object) -> str | None:
+    return found if isinstance(found, str) and READABLE_TOKEN.fullmatch(found) else None
+
+
+def _life(found: object) -> int:
+    """Seconds; the documented life if the answer tells none that can be."""
+    told = str(found)
+    seconds = int(told) if told.isdecimal() and len(told) <= _LONGEST_NUMBER else 0
+    return seconds if 0 < seconds <= _LONGEST_LIFE else DOCUMENTED_LIFE_SECONDS

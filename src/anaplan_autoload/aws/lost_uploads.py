@@ -1,0 +1,87 @@
+"""What the search for lost uploads reads and writes: S3's listing, and how far its rounds have come.
+
+| `pk` | `sk` | holds |
+|---|---|---|
+| `reconcile` | `round` | `domain.lost.Round` |
+
+in the ledger's table. Which uploads the ledger knows is for `Ledger` to say.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from msgspec.structs import replace
+
+from anaplan_autoload.aws.ledger import decode, encode
+from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.domain.lost import Cursor, Listed, Round
+from anaplan_autoload.domain.times import iso
+
+if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+
+_KEY = {"pk": {"S": "reconcile"}, "sk": {"S": "round"}}
+
+
+class Rounds:
+    """How far the rounds have come, through the low-level client."""
+
+    def __init__(self, client: DynamoDBClient, table: str) -> None:
+        self._client = client
+        self._table = table
+
+    def get(self) -> Round:
+        """What is known, read consistently; empty where no sweep has looked for lost uploads yet."""
+        answer = self._client.get_item(TableName=self._table, Key=_KEY, ConsistentRead=True)
+        return msgspec.convert(decode(answer.get("Item", {})), Round, strict=False)
+
+    def put(self, known: Round, found: Round) -> bool:
+        """Write what became of `known`. False where another sweep was faster; then nothing was written."""
+        try:
+            self._client.put_item(
+                TableName=self._table,
+                Item={**_KEY, **encode(msgspec.to_builtins(replace(found, number=known.number + 1)))},
+                ConditionExpression="attribute_not_exists(pk) OR #number = :known",
+                ExpressionAttributeNames={"#number": "number"},
+                ExpressionAttributeValues=encode({":known": known.number}),
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return False
+        return True
+
+
+def list_page(s3: S3Client, at: Cursor, owner: str | None) -> tuple[list[Listed], Cursor | None]:
+    """One page of versions, at most 1,000, and where the next begins; None after the last page of the place.
+
+    Raises `ClientError` where S3 refuses, also where a bucket belongs to another account than `owner`.
+    """
+    request: Any = {"Bucket": at.place.bucket, "Prefix": at.place.prefix}
+    if at.key:
+        request["KeyMarker"] = at.key
+    if at.version:
+        request["VersionIdMarker"] = at.version
+    if owner:
+        request["ExpectedBucketOwner"] = owner
+    page = s3.list_object_versions(**request)
+    listed = [_listed(at.place.bucket, version, owner) for version in page.get("Versions", [])]
+    if not page.get("IsTruncated"):
+        return listed, None
+    last = (listed[-1].upload.key, listed[-1].upload.event_time) if listed else at.last
+    return listed, Cursor(at.place, page["NextKeyMarker"], page.get("NextVersionIdMarker") or "", last)
+
+
+def _listed(bucket: str, version: Any, owner: str | None) -> Listed:
+    version_id = version["VersionId"]
+    upload = Upload(
+        bucket=bucket,
+        key=version["Key"],
+        event_time=iso(int(version["LastModified"].timestamp()) * 1000),
+        size=version["Size"],
+        etag=version["ETag"].strip('"'),
+        version_id=None if version_id == "null" else version_id,
+        owner=owner,
+    )
+    return Listed(upload, version["IsLatest"])

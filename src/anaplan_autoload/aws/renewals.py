@@ -1,0 +1,115 @@
+"""Who renews an OAuth log-in, and what came of it, in the ledger's table.
+
+| `pk` | `sk` | holds |
+|---|---|---|
+| `secret#<the secret's name>` | `renewal` | `Renewal`, and the lease: `holder`, `lease_until` (epoch ms) |
+
+It holds versions of the secret, never a token.
+"""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from anaplan_autoload.anaplan.renewal import Renewal
+from anaplan_autoload.aws.ledger import decode
+from anaplan_autoload.aws.refusals import AWS_TROUBLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+_ARN = re.compile(r"arn:[^:]+:secretsmanager:[^:]*:[^:]*:secret:(.+?)(?:-[A-Za-z0-9]{6})?")
+
+
+_NAMES = ("early_at", "spent", "stored", "kept")
+"""The fields of `Renewal`. One of the last three is always absent: what is kept was not stored anew."""
+
+
+class Renewals:
+    """The renewals of one secret's log-in, through the low-level client; see `renewal.Records`."""
+
+    shared = True
+
+    def __init__(self, client: DynamoDBClient, table: str, secret_id: str, lease_ms: int) -> None:
+        """`secret_id` is a name or an ARN: both lead to the same item."""
+        self._client = client
+        self._table = table
+        self._key = {"pk": {"S": f"secret#{secret_name(secret_id)}"}, "sk": {"S": "renewal"}}
+        self._lease_ms = lease_ms
+
+    def read(self) -> Renewal:
+        """What is remembered, read consistently."""
+        answer = self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
+        return _renewal(answer.get("Item", {}))
+
+    def lease(self, holder: str, now: int) -> Renewal | None:
+        """Take the lease if it is free, expired or ours; None if it is not."""
+        return self._update(
+            "SET holder = :me, lease_until = :until",
+            "attribute_not_exists(holder) OR holder = :me OR lease_until < :now",
+            {":me": holder, ":until": now + self._lease_ms, ":now": now},
+        )
+
+    def spend(self, holder: str, now: int, renewal: Renewal) -> bool:
+        """Renew the lease, and note what is about to be spent, in one write; False if the lease is lost."""
+        sets, removes, values = _written(renewal)
+        noted = self._update(
+            f"SET {', '.join(['lease_until = :until', *sets])} REMOVE {', '.join(removes)}",
+            "holder = :me",
+            {":me": holder, ":until": now + self._lease_ms, **values},
+        )
+        return noted is not None
+
+    def end(self, holder: str, renewal: Renewal) -> None:
+        """Note how it ended, and give the lease back, if it is still ours. A failure is ignored: leases expire."""
+        sets, removes, values = _written(renewal)
+        with suppress(*AWS_TROUBLE):
+            self._update(
+                f"SET {', '.join(sets)} REMOVE {', '.join(['holder', 'lease_until', *removes])}",
+                "holder = :me",
+                {":me": holder, **values},
+            )
+
+    def _update(self, update: str, condition: str, values: Mapping[str, str | int]) -> Renewal | None:
+        names = {f"#{name}": name for name in _NAMES if f"#{name}" in update}
+        request: Any = {"ExpressionAttributeNames": names} if names else {}
+        try:
+            answer = self._client.update_item(
+                TableName=self._table,
+                Key=self._key,
+                UpdateExpression=update,
+                ConditionExpression=condition,
+                ExpressionAttributeValues={name: _encoded(value) for name, value in values.items()},
+                ReturnValues="ALL_NEW",
+                **request,
+            )
+        except self._client.exceptions.ConditionalCheckFailedException:
+            return None
+        return _renewal(answer.get("Attributes", {}))
+
+
+def secret_name(secret_id: str) -> str:
+    """A secret's name, from itself or from its ARN, which ends with six characters more."""
+    arn = _ARN.fullmatch(secret_id)
+    return arn[1] if arn else secret_id
+
+
+def _encoded(value: str | int) -> dict[str, Any]:
+    return {"S": value} if isinstance(value, str) else {"N": str(value)}
+
+
+def _renewal(item: Any) -> Renewal:
+    return msgspec.convert(decode(item), Renewal)
+
+
+def _written(renewal: Renewal) -> tuple[list[str], list[str], dict[str, str | int]]:
+    """The parts of SET and of REMOVE, and the values. `early_at` is always set, the others are where they are known."""
+    noted = {name: value for name in _NAMES if (value := getattr(renewal, name)) is not None}
+    sets = [f"#{name} = :{name}" for name in noted]
+    return sets, [f"#{name}" for name in _NAMES if name not in noted], {f":{name}": noted[name] for name in noted}
