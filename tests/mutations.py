@@ -77,7 +77,7 @@ _MARK = """
 if told:
     services.ledger.mark_announced(record, iso(services.clock()) if wanted else None)
 """
-_SEND_DIGEST = "sent = publish_digest(services.sns, services.settings.topic_arn, owed, services.settings.contact)"
+_SEND_DIGEST = "sent = publish_digest(services.sns, topic, owed, services.settings.contact)"
 _OURS = 'ours = author is not None and run.author == author and run.trigger in (None, "manual", "manual_inf")'
 _POSTED = "msgspec.structs.replace(batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None)"
 

@@ -361,7 +361,7 @@ def test_due_times_cost_one_read_a_sweep_until_one_has_passed(autoload: Autoload
 
     sweep(autoload)
 
-    assert calls == ["Scan", "GetItem", "Query", "Query"]  # what waits, the routes, digests, and how they stand
+    assert calls == ["Scan", "GetItem", "Query"]  # what waits, the routes, and how they stand
 
 
 def test_many_weeks_without_a_load_name_the_date(autoload: Autoload) -> None:

@@ -185,6 +185,7 @@ class Function:
             cloudworks_url="https://cloudworks.anaplan.test/2/0",
             function_name="autoload",
             log_level="CRITICAL",
+            mail_topic_arn="arn:aws:sns:eu-west-1:123456789012:mails",
             digest_after=DIGEST_AFTER,
         )
         self.posts: list[Post] = []

@@ -32,6 +32,19 @@ RUN, HISTORY, INTEGRATION = "/integrations/run/[0-9a-f]+", "/integrations/runs/.
 GET_RUN, GET_HISTORY = "GET /integrations/run/{runId}", "GET /integrations/runs/{id}"
 
 
+RUBBISH = (
+    b"null",
+    b"[1, 2]",
+    b"7",
+    b"{}",
+    b"",
+    b"\xff\xfe",
+    b"[" * 5_000,
+    b'{"status": 1, "integration": [], "history_of_runs": {"runs": [1, null, {"endDate": {}}]}, "run": "x", "runs": 5}',
+    b'{"run": {"id": "r"}, "history_of_runs": {"runs": [{"id": "r", "endDate": "never", "startDate": []}]}}',
+)
+
+
 @contextmanager
 def serving_tenant(variants: Variants = DEFAULT) -> Iterator[tuple[CliTenant, DeviatingSimulator]]:
     """Two imports, a flow of them, a clean run and one with rejected rows."""
@@ -99,6 +112,18 @@ def test_the_simulator_agrees_in_everything_that_can_be_read(tenant: CliTenant) 
         ("POST /integrations/{id}/run", "a run from start to end"),
         ("POST /integrations/{id}/cancel", "cancelling"),
     ]
+
+
+@pytest.mark.parametrize("body", RUBBISH, ids=lambda body: repr(body[:20]))
+def test_any_answer_leads_to_a_report(monkeypatch: pytest.MonkeyPatch, body: bytes) -> None:
+    monkeypatch.setattr("anaplan_autoload_cli.probe.live.PATIENCE_SECONDS", 0.5)
+    monkeypatch.setattr("anaplan_autoload_cli.probe.assumptions.HISTORY_SECONDS", 0)
+    options = ("--integration", "a" * 32, "--flow", "f" * 32, "--run", "--cancel", "--json")
+    with serving_tenant() as (tenant, simulator):
+        simulator.answer_with("/integration.*", 200, body)
+        said = tenant.run("--yes", "probe", *options)
+    assert said.code == 1
+    assert "differs" in {fact["verdict"] for fact in said.json}
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,8 @@ def _deploy(answers: Answers, seen: Seen, place: Place) -> Step:
         f"--capabilities CAPABILITY_IAM{overrides}"
     )
     what = "Deploy the stack. docs/install.md has other ways; give them the same parameters."
+    if answers.bucket:
+        what += f" If {answers.bucket} is encrypted with a KMS key of its own, add ExistingKeyArns=<the key's ARN>."
     if seen.deployed is None:
         what = f"See whether stack {place.stack} is there: log in to AWS, and call init again. If it is not, deploy it."
     return Step("deploy", _state(seen.deployed), what, ("sam build", command))
@@ -108,6 +110,7 @@ def _bucket(answers: Answers, seen: Seen) -> Iterator[Step]:
 
 
 def _log_in(answers: Answers, seen: Seen, place: Place) -> Step:
+    """The log-in is never asked for here: it goes from a file into the secret."""
     if seen.looked and seen.stored:
         return Step("log-in", "done", "Anaplan accepts it.")
     secret = quote(seen.outputs.get("SecretArn", "<SecretArn>"))
@@ -118,23 +121,22 @@ def _log_in(answers: Answers, seen: Seen, place: Place) -> Step:
     what = _LOG_INS[answers.login]
     if seen.refused:
         what = f"{seen.refused} Store another log-in."
-    commands = (*_MAKE[answers.login], put, "anaplan-autoload auth check", "rm log-in.json")
+    commands = (*_MAKE.get(answers.login, ()), put, "anaplan-autoload auth check", "rm log-in.json")
     return Step("log-in", _state(False if seen.refused else seen.stored and seen.looked), what, commands)
 
 
 _LOG_INS = {
-    "password": "Write log-in.json with an editor, as in the first line, and store it. With single sign-on, the user "
-    "must be an exception user.",
-    "certificate": "Make log-in.json of the certificate and its private key, both PEM files, and store it.",
-    "oauth": "Write log-in.json with the OAuth client's values, as in the first line, and store it.",
+    "password": 'With an editor, write the file log-in.json with this line: {"username": "…", "password": "…"}. Then '
+    "store it. With single sign-on, the user must be an exception user.",
+    "certificate": "Make log-in.json of the certificate and its private key, here cert.pem and key.pem, and store it.",
+    "oauth": 'With an editor, write the file log-in.json with this line: {"client_id": "…", "refresh_token": "…"}. '
+    "Then store it.",
 }
-_MAKE = {
-    "password": ('{"username": "…", "password": "…"}',),
+_MAKE: dict[str, tuple[str, ...]] = {
     "certificate": (
-        "jq -n --rawfile certificate cert.pem --rawfile private_key key.pem '{$certificate, $private_key}' "
-        "> log-in.json",
+        "python3 -c \"import json; print(json.dumps({'certificate': open('cert.pem').read(), 'private_key': "
+        "open('key.pem').read()}))\" > log-in.json",
     ),
-    "oauth": ('{"client_id": "…", "refresh_token": "…"}',),
 }
 
 
