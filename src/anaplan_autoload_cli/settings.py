@@ -73,6 +73,8 @@ SETTINGS = {
     "model": Setting("the Anaplan model's id", "ANAPLAN_MODEL_ID", "--model"),
     "table": Setting("the ledger's table", "LEDGER_TABLE", "--table", "LedgerTableName"),
     "topic": Setting("the topic", "TOPIC_ARN", "--topic", "TopicArn"),
+    "mail_topic": Setting("the topic of people's mails", "MAIL_TOPIC_ARN", None, "MailTopicArn"),
+    "chat_topic": Setting("the topic of chat channels", "CHAT_TOPIC_ARN", None, "ChatTopicArn"),
     "function": Setting("the function's alias (an ARN)", "FUNCTION_ALIAS_ARN", "--function", "FunctionAliasArn"),
     "queue": Setting("the dead-letter queue's URL", "DEAD_LETTER_QUEUE_URL", "--queue", "DeadLetterQueueUrl"),
     "inbox": Setting("the inbox, a bucket", "INBOX_BUCKET", "--inbox", "InboxBucketName"),

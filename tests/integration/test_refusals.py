@@ -173,7 +173,7 @@ def test_a_refusal_by_sns_stops_no_lane(
 
     assert result["uploads"][0]["state"] == "loaded"
     assert autoload.now() - before < 60_000
-    assert "Nobody could be told of this run; the lane continues" in caplog.messages
+    assert "Not everyone could be told of this run; the lane continues" in caplog.messages
     assert sweep(autoload) == []
 
 

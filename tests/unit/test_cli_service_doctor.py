@@ -377,6 +377,17 @@ def test_each_fault_is_found_with_its_remedy(
     assert status == "ok" or all(each["remedy"] for each in found)
 
 
+def test_people_may_hear_by_the_topic_of_mails_alone(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    _unconfirmed(deployed)
+    mails = deployed.topics.create_topic(Name="mails")["TopicArn"]
+    deployed.topics.subscribe(TopicArn=mails, Protocol="email", Endpoint="ada@example.com")
+    monkeypatch.setenv("MAIL_TOPIC_ARN", mails)
+
+    [found] = [each for each in deployed.findings() if each["about"] == "topic"]
+
+    assert (found["status"], found["what"]) == ("ok", "1 confirmed subscription")
+
+
 def test_the_exit_code_tells_scripts_whether_anything_failed(deployed: Deployed) -> None:
     assert deployed.tenant.run("doctor", **deployed.environment()).code == 0
 

@@ -230,8 +230,10 @@ def ledger(site: DeployedService) -> Iterator[Finding]:
 def topic(site: DeployedService) -> Iterator[Finding]:
     """Somebody is told how loads end."""
     arn = site.need("topic")
-    pages = site.cli.aws.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=arn)
-    found = [each for page in pages for each in page["Subscriptions"]]
+    others = (site.cli.settings.get(name) for name in ("mail_topic", "chat_topic"))
+    lister = site.cli.aws.client("sns").get_paginator("list_subscriptions_by_topic")
+    topics = [arn, *(other for other in others if other)]
+    found = [each for one in topics for page in lister.paginate(TopicArn=one) for each in page["Subscriptions"]]
     pending = [each for each in found if not each.get("SubscriptionArn", "").startswith("arn:")]
     if pending:
         yield warning(
