@@ -98,11 +98,11 @@ def test_it_is_renewed_when_the_access_token_ends(autoload: Autoload) -> None:
 def test_a_run_that_outlasts_several_tokens_is_followed_to_its_end(autoload: Autoload) -> None:
     latest(autoload)
     log_in(autoload, rotates=True)
-    autoload.simulator.settings.pace = type(autoload.simulator.settings.pace)(run_seconds=3 * 3600)
+    autoload.simulator.settings.pace = type(autoload.simulator.settings.pace)(run_seconds=3000)
 
     assert load(autoload).endswith("loaded")
 
-    assert renewals(autoload) >= 4
+    assert renewals(autoload) == 2
     assert autoload.simulator.spent_again == 0
 
 

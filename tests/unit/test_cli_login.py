@@ -164,20 +164,14 @@ def test_a_client_of_the_other_grant_is_explained(tenant: CliTenant) -> None:
     assert "single sign-on" in said.err
 
 
-def test_a_log_in_that_cannot_be_stored_is_not_shown_either(tenant: CliTenant, secrets: Any) -> None:
-    tenant.simulator.add_client(OAuthClient(id=CLIENT))
-    handle = tenant.simulator.handle
-
-    def handled(request: Request) -> Reply:
-        if b'"refresh_token"' in request.body:
-            secrets.delete_secret(SecretId="anaplan")
-        return handle(request)
-
-    tenant.simulator.handle = handled  # type: ignore[method-assign]
+@pytest.mark.usefixtures("secrets")
+def test_a_log_in_that_cannot_be_stored_is_not_shown_either(tenant: CliTenant, monkeypatch: pytest.MonkeyPatch) -> None:
+    refuse_writes(monkeypatch)
     said = login(tenant, "--yes", "--secret-id", "anaplan")
 
     assert said.code == 1
     assert "--save FILE" in said.err
+    assert not any(secret in said.out + said.err for secret in tenant.simulator.oauth_secrets)
 
 
 def test_a_rotating_token_is_renewed_and_stored_by_the_command_line_too(tenant: CliTenant, secrets: Any) -> None:
