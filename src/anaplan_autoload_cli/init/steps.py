@@ -118,7 +118,9 @@ def _log_in(answers: Answers, seen: Seen, place: Place) -> Step:
     what = _LOG_INS[answers.login]
     if seen.refused:
         what = f"{seen.refused} Store another log-in."
-    commands = (*_MAKE[answers.login], put, "anaplan-autoload auth check", "rm log-in.json")
+    check = "anaplan-autoload auth check"
+    by_file = (*_MAKE.get(answers.login, ()), put, check, "rm log-in.json")
+    commands = (_IN_THE_BROWSER, check) if answers.login == "oauth" else by_file
     return Step("log-in", _state(False if seen.refused else seen.stored and seen.looked), what, commands)
 
 
@@ -126,7 +128,8 @@ _LOG_INS = {
     "password": "Write log-in.json with an editor, as in the first line, and store it. With single sign-on, the user "
     "must be an exception user.",
     "certificate": "Make log-in.json of the certificate and its private key, both PEM files, and store it.",
-    "oauth": "Write log-in.json with the OAuth client's values, as in the first line, and store it.",
+    "oauth": "Confirm in a browser, as the user that Autoload is to be. It asks for the id of an OAuth client for the "
+    "device grant.",
 }
 _MAKE = {
     "password": ('{"username": "…", "password": "…"}',),
@@ -134,8 +137,8 @@ _MAKE = {
         "jq -n --rawfile certificate cert.pem --rawfile private_key key.pem '{$certificate, $private_key}' "
         "> log-in.json",
     ),
-    "oauth": ('{"client_id": "…", "refresh_token": "…"}',),
 }
+_IN_THE_BROWSER = "anaplan-autoload auth login --device"
 
 
 def _connection(answers: Answers, seen: Seen, place: Place) -> Step:
