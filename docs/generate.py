@@ -1,4 +1,7 @@
-"""`python -m docs.generate`: write `docs/cli.md`, the help of every command, as the commands themselves print it."""
+"""`python -m docs.generate`: write what is made from the code.
+
+`docs/cli.md` is the help of every command, as the commands themselves print it; `docs/schemas/` holds the JSON Schemas.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typer.testing import CliRunner
 
 from anaplan_autoload_cli.app import app
 from anaplan_autoload_cli.commands import COMMANDS, NAME, SERVICE, WORKFLOW, Entry
+from docs import json_schemas
 
 PAGE = Path(__file__).with_name("cli.md")
 COLUMNS = 100
@@ -70,3 +74,4 @@ def _help(words: tuple[str, ...]) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    json_schemas.write()

@@ -99,8 +99,8 @@ def packaged(template: str, key: str, code_sha256: str, architecture: str) -> st
         ("    ReadmeUrl: README.md\n", ""),
         ("    Default: arm64\n", f"    Default: {architecture}\n"),
         (
-            "        Parameters: [PollMaxSeconds,",
-            "        Parameters: [CodeBucket, CodeKey, Architecture, PollMaxSeconds,",
+            "        Parameters: [Reconcile, PollMaxSeconds,",
+            "        Parameters: [CodeBucket, CodeKey, Architecture, Reconcile, PollMaxSeconds,",
         ),
     ):
         if len(re.findall(f"^{re.escape(found)}", template, re.MULTILINE)) != 1:

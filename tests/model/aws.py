@@ -25,12 +25,14 @@ from moto.dynamodb.responses import DynamoHandler
 from msgspec import Struct
 
 from local.cloudworks.buckets import StoredObject
-from tests.model.world import World
+from tests.model.world import EPOCH_MS, World
 
 REGION = "eu-west-1"
 BUCKET = "inbox"
 TABLE = "ledger"
 FRESH_MS = 1_000
+STORED_AT = datetime.fromtimestamp(EPOCH_MS // 1000, UTC)
+"""When every version of the secret was stored."""
 PAGE = 4
 """Versions that one answer lists."""
 
@@ -84,7 +86,7 @@ class DynamoDB:
         return self._world.now - self._written.get(_key(item), 0) < FRESH_MS
 
     def everything(self) -> list[dict[str, Any]]:
-        """Every item, for whoever looks from outside."""
+        """Every item, as seen from outside."""
         items: list[dict[str, Any]] = self._perform("scan", {"TableName": TABLE})["Items"]
         return items
 
@@ -150,7 +152,7 @@ def _item(parameters: dict[str, Any]) -> str:
 
 
 class Bucket:
-    """One bucket of S3, for whoever uploads, stages and reads: `local.cloudworks.Buckets` as well."""
+    """One bucket of S3, for uploads and staging and, as `local.cloudworks.Buckets`, for the simulator."""
 
     def __init__(self, versioned: bool, now: Callable[[], int]) -> None:
         """Without versions, a new object replaces the old one, and nobody can have that any more; `now` is epoch ms."""
@@ -264,24 +266,38 @@ class Topic:
     def __init__(self, now: Callable[[], int]) -> None:
         """`now` is epoch ms."""
         self.messages: list[Message] = []
-        self.digests: list[dict[str, Any]] = []
-        """The documents of what people got for many messages."""
+        self.mails: list[Mail] = []
+        """What people got, one by one or in digests."""
         self._now = now
 
     def publish(
         self,
         *,
+        TopicArn: str,  # noqa: N803
         Message: str,  # noqa: N803
+        Subject: str,  # noqa: N803
         MessageAttributes: dict[str, Any],  # noqa: N803
         **_: object,
     ) -> dict[str, str]:
-        """Keep the document that queues get."""
-        document = json.loads(json.loads(Message)["default"])
-        if document["outcome"] == "digest":
-            self.digests.append(document)
+        """Keep the document that queues get, or the mail."""
+        body = json.loads(Message)["default"]
+        if TopicArn.endswith(":mails"):
+            id_, outcome = (MessageAttributes[name]["StringValue"] for name in ("id", "outcome"))
+            self.mails.append(Mail(self._now(), id_, outcome, Subject, body))
         else:
-            self.messages.append(_told(self._now(), document, "digested" not in MessageAttributes))
+            self.messages.append(_told(self._now(), json.loads(body)))
         return {"MessageId": f"message-{len(self.messages)}"}
+
+
+class Mail(Struct, frozen=True):
+    """What people got."""
+
+    at: int
+    """Epoch ms."""
+    id: str
+    outcome: str
+    subject: str
+    text: str
 
 
 class Message(Struct, frozen=True):
@@ -290,8 +306,6 @@ class Message(Struct, frozen=True):
     at: int
     """Epoch ms."""
     document: dict[str, Any]
-    mailed: bool
-    """Whether people got it at once."""
 
     @property
     def id(self) -> str:
@@ -306,8 +320,8 @@ class Message(Struct, frozen=True):
         return found
 
 
-def _told(at: int, document: dict[str, Any], mailed: bool) -> Message:
-    return Message(at, document, mailed)
+def _told(at: int, document: dict[str, Any]) -> Message:
+    return Message(at, document)
 
 
 class Secrets:
@@ -320,9 +334,10 @@ class Secrets:
         """Give it a new version."""
         self._values.append(value)
 
-    def get_secret_value(self, *, SecretId: str) -> dict[str, str]:  # noqa: N803
+    def get_secret_value(self, *, SecretId: str) -> dict[str, Any]:  # noqa: N803
         """The newest version."""
-        return {"SecretString": self._values[-1], "VersionId": f"version-{len(self._values)}"}
+        version = f"version-{len(self._values)}"
+        return {"SecretString": self._values[-1], "VersionId": version, "CreatedDate": STORED_AT}
 
 
 def aws_error(code: str, operation: str = "Operation") -> ClientError:

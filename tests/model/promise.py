@@ -22,10 +22,18 @@ if TYPE_CHECKING:
 MOST_OPERATIONS = 2_500
 MOST_BYTES = 200 * 1024
 SWEEPS = 40
-"""After which whatever waits is taken to wait for ever."""
+"""Sweeps after which an upload that waits is taken to wait forever."""
 REPLACED_MS = 600_000
 """A run that reads a file which is older was requested after the check of that file: nothing stalls for so long."""
 STATES = {"success": "loaded", "partial_success": "partial", "failure": "failed"}
+BEGINNINGS = {
+    "loaded": "Loaded",
+    "partial": "Partly loaded",
+    "failed": "Failed",
+    "rejected": "Rejected",
+    "recovered": "Recovered",
+}
+"""What a digest calls them."""
 FINAL = ("loaded", "partial", "failed", "rejected", "superseded")
 
 
@@ -214,7 +222,7 @@ def _failed_unseen(function: Function, sent: Sent, item: dict[str, Any], name: s
 
 
 def _may_fail_its_check(function: Function, sent: Sent) -> bool:
-    """Whether what was checked for an upload was bad: with "latest", whatever its key held at the time."""
+    """Whether what was checked for an upload was bad: with "latest", what its key held at the time."""
     if sent.route.load == "each":
         return sent.bad
     return any(other.bad and _same_place(sent, other) for other in function.sent)
@@ -340,10 +348,13 @@ def _unannounced(function: Function, ledger: Ledger) -> Iterator[str]:
 
 def _unmailed(function: Function, ledger: Ledger) -> Iterator[str]:
     """People got every message, by itself or in a digest."""
-    digested = {(load["id"], load["outcome"]) for digest in function.topic.digests for load in digest["loads"]}
-    mailed = {(message.id, message.outcome) for message in function.topic.messages if message.mailed}
-    for told in sorted({(message.id, message.outcome) for message in function.topic.messages} - mailed - digested):
-        yield f"unmailed: only systems were told of {told}"
+    digests = [mail.text for mail in function.topic.mails if mail.outcome == "digest"]
+    mailed = {(mail.id, mail.outcome) for mail in function.topic.mails}
+    for told in function.topic.messages:
+        line = f"- {BEGINNINGS.get(told.outcome, '')}: {told.document['route']}: "
+        lines = [each for text in digests for each in text.splitlines() if f", {told.id})" in each]
+        if (told.id, told.outcome) not in mailed and not any(each.startswith(line) for each in lines):
+            yield f"unmailed: only systems were told of {told.id}, which is {told.outcome}"
     for owed in ledger.owed:
         yield f"unmailed: people have yet to be told of {owed['sk']}"
 
@@ -352,16 +363,12 @@ def _too_many_mails(function: Function) -> Iterator[str]:
     """Without trouble, no lane fills a mailbox. A run is noted as told a moment after it is."""
     if function.world.met:
         return
-    lanes = {route.name: route.lane_id for route in function.routes}
+    lanes = {message.id: function.lane(message.document["route"]) for message in function.topic.messages}
     window = function.settings.digest_ms - 30_000
     for lane in set(lanes.values()):
-        mails = [
-            message
-            for message in function.topic.messages
-            if message.mailed and message.outcome in FINAL and lanes[message.document["route"]] == lane
-        ]
+        mails = [mail for mail in function.topic.mails if mail.outcome in FINAL and lanes[mail.id] == lane]
         for last in mails:
-            within = {message.id for message in mails if last.at - window < message.at <= last.at}
+            within = {mail.id for mail in mails if last.at - window < mail.at <= last.at}
             if len(within) > function.settings.digest_after:
                 yield f"too many mails: {len(within)} of lane {lane} until {last.at}"
 

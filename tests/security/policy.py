@@ -78,6 +78,10 @@ class Resolver:
                 return bool(self.resolve(one) == self.resolve(other))
             case {"Fn::Not": [inner]}:
                 return not self.holds(inner)
+            case {"Fn::Or": alternatives}:
+                return any(map(self.holds, alternatives))
+            case {"Condition": name}:
+                return self.holds(self._conditions[name])
         raise ValueError(f"a condition of an unknown form: {condition}")
 
     def _list(self, parts: Any) -> list[str]:
@@ -138,6 +142,8 @@ def needs(service: str, operation: str, params: Mapping[str, Any], place: str) -
             return list(_of_dynamodb(operation, params, f"arn:aws:dynamodb:{place}:table/"))
         case "s3":
             return list(_of_s3(operation, params))
+        case "events" if operation == "PutEvents":
+            return [Need("events:PutEvents", f"arn:aws:events:{place}:event-bus/default")]
         case "sns" if operation == "Publish":
             return [Need("sns:Publish", params["TopicArn"])]
         case "secretsmanager":

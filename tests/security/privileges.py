@@ -22,6 +22,9 @@ PLACE = f"{REGION}:{ACCOUNT}"
 """Moto's account, and the tests' region."""
 
 HARNESS: dict[str, str | list[str]] = {
+    "AlertEmail": "finance@example.com",
+    "PublishEvents": "true",
+    "SlackChannel": "T0123ABCDEF/C0123ABCDEF",
     "AWS::Partition": "aws",
     "AWS::Region": REGION,
     "AWS::AccountId": ACCOUNT,
@@ -35,6 +38,8 @@ HARNESS: dict[str, str | list[str]] = {
     "Reports.Arn": "arn:aws:s3:::reports",
     "Secret": f"arn:aws:secretsmanager:{PLACE}:secret:anaplan",
     "Topic": f"arn:aws:sns:{PLACE}:alerts",
+    "MailTopic": f"arn:aws:sns:{PLACE}:mails",
+    "ChatTopic": f"arn:aws:sns:{PLACE}:chat",
     "TopicKey.Arn": f"arn:aws:kms:{PLACE}:key/topic",
 }
 """The in-process harness in the template's terms."""

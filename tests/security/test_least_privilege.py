@@ -59,6 +59,7 @@ def test_every_permission_of_the_role_is_used_or_has_a_reason(autoload: Autoload
     refuse_the_log_in_and_sweep(autoload)
     load_two_lanes_at_once(autoload)
     lose_an_answer(autoload)
+    tell_everyone_everywhere(autoload)
 
     granted = {f"{statement.sid} {action}" for statement in allowed() for action in statement.actions}
     exercised = {
@@ -106,6 +107,13 @@ def load_two_lanes_at_once(autoload: Autoload) -> None:
 def lose_an_answer(autoload: Autoload) -> None:
     autoload.simulator.add_fault(Fault(kind="lose_after", method="POST", path="/run$"))
     autoload.invoke(autoload.upload("accounts/a.csv", ROWS))
+
+
+def tell_everyone_everywhere(autoload: Autoload) -> None:
+    topics = {name: autoload.sns.create_topic(Name=name)["TopicArn"] for name in ("mails", "chat")}
+    autoload.change(mail_topic_arn=topics["mails"], chat_topic_arn=topics["chat"], publish_events=True)
+    autoload.invoke(autoload.upload("accounts/a.csv", ROWS))
+    autoload.invoke({"sweep": True})
 
 
 def test_every_load_in_the_scenario_came_to_its_end(autoload: Autoload) -> None:
@@ -235,7 +243,7 @@ def test_nobody_outside_the_account_may_invoke_the_function() -> None:
 
 
 def test_no_bucket_queue_or_topic_is_spoken_to_in_plain_text() -> None:
-    """Each bucket, queue and topic has a policy that denies everyone whatever does not come over TLS."""
+    """Each bucket, queue and topic has a policy that denies every request without TLS."""
     resources = load_template()["Resources"]
     denied = {
         str(_guarded(each["Properties"]))

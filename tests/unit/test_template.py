@@ -85,7 +85,7 @@ def referred_to(part: Any) -> Iterator[str]:
 # Parameters.
 
 
-def test_a_lease_outlasts_the_timeout_and_the_longest_wait_by_a_minute_whatever_is_chosen() -> None:
+def test_a_lease_always_outlasts_the_timeout_and_the_longest_wait_by_a_minute() -> None:
     parameters, function = template()["Parameters"], template()["Resources"]["Autoload"]["Properties"]
     longest = function["Timeout"] + parameters["PollMaxSeconds"]["MaxValue"] + 60
 
@@ -168,7 +168,7 @@ def test_routes_in_the_package_take_the_place_of_the_ledgers() -> None:
         name: value if isinstance(value, str) else "https://example.com" for name, value in variables.items()
     }
     environment |= {"AWS_LAMBDA_FUNCTION_NAME": "autoload", "POLL_MAX_SECONDS": "60", "LEASE_SECONDS": "180"}
-    environment["PASSWORD_DAYS"] = "90"
+    environment |= {"DIGEST_AFTER": "5", "DIGEST_MINUTES": "10", "PASSWORD_DAYS": "90"}
 
     assert from_environment({**environment, "ROUTES_FILE": "routes.toml"}).routes_file == Path("routes.toml")
 
@@ -234,11 +234,20 @@ def test_every_time_between_two_rounds_that_can_be_chosen_is_understood() -> Non
 def test_a_changed_parameter_reaches_the_alias() -> None:
     """The alias points to a version, and CloudFormation makes a new one when the version's description changes."""
     parameters, function = template()["Parameters"], template()["Resources"]["Autoload"]["Properties"]
-    used = set(referred_to({**function, "VersionDescription": None, "Events": None})) & parameters.keys()
+    used = chosen_by({**function, "VersionDescription": None, "Events": None}) & parameters.keys()
     [version] = of_type("AWS::Lambda::Version", expanded()["Resources"]).values()
 
-    assert {"CloudWorksUrl", "LeaseSeconds", "Tracing"} <= used
-    assert set(referred_to(version["Properties"]["Description"])) & parameters.keys() == used
+    assert {"CloudWorksUrl", "LeaseSeconds", "Tracing", "AlertEmail", "SlackChannel"} <= used
+    assert chosen_by(version["Properties"]["Description"]) & parameters.keys() == used
+
+
+def chosen_by(part: Any) -> set[str]:
+    """What a part of a template refers to, by itself or through the conditions that it names."""
+    found = set(referred_to(part))
+    for name, condition in template()["Conditions"].items():
+        if f"'Fn::If': ['{name}'" in str(part) or part == {"Condition": name}:
+            found |= set().union(*map(chosen_by, next(iter(condition.values())))) | set(referred_to(condition))
+    return found
 
 
 def test_the_versions_description_is_as_short_as_lambda_wants_it() -> None:
@@ -255,12 +264,28 @@ def test_the_versions_description_is_as_short_as_lambda_wants_it() -> None:
     }.items():
         longest[name] = start.ljust(parameters[name]["MaxLength"], "x")
 
+    for name, value in {
+        "AlertEmail": "a@b.example",
+        "SlackChannel": "T/C",
+        "PublishEvents": "true",
+        "Tracing": "Active",
+    }.items():
+        longest[name] = value
+
     described = version_description(longest)
 
     assert len(described) <= 256
     assert all(
         longest[name] in described
-        for name in ("PollMaxSeconds", "LeaseSeconds", "PasswordDays", "LogLevel", "Architecture", "Contact")
+        for name in (
+            "PollMaxSeconds",
+            "LeaseSeconds",
+            "PasswordDays",
+            "DigestMinutes",
+            "LogLevel",
+            "Architecture",
+            "Contact",
+        )
     )
 
 
@@ -281,6 +306,11 @@ ONE_SECRET = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:anaplan/ci-Ab
         ("SecretArn", ONE_SECRET, ONE_SECRET.replace("AbCdEf", "AbCdEg")),
         ("SecretArn", ONE_SECRET, ONE_SECRET.replace("eu-west-1", "eu-west-2")),
         ("Contact", "", "x"),
+        ("AlertEmail", "", "finance@example.com"),
+        ("SlackChannel", "", "T0123ABCDEF/C0123ABCDEF"),
+        ("PublishEvents", "false", "true"),
+        ("DigestAfter", "5", "0"),
+        ("DigestMinutes", "10", "60"),
     ],
 )
 def test_another_value_makes_another_description(name: str, one: str, other: str) -> None:
@@ -301,6 +331,9 @@ def resolved(part: Any, values: dict[str, str]) -> Any:
     match part:
         case {"Ref": name}:
             return values[name]
+        case {"Fn::If": [condition, then, otherwise]}:
+            holds = Resolver(template(), values).holds({"Condition": condition})
+            return resolved(then if holds else otherwise, values)
         case {"Fn::Join": [separator, parts]}:
             return separator.join(resolved(parts, values))
         case {"Fn::Split": [separator, text]}:
@@ -377,7 +410,11 @@ def test_an_event_that_cannot_be_delivered_is_kept_for_two_weeks() -> None:
 def test_every_alarm_tells_the_topic_and_only_the_watchdog_rings_without_data() -> None:
     assert alarms()
     for alarm in alarms().values():
-        assert alarm["Properties"]["AlarmActions"] == [{"Ref": "Topic"}]
+        assert alarm["Properties"]["AlarmActions"] == [
+            {"Ref": "Topic"},
+            {"Fn::If": ["HasAlertEmail", {"Ref": "MailTopic"}, {"Ref": "AWS::NoValue"}]},
+            {"Fn::If": ["HasChat", {"Ref": "ChatTopic"}, {"Ref": "AWS::NoValue"}]},
+        ]
     without_data = {name: alarm["Properties"]["TreatMissingData"] for name, alarm in alarms().items()}
     assert without_data.pop("SweepMissingAlarm") == "breaching"
     assert set(without_data.values()) == {"notBreaching"}
@@ -536,6 +573,8 @@ NAMED_AFTER_THE_STACK = {
     ("AWS::Lambda::Function", "FunctionName"): 64,
     ("AWS::Logs::LogGroup", "LogGroupName"): 512,
     ("AWS::SNS::Topic", "DisplayName"): 100,
+    ("AWS::Chatbot::SlackChannelConfiguration", "ConfigurationName"): 128,
+    ("AWS::Chatbot::MicrosoftTeamsChannelConfiguration", "ConfigurationName"): 128,
 }
 """What bears the stack's name, and how long AWS lets it be."""
 

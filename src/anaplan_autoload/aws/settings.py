@@ -50,6 +50,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     """None: rejected rows are not kept."""
     contact: str | None = None
     """Whom readers of a message can ask: one line of text. None: messages name nobody."""
+    mail_topic_arn: str | None = None
+    """The topic of people, whose mails are gathered in digests. None: people have none of their own."""
     chat_topic_arn: str | None = None
     """The topic of chat channels. None: there are none."""
     publish_events: bool = False
@@ -71,7 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Days after which Anaplan wants another password; 0: not known."""
     log_level: str = "INFO"
     sam_local: bool = False
-    """Whether SAM runs the function on somebody's machine. The emulator there does not let it invoke itself."""
+    """Whether SAM runs the function on a developer's machine. The emulator there does not let it invoke itself."""
     operation_limit: int = 2_000
     """A leader hands over after this many durable operations; AWS refuses the 3,001st."""
     age_limit: int = 20 * 3600
@@ -127,6 +129,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         function_alias=environment.get("FUNCTION_ALIAS") or "live",
         reports_bucket=environment.get("REPORTS_BUCKET") or None,
         contact=environment.get("CONTACT", "").strip() or None,
+        mail_topic_arn=environment.get("MAIL_TOPIC_ARN", "").strip() or None,
         chat_topic_arn=environment.get("CHAT_TOPIC_ARN", "").strip() or None,
         publish_events=environment.get("PUBLISH_EVENTS", "").strip() == "true",
         digest_after=number("DIGEST_AFTER", 5, MOST_LOADS),
@@ -141,6 +144,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     )
 
 
+_TOPIC = r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}"
 _FORMS = {
     "secret_id": (
         "ANAPLAN_SECRET_ID",
@@ -154,14 +158,11 @@ _FORMS = {
     ),
     "topic_arn": (
         "TOPIC_ARN",
-        r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}",
+        _TOPIC,
         "the ARN of an SNS topic, such as arn:aws:sns:eu-west-1:123456789012:alerts",
     ),
-    "chat_topic_arn": (
-        "CHAT_TOPIC_ARN",
-        r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}",
-        "the ARN of an SNS topic, or nothing",
-    ),
+    "mail_topic_arn": ("MAIL_TOPIC_ARN", _TOPIC, "the ARN of an SNS topic, or nothing"),
+    "chat_topic_arn": ("CHAT_TOPIC_ARN", _TOPIC, "the ARN of an SNS topic, or nothing"),
     "reports_bucket": (
         "REPORTS_BUCKET",
         r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",

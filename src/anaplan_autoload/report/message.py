@@ -29,27 +29,45 @@ PROBLEM_TEXT = 200
 """Characters of each text of a file's problem that stay in a message which is shortened."""
 
 
-def publish(
-    sns: SNSClient, topic_arn: str, report: Report, contact: str | None = None, *, digested: bool = False
-) -> str:
+def publish(sns: SNSClient, topic_arn: str, report: Report, contact: str | None = None) -> str:
     """Send the report to all subscribers, filterable by `outcome`, `route` and `integration_id` (a flow's id too).
 
-    `contact` is whom readers of the mail can ask. `digested` adds the attribute of that name: people are told in a
-    digest, and their subscriptions leave out what has it.
+    The attribute `id` is that of the document. `contact` is whom readers of the mail can ask.
 
     Returns SNS's message id. Raises botocore's `ClientError` when SNS refuses.
     """
-    attributes = {"outcome": report.outcome, "route": report.route, "integration_id": report.target}
-    if digested:
-        attributes["digested"] = "true"
     answer = sns.publish(
         TopicArn=topic_arn,
         Subject=subject(report),
         Message=message(report, contact),
         MessageStructure="json",
-        MessageAttributes={name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()},
+        MessageAttributes=_attributes(report),  # type: ignore[arg-type]
     )
     return answer["MessageId"]
+
+
+def publish_mail(sns: SNSClient, topic_arn: str, report: Report, contact: str | None = None) -> None:
+    """Send the report to people alone: the mail, or its subject as a text message. Attributes are as in `publish`.
+
+    Raises botocore's `ClientError` when SNS refuses.
+    """
+    sns.publish(
+        TopicArn=topic_arn,
+        Subject=subject(report),
+        Message=json.dumps({"default": email_text(report, contact), "sms": subject(report)}, ensure_ascii=False),
+        MessageStructure="json",
+        MessageAttributes=_attributes(report),  # type: ignore[arg-type]
+    )
+
+
+def _attributes(report: Report) -> dict[str, dict[str, str]]:
+    values = {
+        "id": report.id,
+        "outcome": report.outcome,
+        "route": report.route,
+        "integration_id": report.target,
+    }
+    return {name: {"DataType": "String", "StringValue": value} for name, value in values.items()}
 
 
 def message(report: Report, contact: str | None = None) -> str:

@@ -36,7 +36,7 @@ ENDED: dict[Trouble, str] = {
 def send(services: Services, report: Report, digested: bool = False) -> None:
     """Send a report through every channel. Raises an AWS error after all were tried, one that may pass if there is one.
 
-    SNS comes last, because systems know a repeated message by its id, and people who get two mails do not.
+    Systems know a repeated message by its id, and people do not, so mails come last. `digested` leaves them out.
     """
     troubles: list[Exception] = []
     for channel in _channels(services, report, digested):
@@ -59,16 +59,21 @@ def _channels(services: Services, report: Report, digested: bool) -> Iterator[Ca
 
         topic = settings.chat_topic_arn
         yield lambda: publish_chat(services.sns, topic, report, settings.stack)
-    from anaplan_autoload.report.message import publish
+    from anaplan_autoload.report.message import publish, publish_mail
 
-    yield lambda: publish(services.sns, settings.topic_arn, report, settings.contact, digested=digested)
+    yield lambda: publish(services.sns, settings.topic_arn, report, settings.contact)
+    if settings.mail_topic_arn and not digested:
+        mails = settings.mail_topic_arn
+        yield lambda: publish_mail(services.sns, mails, report, settings.contact)
 
 
 def waits_for_digest(services: Services, lane: str) -> bool:
     """Whether what is about to be told of a load in this lane is told to people in a digest."""
     after, window = services.settings.digest_after, services.settings.digest_ms
+    if services.settings.mail_topic_arn is None or after == 0:
+        return False
     now = services.clock()
-    return after > 0 and is_digested(told_lately(services.ledger, lane, now, window, after), now, after, window)
+    return is_digested(told_lately(services.ledger, lane, now, window, after), now, after, window)
 
 
 def owe(services: Services, lane: str, report: Report) -> None:
@@ -92,18 +97,21 @@ def owe(services: Services, lane: str, report: Report) -> None:
 
 def send_digests(step: StepContext, services: Services) -> None:
     """Send the digests that are due, and forget what was in each. One that SNS refuses is sent by a later sweep."""
+    topic = services.settings.mail_topic_arn
+    if topic is None:
+        return
     for owed in due(services.digests.all(), services.clock()):
         from anaplan_autoload.report.digest import publish_digest
 
         try:
-            sent = publish_digest(services.sns, services.settings.topic_arn, owed, services.settings.contact)
+            sent = publish_digest(services.sns, topic, owed, services.settings.contact)
         except AWS_TROUBLE as error:
             if may_heal(error) and step.attempt < TELL_ATTEMPTS:
                 raise
             step.logger.exception("A digest could not be sent; the next sweep tries again", extra={"owed": len(owed)})
             continue
         services.digests.forget(owed)
-        step.logger.info("Sent a digest", extra={"digest_id": sent.id, "lane": sent.lane, "loads": sent.total})
+        step.logger.info("Sent a digest", extra={"digest_id": sent.id, "lane": sent.lane, "loads": len(owed)})
 
 
 def publish_or_log(
@@ -123,7 +131,7 @@ def publish_or_log(
     except AWS_TROUBLE as error:
         if may_heal(error) and step.attempt < TELL_ATTEMPTS:
             raise
-        step.logger.exception("Nobody could be told", extra={"report_id": report.id, "outcome": report.outcome})
+        step.logger.exception("Not everyone could be told", extra={"report_id": report.id, "outcome": report.outcome})
     log_run(step.logger, report)
 
 

@@ -82,6 +82,10 @@ def _deploy(answers: Answers, seen: Seen, place: Place) -> Step:
         f"--capabilities CAPABILITY_IAM{overrides}"
     )
     what = "Deploy the stack. docs/install.md has other ways; give them the same parameters."
+    if answers.bucket:
+        what += f" If {answers.bucket} is encrypted with a KMS key of its own, add ExistingKeyArns=<the key's ARN>."
+    if answers.login == "oauth":
+        what += " If each use of your refresh token replaces it, add RefreshTokenRotates=true."
     if seen.deployed is None:
         what = f"See whether stack {place.stack} is there: log in to AWS, and call init again. If it is not, deploy it."
     return Step("deploy", _state(seen.deployed), what, ("sam build", command))
@@ -108,37 +112,35 @@ def _bucket(answers: Answers, seen: Seen) -> Iterator[Step]:
 
 
 def _log_in(answers: Answers, seen: Seen, place: Place) -> Step:
+    """The log-in is never asked for here: it goes from a file into the secret."""
     if seen.looked and seen.stored:
         return Step("log-in", "done", "Anaplan accepts it.")
+    what = f"{seen.refused} Store another log-in." if seen.refused else _LOG_INS[answers.login]
     secret = quote(seen.outputs.get("SecretArn", "<SecretArn>"))
     put = (
         f"aws secretsmanager put-secret-value --secret-id {secret} --secret-string file://log-in.json "
         f"--region {answers.region}{_profile(place)}"
     )
-    what = _LOG_INS[answers.login]
-    if seen.refused:
-        what = f"{seen.refused} Store another log-in."
-    check = "anaplan-autoload auth check"
-    by_file = (*_MAKE.get(answers.login, ()), put, check, "rm log-in.json")
-    commands = (_IN_THE_BROWSER, check) if answers.login == "oauth" else by_file
+    store = {
+        "password": (put, "rm log-in.json"),
+        "certificate": (_PEM_TO_JSON, put, "rm log-in.json"),
+        "oauth": ("anaplan-autoload auth login --device --client-id <client id>",),
+    }
+    commands = (*store[answers.login], "anaplan-autoload auth check")
     return Step("log-in", _state(False if seen.refused else seen.stored and seen.looked), what, commands)
 
 
 _LOG_INS = {
-    "password": "Write log-in.json with an editor, as in the first line, and store it. With single sign-on, the user "
-    "must be an exception user.",
-    "certificate": "Make log-in.json of the certificate and its private key, both PEM files, and store it.",
-    "oauth": "Confirm in a browser, as the user that Autoload is to be. It asks for the id of an OAuth client for the "
-    "device grant.",
+    "password": 'With an editor, write the file log-in.json with this line: {"username": "…", "password": "…"}. Then '
+    "store it. With single sign-on, the user must be an exception user.",
+    "certificate": "Make log-in.json of the certificate and its private key, here cert.pem and key.pem, and store it.",
+    "oauth": "Confirm the log-in in a browser; the command stores what comes back. It needs an OAuth client for the "
+    "device grant, which your Anaplan administrator makes. Anaplan does not allow that grant with single sign-on.",
 }
-_MAKE = {
-    "password": ('{"username": "…", "password": "…"}',),
-    "certificate": (
-        "jq -n --rawfile certificate cert.pem --rawfile private_key key.pem '{$certificate, $private_key}' "
-        "> log-in.json",
-    ),
-}
-_IN_THE_BROWSER = "anaplan-autoload auth login --device"
+_PEM_TO_JSON = (
+    "python3 -c \"import json; print(json.dumps({'certificate': open('cert.pem').read(), 'private_key': "
+    "open('key.pem').read()}))\" > log-in.json"
+)
 
 
 def _connection(answers: Answers, seen: Seen, place: Place) -> Step:

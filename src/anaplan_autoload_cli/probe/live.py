@@ -107,7 +107,7 @@ def one_cancellation(asker: Asker, subject: Subject, say: Say) -> Iterator[Fact]
         return
     tried: dict[Phase, Answer] = {}
     look = _look(asker, run_id, began)
-    while look.phase != "ended" and look.after < PATIENCE_SECONDS:
+    while look.phase != "ended" and look.after < _patience(look):
         say(f"cancelling a run: {look.phase}, {round(look.after)} s")
         if look.phase != "unknown" and not _cancelled(tried):
             tried[look.phase] = asker.post(f"/integrations/{part(subject.integration_id)}/cancel")
@@ -305,8 +305,8 @@ def _follow(asker: Asker, subject: Subject, followed: Followed, began: float, sa
 
 
 def _patience(look: Look) -> float:
-    """How long to look: a run that has ended only has to show in the history."""
-    return 2 * assumptions.HISTORY_SECONDS if look.phase == "ended" else PATIENCE_SECONDS
+    """How long to look: less for a run that has ended, which only has to show in the history, or that is not found."""
+    return PATIENCE_SECONDS if look.phase in ("queued", "running") else 2 * assumptions.HISTORY_SECONDS
 
 
 def _pause(after: float) -> float:
