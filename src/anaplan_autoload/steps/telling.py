@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from anaplan_autoload.aws.digests import told_lately
 from anaplan_autoload.aws.refusals import AWS_TROUBLE, may_heal
-from anaplan_autoload.domain.digests import Owed, due, is_digested
 from anaplan_autoload.domain.times import epoch_ms, iso
 
 if TYPE_CHECKING:
@@ -73,12 +71,16 @@ def waits_for_digest(services: Services, lane: str) -> bool:
     after, window = services.settings.digest_after, services.settings.digest_ms
     if services.settings.mail_topic_arn is None or after == 0:
         return False
+    from anaplan_autoload.aws.digests import told_lately
+    from anaplan_autoload.domain.digests import is_digested
+
     now = services.clock()
     return is_digested(told_lately(services.ledger, lane, now, window, after), now, after, window)
 
 
 def owe(services: Services, lane: str, report: Report) -> None:
     """Note that people are to be told in the lane's digest. This comes before systems are told."""
+    from anaplan_autoload.domain.digests import Owed
     from anaplan_autoload.report.subject import subject
 
     now = services.clock()
@@ -101,9 +103,10 @@ def send_digests(step: StepContext, services: Services) -> None:
     topic = services.settings.mail_topic_arn
     if topic is None:
         return
-    for owed in due(services.digests.all(), services.clock()):
-        from anaplan_autoload.report.digest import publish_digest
+    from anaplan_autoload.domain.digests import due
+    from anaplan_autoload.report.digest import publish_digest
 
+    for owed in due(services.digests.all(), services.clock()):
         try:
             sent = publish_digest(services.sns, topic, owed, services.settings.contact)
         except AWS_TROUBLE as error:
