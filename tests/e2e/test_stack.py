@@ -198,7 +198,7 @@ def test_schedules_send_their_events(logs: Path) -> None:
         assert json.loads(event or "") == {"sweep": True, "reconcile": {"every": "1h", "buckets": buckets}}
 
 
-# Nothing is left behind: whatever a stack starts inherits TMPDIR, and is found by it.
+# Nothing is left behind: every process of a stack inherits TMPDIR, and is found by it.
 
 KEEPER = """
 from local.aws.stack import Options, Stack

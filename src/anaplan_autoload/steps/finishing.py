@@ -298,9 +298,7 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
     """
     record = services.ledger.run(lease.lane, recorded.sk)
     if record is None:
-        step.logger.error(
-            "This run is not in the history, so nobody is told of it", extra={"history_item": recorded.sk}
-        )
+        step.logger.error("This run is not in the history, so no message is sent", extra={"history_item": recorded.sk})
         return None
     if record.announced:
         return None
@@ -320,7 +318,9 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
         if may_heal(error) and batch.attempts < protocol.MAX_ATTEMPTS:
             raise
         told = False
-        step.logger.exception("Nobody could be told of this run; the lane continues", extra={"report_id": record.id})
+        step.logger.exception(
+            "Not everyone could be told of this run; the lane continues", extra={"report_id": record.id}
+        )
     log_run(step.logger, report)
     write_metrics(report, stack=services.settings.stack, oldest=batch.oldest)
     if record.outcome == "failed":

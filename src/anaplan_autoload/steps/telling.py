@@ -131,7 +131,7 @@ def publish_or_log(
     except AWS_TROUBLE as error:
         if may_heal(error) and step.attempt < TELL_ATTEMPTS:
             raise
-        step.logger.exception("Nobody could be told", extra={"report_id": report.id, "outcome": report.outcome})
+        step.logger.exception("Not everyone could be told", extra={"report_id": report.id, "outcome": report.outcome})
     log_run(step.logger, report)
 
 
