@@ -1,9 +1,9 @@
 """A pytest plugin: no test of the whole suite may let a secret out.
 
-It knows the secrets (what is planted, what Secrets Manager is given, and whatever is sent as `Authorization`), and
+It knows the secrets (what is planted, what Secrets Manager is given, and what is sent as `Authorization`), and
 hears everything that comes out: log records, output, exceptions in the project's code, requests to AWS, and, when a
 harness or a laptop's stack closes, its checkpoints, ledger, objects, messages and logs. A test that lets a secret out
-fails at its end, whatever it asserts.
+fails at its end, even if all its assertions hold.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def _hear_output(patch: pytest.MonkeyPatch) -> None:
 
 
 def _hear_requests_to_aws(patch: pytest.MonkeyPatch) -> None:
-    """Whatever is sent to AWS is stored or shown there; Secrets Manager alone is for secrets."""
+    """What is sent to AWS is stored or shown there; only Secrets Manager is for secrets."""
 
     def heard(params: dict[str, Any], model: Any, **_: object) -> None:
         if model.service_model.service_name == "secretsmanager":
@@ -189,7 +189,7 @@ def _learn_refresh_tokens(patch: pytest.MonkeyPatch) -> None:
 
 
 def _plant_secret(text: str) -> None:
-    """Everything in a secret but the user's name and certificates, which are no secrets.
+    """Everything in a secret except the user's name and certificates, which are not secret.
 
     A field that holds PEM blocks is searched for private keys, whatever its name: any of them may be pasted anywhere.
     """
@@ -206,7 +206,7 @@ def _plant_secret(text: str) -> None:
 
 
 def _learn_authorizations(patch: pytest.MonkeyPatch) -> None:
-    """What goes out as `Authorization` must come out nowhere else; AWS's signatures are no secrets."""
+    """What goes out as `Authorization` must come out nowhere else; AWS's signatures are not secret."""
     putheader = urllib3.connection.HTTPConnection.putheader
 
     def learned(connection: urllib3.connection.HTTPConnection, header: str, *values: str) -> None:

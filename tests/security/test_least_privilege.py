@@ -232,7 +232,7 @@ def test_nobody_outside_the_account_may_invoke_the_function() -> None:
 
 
 def test_no_bucket_queue_or_topic_is_spoken_to_in_plain_text() -> None:
-    """Each bucket, queue and topic has a policy that denies everyone whatever does not come over TLS."""
+    """Each bucket, queue and topic has a policy that denies every request without TLS."""
     resources = load_template()["Resources"]
     denied = {
         str(_guarded(each["Properties"]))

@@ -85,7 +85,7 @@ def referred_to(part: Any) -> Iterator[str]:
 # Parameters.
 
 
-def test_a_lease_outlasts_the_timeout_and_the_longest_wait_by_a_minute_whatever_is_chosen() -> None:
+def test_a_lease_always_outlasts_the_timeout_and_the_longest_wait_by_a_minute() -> None:
     parameters, function = template()["Parameters"], template()["Resources"]["Autoload"]["Properties"]
     longest = function["Timeout"] + parameters["PollMaxSeconds"]["MaxValue"] + 60
 

@@ -298,9 +298,7 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
     """
     record = services.ledger.run(lease.lane, recorded.sk)
     if record is None:
-        step.logger.error(
-            "This run is not in the history, so nobody is told of it", extra={"history_item": recorded.sk}
-        )
+        step.logger.error("This run is not in the history, so no message is sent", extra={"history_item": recorded.sk})
         return None
     if record.announced:
         return None
