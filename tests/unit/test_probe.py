@@ -109,12 +109,12 @@ def test_the_simulator_agrees_in_everything_that_can_be_read(tenant: CliTenant) 
     said = probed(tenant, "--flow", NAMES[2], "--json")
     assert said.code == 0, said.out
     assert [fact for fact in said.json if fact["verdict"] in ("differs", "new")] == []
-    unknown = [(fact["about"], fact["what"]) for fact in said.json if fact["verdict"] == "unknown"]
-    assert unknown == [
-        ("GET /integrationflows/{id}", "the id of a flow's latest run"),
+    unknown = {(fact["about"], fact["what"]) for fact in said.json if fact["verdict"] == "unknown"}
+    another_test_may_have_run_the_flow = {("GET /integrationflows/{id}", "the id of a flow's latest run")}
+    assert unknown - another_test_may_have_run_the_flow == {
         ("POST /integrations/{id}/run", "a run from start to end"),
         ("POST /integrations/{id}/cancel", "cancelling"),
-    ]
+    }
 
 
 @pytest.mark.parametrize("body", RUBBISH, ids=lambda body: repr(body[:20]))
