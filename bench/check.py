@@ -44,7 +44,7 @@ MODULES_MORE = 3
 
 
 class Count(Struct, frozen=True):
-    """Something that was counted, and how much more of it is still no reason to fail."""
+    """A count, and how much more than recorded is still accepted."""
 
     value: float
     margin: float = 0
@@ -113,7 +113,7 @@ def of_imports() -> Iterator[tuple[str, Count]]:
 
 
 def of_package() -> Iterator[tuple[str, Count]]:
-    """Bytes of the built package, unzipped; nothing where none was built."""
+    """Bytes of the built package, unzipped; nothing if it was not built."""
     if PACKAGE.is_dir():
         size = sum(file.stat().st_size for file in PACKAGE.rglob("*") if file.is_file())
         yield "the package: bytes unzipped", Count(size, size * BYTES_SHARE)
@@ -126,7 +126,9 @@ def worse(counts: Mapping[str, Count], recorded: Mapping[str, float]) -> list[st
         if name not in recorded:
             said.append(f"{name}: {count.value:g}, and nothing is recorded. Run `make bench-record`.")
         elif count.value > recorded[name] + count.margin:
-            said.append(f"{name}: {count.value:g}; recorded are {recorded[name]:g}, and {count.margin:g} more may be.")
+            said.append(
+                f"{name}: {count.value:g}; recorded are {recorded[name]:g}, and {count.margin:g} more are accepted."
+            )
     return said
 
 

@@ -1,4 +1,4 @@
-"""How soon a command answers, beside Python itself and beside a program that imports boto3 before it says anything.
+"""How soon a command answers, compared with Python itself and with a program that only imports boto3.
 
 Medians of the processor time of fresh processes that take turns. What a command imports
 is looked up in `sys.modules`, so that part is exact.

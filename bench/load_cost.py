@@ -53,7 +53,7 @@ LOADS = 1_000
 LOOK = "follow"
 """The name of the operation that looks at a run."""
 SOMEBODY = "the run before"
-"""Who leads the lane while the burst comes."""
+"""The holder of the lane while the burst comes."""
 
 MEMORY_MB = 512
 PROCESSOR_MB = 1769
@@ -335,7 +335,7 @@ class Bench:
         return Burst(each, thousand, two.since(thousand))
 
     def covered(self, uploads: int) -> Usage:
-        """The run that covers so many uploads, and whatever waits besides."""
+        """The run that covers so many uploads, and everything else that waits."""
         now, route = self.autoload.now(), self.autoload.known_routes().match(BUCKET, KEY)
         assert route is not None  # noqa: S101  (for the type checker)
         for number in range(uploads):

@@ -1,4 +1,4 @@
-"""Tells the processor time that the function takes itself from that of those who answer it in the same process."""
+"""Separates the function's own processor time from that of moto and the simulator in the same process."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """Adds up this process's processor time, in milliseconds, while anybody at all is inside; threads may overlap."""
+    """Adds up this process's processor time, in milliseconds, while at least one thread is inside."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -22,7 +22,7 @@ class Stopwatch:
 
     @property
     def milliseconds(self) -> float:
-        """So far, when nobody is inside."""
+        """The sum so far; read it while no thread is inside."""
         return self._milliseconds
 
     def __enter__(self) -> Self:

@@ -63,7 +63,7 @@ class Sent:
 
     def __init__(self) -> None:
         self.environment: dict[str, str] = {}
-        """The function's, for whoever asks about it."""
+        """The function's environment, as Lambda describes it."""
         self.package: dict[str, str] = {}
         """The files of the function's package."""
         self.events: list[dict[str, Any]] = []
@@ -94,7 +94,9 @@ class Sent:
                 self.end_headers()
 
             def do_GET(self) -> None:
-                """What GetFunction and GetFunctionConfiguration answer, as far as anybody asks; and the package."""
+                """Answer GetFunction and GetFunctionConfiguration, as far as the commands need it, and serve the
+                package.
+                """
                 location = f"http://{self.headers['Host']}/package.zip"
                 told: dict[str, Any] = {"FunctionName": "autoload", "Environment": {"Variables": sent.environment}}
                 if not self.path.endswith("/configuration"):

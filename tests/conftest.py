@@ -30,7 +30,8 @@ sdk_state._STOP_SIGNAL_POLL_SECONDS = 0.005  # noqa: SLF001  (the SDK offers no 
 botocore.loaders.JSONFileLoader.load_file = staticmethod(cache(botocore.loaders.JSONFileLoader().load_file))  # type: ignore[method-assign]
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-    # Whoever started the tests ignores Ctrl-C, as `nohup make test &` does. Children would inherit that, and some tests
+    # The tests were started with Ctrl-C ignored, as `nohup make test &` does. Children would inherit that, and some
+    # tests
     # interrupt their children. A signal that is handled is back to its default in them; here it still does nothing.
     signal.signal(signal.SIGINT, lambda *_: None)
 
@@ -69,9 +70,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture(autouse=True)
 def _no_aws_account(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Credentials and a region of nobody's: a call that escapes a local server is refused, not billed."""
+    """Credentials that do not exist: a call that escapes a local server is refused, not billed."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDTESTS")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "nobodys-secret-access-key")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "no-such-secret-access-key")
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-west-1")
     monkeypatch.delenv("AWS_PROFILE", raising=False)
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)

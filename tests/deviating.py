@@ -1,4 +1,4 @@
-"""A simulator that answers otherwise than CloudWorks is assumed to, for whoever has to notice it."""
+"""A simulator that deviates from what CloudWorks is assumed to answer, for tests of code that must notice it."""
 
 from __future__ import annotations
 

@@ -169,7 +169,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "a foreign run",
     ),
     Mutation(
-        "any run is adopted, whoever started it",
+        "any run is adopted, with any author",
         (
             Edit(
                 "domain/protocol.py",
@@ -293,7 +293,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "an event that comes late",
     ),
     Mutation(
-        "a duplicate is recorded anew",
+        "a duplicate is recorded again",
         (Edit("aws/ledger.py", "Ledger.record", '"attribute_not_exists(pk)"', '"attribute_not_exists(nothing)"'),),
     ),
     Mutation(
@@ -447,7 +447,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         RENEWAL,
     ),
     Mutation(
-        "a batch is started again for ever",
+        "a batch is started again forever",
         (Edit("domain/protocol.py", "", "MAX_ATTEMPTS = 5", "MAX_ATTEMPTS = 10**9"),),
         "tests/integration/test_trouble.py",
     ),

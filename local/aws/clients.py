@@ -1,4 +1,4 @@
-"""boto3 clients of the laptop's AWS, whatever profile or endpoint the user's environment names."""
+"""boto3 clients of the laptop's AWS, independent of profiles and endpoints in the user's environment."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Aws:
 
     @property
     def environment(self) -> dict[str, str]:
-        """The variables by which any SDK finds this AWS, and neither a profile nor the real one."""
+        """The variables by which every SDK finds this AWS, instead of a profile or the real AWS."""
         return CREDENTIALS | {"AWS_ENDPOINT_URL": self.url, "AWS_ENDPOINT_URL_LAMBDA": self.lambda_url}
 
     @cached_property

@@ -68,7 +68,7 @@ The events of events/ are in {events}, with objects that are there. With Docker 
 """
 SAM_FOLDER = ROOT / ".local/sam"
 BOTOCORES = re.compile(r"\[INFO\]\s+\S+Z\s.*Found (credentials|endpoint) ")
-"""What the SDK tells of itself in every invocation: true, and of no use here."""
+"""Lines that the SDK logs in every invocation, and that are not useful here."""
 HEARTBEATS = frozenset({"AnaplanAnswers", "Sweeps", "LanesHeld"})
 """Metrics that are written all the time, and say nothing new of the loads."""
 QUIET = frozenset(
@@ -102,7 +102,7 @@ def main() -> None:
 
 
 class EditedRoutes:
-    """The routes file that people edit: each sound version of it is pushed."""
+    """The routes file that people edit: each version of it without mistakes is pushed."""
 
     def __init__(self, stack: Stack, text: str) -> None:
         """Write the file, and push it unless it is in use."""
@@ -115,7 +115,7 @@ class EditedRoutes:
             stack.push(text)
 
     def look(self) -> list[str]:
-        """Push the file if it was changed; what there is to tell of it."""
+        """Push the file if it was changed; returns lines to print."""
         try:
             text = self.path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError):
@@ -141,7 +141,7 @@ def environment_script(stack: Stack) -> str:
 
 
 def readable(line: str) -> str:
-    """A line of the function's log for people: time, message, and what else it says."""
+    """A line of the function's log for people: time, message, and its other keys."""
     if values := metrics([line]):
         route = values[0].dimensions.get("route", "")
         return f"         metrics {route}: " + ", ".join(f"{one.name} {one.value:g}" for one in values)
@@ -194,7 +194,7 @@ def _guide(stack: Stack, edited: Path, page: str) -> str:
 
 
 def _happenings(stack: Stack, edited: EditedRoutes) -> Iterator[str]:
-    """What the function logs, measures and publishes, for ever."""
+    """What the function logs, measures and publishes, forever."""
     shown: dict[Path, int] = {}
     told = 0
     while True:

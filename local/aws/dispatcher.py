@@ -45,7 +45,7 @@ class LambdaAnswer(Struct, frozen=True):
 
 
 class Backends(Struct, frozen=True, kw_only=True):
-    """Whom the dispatcher hands requests to."""
+    """The ports that the dispatcher passes requests to."""
 
     function: DeployedFunction
     pool: Pool
@@ -103,7 +103,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer = self._answer(body)
         except (OSError, RuntimeError, http.client.HTTPException) as error:
             answer = _refusal(503, "ServiceException", str(error))
-        with suppress(BrokenPipeError, ConnectionResetError):  # nobody waits for it any more
+        with suppress(BrokenPipeError, ConnectionResetError):  # the client has gone
             self._send(answer)
 
     do_GET = do_any  # noqa: N815 (the base class finds methods by these names)

@@ -1,7 +1,7 @@
 """Child processes that leave nothing behind. For Linux, where AWS's runtime emulator runs too.
 
-Each leads a session of its own, so that whatever it starts can be found again, and Ctrl-C reaches this process alone. A
-guardian outlives this process, if only by a moment, and ends the sessions that it left.
+Each leads a session of its own, so that everything it starts can be found again, and Ctrl-C reaches only this process.
+A guardian process ends a moment after this process, and ends the sessions that it left.
 """
 
 from __future__ import annotations
@@ -168,7 +168,7 @@ def free_port() -> int:
 
 
 def tail(path: Path, count: int) -> list[str]:
-    """The last lines of a file; none if there is no file."""
+    """The last lines of a file; empty if the file does not exist."""
     return path.read_text(errors="replace").splitlines()[-count:] if path.exists() else []
 
 

@@ -1,4 +1,4 @@
-"""What `template.yaml` describes, created in moto: the template itself is the list of resources, there is no second.
+"""What `template.yaml` describes, created in moto: the template is the only list of resources.
 
 The SAM translator expands the template. Moto's CloudFormation then creates the resources that hold data, the rules of
 EventBridge, and the function's configuration with its environment. What that passes over is added from the same

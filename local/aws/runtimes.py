@@ -81,7 +81,7 @@ class Runtime:
             connection.close()
 
     def kill(self) -> None:
-        """End the runtime at once, with whatever it is doing."""
+        """End the runtime at once, in the middle of its work."""
         with self._lock:
             if self._server is not None:
                 self._server.process.kill()
@@ -179,7 +179,7 @@ class Pool:
             candidates = [runtime for runtime in self._runtimes if runtime.pid == pid]
         if not candidates:
             return None
-        runtime = random.choice(candidates)  # noqa: S311 (a die that anyone may predict)
+        runtime = random.choice(candidates)  # noqa: S311 (not for security)
         killed = runtime.pid
         runtime.kill()
         return killed

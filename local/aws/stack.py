@@ -150,7 +150,7 @@ class Stack:
         return pushed.number
 
     def deploy(self, routes: str) -> None:
-        """Push routes, and start the function anew: invocations from now on run with them."""
+        """Push routes, and restart the function: invocations from now on use them."""
         self.push(routes)
         self.pool.deploy()
 
@@ -165,7 +165,7 @@ class Stack:
         return self.executions.start(msgspec.json.encode(event))
 
     def kill_runtime(self, pid: int | None = None) -> int | None:
-        """Crash the runtime of this process id, else a busy one, else any; returns its id, None if none is up."""
+        """Crash the runtime with this process id, else a busy one, else any; returns its id, None if none is up."""
         return self.pool.kill_one(pid)
 
     def wait_idle(self, timeout_seconds: float = 60.0) -> None:

@@ -14,7 +14,7 @@ from local.chaos.verdict import judge
 
 
 def main() -> int:
-    """Draw a plan, carry it out, judge what came of it."""
+    """Draw a plan, carry it out, and judge the result."""
     options = _options()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     plan = draw(options.seed, options.uploads, options.routes)

@@ -1,4 +1,4 @@
-"""What everyone saw of a storm: plain values."""
+"""What was observed during a storm: plain values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is going to happen, drawn from a seed: pure, so that equal seeds give equal plans."""
+"""The plan of a storm, drawn from a seed. Pure, so equal seeds give equal plans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BURST_GAP_SECONDS = 0.4
 KEYS_PER_ROUTE = 3
 """Of a route that loads each: few, so that newer data of a key overtakes older."""
 SPOILT_ROWS = 12
-"""Every so manieth upload has a row that Anaplan rejects."""
+"""One in this many uploads has a row that Anaplan rejects."""
 KILL_EVERY_SECONDS = 5.0
 STOP_EVERY_SECONDS = 25.0
 REORDERED_SHARE = 0.4
@@ -96,7 +96,7 @@ def draw(seed: int, uploads: int, routes: int) -> Plan:
     """Draw a plan. Raises ValueError unless there is an upload, and a route for either mode."""
     if uploads < 1 or routes < 2:
         raise ValueError(f"{uploads} uploads over {routes} routes: ask for at least 1 over 2")
-    random = Random(seed)  # noqa: S311 (dice that anyone may predict)
+    random = Random(seed)  # noqa: S311 (not for security)
     uploading = uploads / UPLOADS_PER_SECOND
     seconds = TROUBLE * uploading
     planned = _routes(routes)

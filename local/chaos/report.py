@@ -1,4 +1,4 @@
-"""A storm on paper."""
+"""The report of a storm, as text."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Row = tuple[str, object]
 
 
 def report(plan: Plan, evidence: Evidence, verdict: Verdict) -> str:
-    """What went wrong on purpose, what came of it, and whether the promise was kept."""
+    """What went wrong on purpose, the results, and whether the promise was kept."""
     return "\n".join(
         [
             f"Seed {plan.seed}: {len(plan.uploads)} uploads to {len(plan.routes)} routes, which load latest and each "

@@ -34,7 +34,7 @@ Candidate = TypeVar("Candidate")
 
 
 class Unfinished(TimeoutError):
-    """The deadline passed before everything had come to rest; the text says what was still to do."""
+    """The deadline passed before everything was done; the text says what was left."""
 
 
 def rage(
@@ -171,7 +171,7 @@ class Storm:
         )
 
     def _redrive(self) -> int:
-        """Send the function what its executions died of, as an operator would; returns how many events that were."""
+        """Send the dead letters to the function again, as an operator would; returns how many."""
         sqs, function = self._stack.aws.sqs, self._stack.resources.function
         queue = function.dead_letter_queue_url
         letters = sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", [])

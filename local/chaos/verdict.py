@@ -1,7 +1,7 @@
-"""Whether the promise was kept, judged from what CloudWorks saw and held against what we say of it. Pure.
+"""Whether the promise was kept: compares what CloudWorks saw with what the ledger and the messages say. Pure.
 
 A run is known by what it read: every upload's content is its own, and a staged copy has the content of its upload. So
-nothing here depends on the function's word, and its word, the ledger and the messages, is compared with the deeds.
+nothing here relies on the function: its ledger and messages are compared with what CloudWorks did.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DYING_SECONDS = 2.0
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
-    """Every tuple names what is wrong, a line each, and should be empty, but for `failed` and the reasons."""
+    """Every tuple has a line for each fault and should be empty, except `failed` and the reasons."""
 
     lost: tuple[str, ...]
     """Uploads that no run covered, that no newer data replaced, and whose failure was not announced."""
@@ -40,7 +40,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     wrong: tuple[str, ...]
     """Where the ledger says what CloudWorks contradicts."""
     unexplained: tuple[str, ...]
-    """Needless runs for which no lost answer accounts."""
+    """Needless runs that no lost answer explains."""
     needless: dict[str, int]
     """Runs that no upload needed, by reason."""
     failed: dict[str, int]
@@ -116,7 +116,7 @@ class _Judge:
                 yield self._named(made)
 
     def _wrong(self) -> Iterator[str]:
-        """The ledger's word on an upload against the run that it names."""
+        """Compare what the ledger says about an upload with the run that it names."""
         for number, made, known in self._uploads():
             if known is None or known.state not in ("loaded", "partial"):
                 continue
@@ -157,7 +157,7 @@ class _Judge:
                 yield f"{key} of {route}, in the order of its runs: uploads {', '.join(map(str, reads))}"
 
     def _reason(self, run: Run) -> str | None:
-        """Why a run that no upload needed was asked for; None where nothing tells."""
+        """Why a run that no upload needed was requested; None if there is no explanation."""
         if run.result is not None and run.result.outcome == "failure":
             return "it failed, and another took its place"
         asked = [

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 VALIDATION_URL = "https://auth.anaplan.com/token/validate"
 ATTEMPTS = 5
-"""As many failed log-ins in a row lock a user."""
+"""How many failed log-ins in a row lock a user."""
 SIGNED_BYTES = 100
 TIMESTAMP_BYTES = 8
 TOLERANCE_SECONDS = 600
-"""As far may the time in a certificate log-in be from Anaplan's."""
+"""How far the time in a certificate log-in may be from Anaplan's."""
 
 
 class Token(Struct, frozen=True, kw_only=True):

@@ -29,7 +29,7 @@ class Buckets(Protocol):
         """Whether there is such a bucket and it may be entered."""
 
     def read(self, bucket: str, key: str) -> StoredObject | None:
-        """The object as it is now; None where there is none or it may not be read."""
+        """The object as it is now; None if it does not exist or may not be read."""
 
     def write(self, bucket: str, key: str, content: bytes) -> None:
         """Put an object, replacing any of that key."""

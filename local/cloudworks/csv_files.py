@@ -17,7 +17,7 @@ CODE_PARTIAL = 38
 CODE_NO_SOURCE = 39
 
 SHOWN_VALUES = 10
-"""As many examples of a reason as the error listing shows."""
+"""How many examples of a reason the error listing shows."""
 
 
 class Rejected(Struct, frozen=True):

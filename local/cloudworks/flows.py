@@ -14,7 +14,7 @@ from local.cloudworks.runs import Run
 from local.cloudworks.tenant import MAX_INTEGRATIONS, Flow, User, reaches
 
 MIN_STEPS = 2
-"""As many enabled steps a flow must have."""
+"""How many enabled steps a flow must have."""
 
 
 class Flows:
@@ -115,7 +115,7 @@ class Flows:
         return flow
 
     def _reached(self, user: User, flow: Flow) -> bool:
-        """A flow is reached by who reaches all its integrations."""
+        """A user reaches a flow if it reaches all its integrations."""
         steps = [self._environment.tenant.integrations[step.referrer] for step in flow.steps]
         return all(reaches(user, flow.owner_role, integration.workspace_id) for integration in steps)
 

@@ -91,7 +91,7 @@ class Endpoint(Struct, frozen=True):
     pattern: re.Pattern[str]
     act: Callable[[Call], Answer]
     denied: tuple[int, str] = (403, "Not Permitted")
-    """What a user without a role hears."""
+    """The answer to a user without a role."""
 
 
 NOT_ENTITLED = (452, "Tenant not entitled")

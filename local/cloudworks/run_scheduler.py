@@ -21,7 +21,7 @@ from local.cloudworks.tenant import Flow, Integration
 
 
 class RunScheduler:
-    """Starts, settles, cancels and finds runs. Whoever calls holds the simulator's lock."""
+    """Starts, settles, cancels and finds runs. The caller must hold the simulator's lock."""
 
     def __init__(self, environment: Environment, effects: RunEffects) -> None:
         """`effects` does what runs do."""

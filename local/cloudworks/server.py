@@ -77,7 +77,7 @@ class _Server(ThreadingHTTPServer):
         self._open: set[socket.socket] = set()
 
     def handle(self, request: Request) -> Reply:
-        """The simulator's own operations apart, the simulator answers."""
+        """Answer a request to the simulator's own operations, or to Anaplan."""
         if request.path.startswith("/simulator/"):
             return Reply(self._admin.handle(request))
         return self.simulator.handle(request)

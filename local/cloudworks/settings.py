@@ -1,4 +1,4 @@
-"""What can be turned on the simulator, while it runs too."""
+"""The simulator's settings, which can be changed while it runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from msgspec import Struct, field
 
 
 class Variants(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Where CloudWorks has been seen, or must be feared, to answer in more than one way."""
+    """Where CloudWorks has been seen to answer in more than one way, or may do so."""
 
     end_date: Literal["absent", "null", "alternate"] = "alternate"
     """How a run shows that it has not ended."""
@@ -20,11 +20,11 @@ class Variants(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     partial: Literal["success and code", "code alone", "message alone"] = "success and code"
     """How a run shows that some rows were rejected: `success`, code 38, or nothing but the counts in its message."""
     run_status: Literal[200, 202] = 200
-    """What the order to run an integration is answered with."""
+    """The status that answers a request to run an integration."""
     expired_status: Literal[401, 403] = 403
     """What an expired token is answered with."""
     largest_page: int | None = None
-    """The most items that a page of a listing or a history holds, whatever `limit` asks for; None: as many as asked."""
+    """The most items in a page of a listing or a history, even if `limit` asks for more; None: as many as asked."""
     oauth_scheme: Literal["both", "AnaplanAuthToken", "Bearer"] = "both"
     """How CloudWorks wants an OAuth access token to be presented."""
     oauth_validates: bool = True
@@ -47,7 +47,7 @@ class Pace(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class SimulatorSettings(Struct, kw_only=True, forbid_unknown_fields=True):
-    """The simulator's knobs; change them at any time."""
+    """The simulator's settings; change them at any time."""
 
     pace: Pace = Pace()
     paces: dict[str, Pace] = field(default_factory=dict)

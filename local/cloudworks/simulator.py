@@ -1,4 +1,4 @@
-"""The simulator itself: one tenant behind one door, without sockets."""
+"""The simulator itself: one tenant, without sockets."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class Reply(Struct, frozen=True):
     """What to do with a connection."""
 
     answer: Answer | None
-    """None: close it without a word."""
+    """None: close it without an answer."""
     delay_seconds: float = 0.0
 
 
@@ -133,7 +133,7 @@ class Simulator:
 
     @property
     def tokens(self) -> tuple[str, ...]:
-        """Every token that was given out, for whoever looks for leaks."""
+        """Every token that was given out, for the search for leaks."""
         with self._lock:
             return self._authentication.given_out()
 

@@ -12,7 +12,7 @@ Role = Literal["Restricted Integration User", "Integration Admin"]
 Kind = Literal["Import", "Export", "Process"]
 
 MAX_INTEGRATIONS = 500
-"""As many integrations and flows as a tenant may have together."""
+"""How many integrations and flows a tenant may have together."""
 
 
 class User(Struct, frozen=True, kw_only=True):

@@ -1,1 +1,1 @@
-"""`make demo`: three files of accounts become loads, before one's eyes, and what came of them is checked."""
+"""`make demo`: three files of accounts become loads, step by step, and the result is checked."""

@@ -1,4 +1,4 @@
-"""The demo on a terminal: colours and a live line where there is one, plain lines where there is none."""
+"""The demo's output: colours and a live line on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ class Screen:
         )
 
     def mail(self, told: Report) -> None:
-        """Show a received message as those get it who subscribed by mail: moto sends none, so it is written here."""
+        """Show a received message as mail: moto sends no mail, so it is written here."""
         self._head(f"The {told.outcome} message as mail, written from what was received: moto delivers to queues only")
         self._block(f"Subject: {subject(told)}\n\n{email_text(told)}")
 
@@ -180,6 +180,6 @@ class Screen:
 
 
 def _console() -> Console:
-    """Standard output, as wide as a page where it is no terminal; NO_COLOR is respected by rich."""
+    """Standard output, as wide as a page if it is not a terminal; NO_COLOR is respected by rich."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=PLAIN_WIDTH)

@@ -1,4 +1,5 @@
-"""A stand-in for AWS's own command line, which is no dependency of this project: two of its commands, the same calls.
+"""A stand-in for AWS's own command line, which is not a dependency of this project: two of its commands, the same
+calls.
 
 It is run as `aws s3 cp FILE s3://bucket/key` and `aws secretsmanager put-secret-value --secret-id ID --secret-string
 file://FILE`, and prints what the original prints.

@@ -90,7 +90,7 @@ class LaptopStage:
     """Commands run against the stack, as somebody whose directory holds the project's files; see `page.Stage`."""
 
     def __init__(self, stack: Stack, directory: Path) -> None:
-        """`directory` is empty; it becomes the home of whoever types the commands."""
+        """`directory` is empty; it becomes the home directory of the commands."""
         self.names = {
             "inbox": stack.inbox,
             "secret": stack.resources.outputs["SecretArn"],
@@ -133,10 +133,10 @@ class LaptopStage:
             self.names["run"] = runs[-1].id
         return told
 
-    # What there is at the beginning.
+    # What exists at the beginning.
 
     def _environment(self) -> dict[str, str]:
-        """The laptop's AWS, and nothing of whoever runs this but the way to Python."""
+        """The laptop's AWS, and of this process's environment only the path to Python."""
         return self._stack.aws.environment | {
             "HOME": str(self._directory),
             "LANG": "C.UTF-8",

@@ -78,7 +78,7 @@ def _conversation(fd: int, line: str, answers: list[str]) -> bytes:
 
 
 def _read(fd: int) -> bytes:
-    """What there is to read; nothing once the command has ended, which Linux tells by an error."""
+    """What was printed; empty once the command has ended, which Linux reports as an error."""
     try:
         return os.read(fd, 65536)
     except OSError:

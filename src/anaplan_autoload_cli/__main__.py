@@ -38,7 +38,7 @@ def _run() -> None:
 
 
 def _end_quietly() -> None:
-    """End without an error, as in `loads | head -1`: the reader has enough, and the rest goes nowhere."""
+    """End without an error, as in `loads | head -1`: the reader has read enough, and the rest is dropped."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.__stdout__, sys.__stderr__):
         if stream is not None:

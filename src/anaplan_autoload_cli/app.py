@@ -101,7 +101,7 @@ def _version(wanted: bool) -> None:
 def _place(name: str) -> Any:
     """The option that says where something is."""
     setting = SETTINGS[name]
-    assert setting.flag  # noqa: S101  (the table below names none without)
+    assert setting.flag  # noqa: S101  (each of them has one)
     return typer.Option(setting.flag, help=place_help(name))
 
 

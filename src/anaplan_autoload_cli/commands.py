@@ -57,7 +57,7 @@ COMMANDS = (
         "dashboard", f"{_HERE}.dashboard.command:dashboard", "The CloudWatch dashboard, or a drawing of it.", SERVICE
     ),
     Entry("pause", f"{_HERE}.service.lanes:pause", "Stop loading by a route; uploads wait.", SERVICE),
-    Entry("resume", f"{_HERE}.service.lanes:resume", "Go on loading by a route.", SERVICE),
+    Entry("resume", f"{_HERE}.service.lanes:resume", "Continue loading by a route.", SERVICE),
     Entry("retry", f"{_HERE}.service.reload:retry", "Load the uploads of a failed run again.", SERVICE),
     Entry("load", f"{_HERE}.service.reload:load", "Load an object now, as if it had been uploaded.", SERVICE),
     Entry(

@@ -1,7 +1,7 @@
-"""What a shell offers after Tab besides commands and options: the names of routes, integrations and flows.
+"""What a shell offers after Tab, apart from commands and options: the names of routes, integrations and flows.
 
-Whoever pressed Tab is not asked or told anything. What cannot be had in time, or at all, is not offered.
-Typer leaves out what does not begin with what was typed.
+The user is not asked or told anything. Names that cannot be read in time are not offered.
+Typer leaves out names that do not begin with what was typed.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def offered_flows(context: typer.Context) -> list[str]:
 
 
 def offered_integrations_and_routes(context: typer.Context) -> list[str]:
-    """Both, the routes first: they take no question to Anaplan."""
+    """Both, the routes first, because they are known without asking Anaplan."""
     return offered_routes(context) + offered_integrations(context)
 
 
@@ -93,7 +93,7 @@ def _in_time(look: Callable[[], list[str]]) -> list[str]:
     found: list[str] = []
 
     def run() -> None:
-        with suppress(Exception, SystemExit):  # whatever it is, nobody asked for it
+        with suppress(Exception, SystemExit):  # completion never shows an error
             found.extend(look())
 
     thread = Thread(target=run, daemon=True)

@@ -1,6 +1,6 @@
 """What a command works with: its settings, clients and output.
 
-Nothing is read or asked before a command needs it.
+Nothing is read before a command needs it.
 """
 
 from __future__ import annotations

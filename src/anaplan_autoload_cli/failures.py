@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from anaplan_autoload_cli.context import Cli
 
 TRACEBACK = "AUTOLOAD_TRACEBACK"
-"""The environment variable that asks for the traceback of an error that nobody foresaw."""
+"""The environment variable that shows the traceback of an unexpected error."""
 _PROXY = "A proxy or gateway may have answered instead: check HTTPS_PROXY, AWS_ENDPOINT_URL and the network."
 
 
 def in_words(error: Exception, cli: Cli) -> CommandFailed:
     """The failure to show for an error.
 
-    An answer of the wrong shape shows as almost any exception where it is used, so what nobody foresaw is put into
-    words too, and says how to get its traceback.
+    An answer of the wrong shape can cause almost any exception where it is used, so unexpected errors are put into
+    words too, with the way to see their traceback.
     """
     match error:
         case LoginRefused() if error.facts.answered:
@@ -37,7 +37,7 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
         case LoginRefused():
             return CommandFailed(refusal(error, cli.login_method))
         case CloudWorksError() if error.facts.answered:
-            return _refused_by_anaplan(error, "Anaplan did not do it.", error.facts.remedy)
+            return _refused_by_anaplan(error, "Anaplan refused the request.", error.facts.remedy)
         case CloudWorksError():
             return CommandFailed(str(error))
         case AddressInvalid():
@@ -51,15 +51,15 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
         case ClientError():
             return _refused_by_aws(error)
         case BotoCoreError():
-            return CommandFailed(f"AWS cannot be asked: {str(error).rstrip('.')}.")
+            return CommandFailed(f"AWS cannot be reached: {str(error).rstrip('.')}.")
         case ResponseParserError():
             return CommandFailed("The answer did not come from AWS: it cannot be read.", remedy=_PROXY)
         case HTTPError() | HTTPException():
-            return CommandFailed(f"The exchange over the network broke off: {_named(error)}.", remedy=_PROXY)
+            return CommandFailed(f"The connection broke off: {_named(error)}.", remedy=_PROXY)
         case OSError(filename=str(name)):
             return CommandFailed(f"{name}: {error.strerror}.")
         case OSError():
-            return CommandFailed(f"The system or the network refused it: {_named(error)}.", remedy=_PROXY)
+            return CommandFailed(f"The system or the network refused the request: {_named(error)}.", remedy=_PROXY)
         case _:
             return CommandFailed(
                 f"An answer or a file was not as expected: {_named(error)}.",
@@ -82,7 +82,7 @@ def _refused_by_anaplan(error: CloudWorksError, summary: str, remedy: str) -> Co
 def _refused_by_aws(error: ClientError) -> CommandFailed:
     refusal = error.response.get("Error", {})
     return CommandFailed(
-        "AWS did not do it.",
+        "AWS refused the request.",
         asked=error.operation_name,
         answered=f"{refusal.get('Code', 'no code')}: {refusal.get('Message', '')}".rstrip(": "),
         remedy="Check --profile, --region and --stack, and the rights of this AWS user.",

@@ -49,9 +49,9 @@ class LoginMethod(Struct, frozen=True):
 
 
 def login_method(settings: CommandSettings, out: Output) -> LoginMethod:
-    """The way that flags, environment or file name, else the stack's secret, else what the user types.
+    """The log-in that flags, environment or file name, else the stack's secret, else what the user types.
 
-    Raises `CommandFailed` where two ways are named at once, or none and nobody can be asked.
+    Raises `CommandFailed` if two log-ins are named, or if none is named and nobody can be asked.
     """
     if flag := settings.flag("secret_id"):
         return with_secret(settings, flag)
@@ -59,7 +59,7 @@ def login_method(settings: CommandSettings, out: Output) -> LoginMethod:
     if username and certificate:
         raise CommandFailed(
             "Both a user (ANAPLAN_USERNAME) and a certificate (ANAPLAN_CERTIFICATE) are named.",
-            remedy="Unset one of them: it would be a guess which log-in is meant.",
+            remedy="Unset one of them.",
         )
     if certificate:
         return _with_certificate(certificate, settings.require("private_key"))
@@ -68,7 +68,7 @@ def login_method(settings: CommandSettings, out: Output) -> LoginMethod:
     if secret_id := settings.get("secret_id"):
         return with_secret(settings, secret_id)
     if not out.interactive:
-        raise CommandFailed("It is not known how to log in to Anaplan.", remedy=NOBODY)
+        raise CommandFailed("No log-in to Anaplan is named.", remedy=NOBODY)
     return _with_password(out, asked_for("Anaplan user"))
 
 
@@ -143,12 +143,12 @@ def may_rotate(settings: CommandSettings) -> bool | None:
 
 
 def refusal(error: LoginRefused, method: LoginMethod) -> str:
-    """Why there is no token. That a secret has to be stored again is left out where there is none."""
+    """Why there is no token. The advice to store the secret again is left out if there is no secret."""
     return str(error) if method.secret_id else error.text
 
 
 def asked_for(prompt: str) -> str:
-    """What somebody types, the prompt on stderr; raises `CommandFailed` when it is nothing."""
+    """What the user types, the prompt on stderr; raises `CommandFailed` if it is empty."""
     answer = str(typer.prompt(prompt, err=True)).strip()
     if not answer:
         raise CommandFailed(f"{prompt}: nothing was typed.")

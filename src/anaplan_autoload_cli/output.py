@@ -74,11 +74,11 @@ class Column(NamedTuple):
     fold: bool = False
     """Whether it may be broken into lines, as sentences may; names and ids may not."""
     spare: bool = False
-    """Whether a terminal too narrow for the table does without it."""
+    """Whether it is left out on a terminal that is too narrow for the table."""
 
 
 class Progress(Protocol):
-    """A line that tells how far something has come."""
+    """A line that shows progress."""
 
     def update(self, text: str) -> None:
         """Replace the line."""
@@ -132,7 +132,7 @@ class Output:
         self._say(text, "green")
 
     def warning(self, text: str) -> None:
-        """Tell people of something that is not as it should be (stderr)."""
+        """Print a warning for people (stderr)."""
         self._say(text, "yellow")
 
     def failed(self, error: CommandFailed) -> None:
@@ -148,7 +148,7 @@ class Output:
 
     @property
     def interactive(self) -> bool:
-        """Whether there is somebody to ask."""
+        """Whether somebody can answer a question."""
         return sys.stdin.isatty() and sys.stderr.isatty()
 
     @property
@@ -187,7 +187,7 @@ class Output:
         return Console(stderr=stderr, no_color=not self._color, highlight=False)
 
     def _say(self, text: str, style: str = "", label: str = "", label_style: str = "") -> None:
-        """Words, wrapped to the terminal; a pipe gets them in one line."""
+        """A text, wrapped to the terminal; a pipe gets it in one line."""
         from rich.text import Text
 
         console = self._console(stderr=True)
@@ -271,7 +271,9 @@ def _cell(value: object) -> Text:
 
 
 def _fitting(rows: list[list[Text]], columns: Sequence[Column], width: int) -> list[int] | None:
-    """The columns that fit side by side: all, or all but some spare ones, the last first; None where these do not."""
+    """The columns that fit side by side: all, or all but some spare ones, the last first; None if these do not fit
+    either.
+    """
     least = [
         min(widest, max(_LEAST_FOLDED, len(column.title))) if column.fold else widest
         for number, column in enumerate(columns)

@@ -1,6 +1,6 @@
 """The settings of the command line: from flags, the environment, `.autoload.toml` and the stack.
 
-Nothing is read or asked before a command needs it.
+Nothing is read before a command needs it.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class NoSuchStack(CommandFailed):
 
 
 class Setting(NamedTuple):
-    """One thing that commands must know, and where it may be said; earlier places win."""
+    """One setting of the commands, and where it may be set; earlier places win."""
 
     what: str
     variable: str
@@ -73,6 +73,8 @@ SETTINGS = {
     "model": Setting("the Anaplan model's id", "ANAPLAN_MODEL_ID", "--model"),
     "table": Setting("the ledger's table", "LEDGER_TABLE", "--table", "LedgerTableName"),
     "topic": Setting("the topic", "TOPIC_ARN", "--topic", "TopicArn"),
+    "mail_topic": Setting("the topic of people's mails", "MAIL_TOPIC_ARN", None, "MailTopicArn"),
+    "chat_topic": Setting("the topic of chat channels", "CHAT_TOPIC_ARN", None, "ChatTopicArn"),
     "function": Setting("the function's alias (an ARN)", "FUNCTION_ALIAS_ARN", "--function", "FunctionAliasArn"),
     "queue": Setting("the dead-letter queue's URL", "DEAD_LETTER_QUEUE_URL", "--queue", "DeadLetterQueueUrl"),
     "inbox": Setting("the inbox, a bucket", "INBOX_BUCKET", "--inbox", "InboxBucketName"),
@@ -100,7 +102,7 @@ class CommandSettings:
         self._session: Session | None = None
 
     def get(self, name: str, given: str | None = None) -> str | None:
-        """The setting, or None where nobody says it; `given` is what an option of the command itself says."""
+        """The setting, or None if it is not set; `given` is the value of the command's own option."""
         setting = SETTINGS[name]
         return (
             given
@@ -112,7 +114,7 @@ class CommandSettings:
         )
 
     def require(self, name: str, given: str | None = None) -> str:
-        """The setting, as `get`; raises `CommandFailed` that says how to name it where nobody does."""
+        """The setting, as `get`; raises `CommandFailed`, which says how to set it, if it is not set."""
         if value := self.get(name, given):
             return value
         setting = SETTINGS[name]
@@ -125,7 +127,7 @@ class CommandSettings:
         )
 
     def flag(self, name: str) -> str | None:
-        """The setting as far as a flag says it."""
+        """The setting's flag."""
         return self._flags.get(name)
 
     @property

@@ -24,14 +24,14 @@ def length(seconds: float) -> str:
 
 
 def count(number: int, what: str) -> str:
-    """So many of something: `1 upload`, `2 uploads`."""
+    """A count with its noun: `1 upload`, `2 uploads`."""
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def ahead(text: str) -> int:
     """`45m`, `12h`, `7d` from now, or a date or time in ISO form (UTC where it names no zone), as epoch ms.
 
-    Raises typer's `BadParameter` for anything else, and for what is past.
+    Raises typer's `BadParameter` for anything else, and for a time that is past.
     """
     now = round(time.time() * 1000)
     if length := re.fullmatch(r"(\d{1,6})([smhdw])", text):
@@ -39,7 +39,7 @@ def ahead(text: str) -> int:
     else:
         then = moment(text)
     if then <= now:
-        raise typer.BadParameter(f"{text!r} is past. Write a time to come, as in 12h or 2026-11-30T07:00+00:00.")
+        raise typer.BadParameter(f"{text!r} is past. Write a future time, as in 12h or 2026-11-30T07:00+00:00.")
     return then
 
 
@@ -53,5 +53,5 @@ def moment(text: str) -> int:
     try:
         then = datetime.fromisoformat(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is no time. Write it as in 12h, 7d or 2026-11-24.") from None
+        raise typer.BadParameter(f"{text!r} is not a time. Write it as in 12h, 7d or 2026-11-24.") from None
     return round(then.replace(tzinfo=then.tzinfo or UTC).timestamp() * 1000)

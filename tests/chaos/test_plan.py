@@ -26,7 +26,7 @@ def test_a_small_storm_has_its_share_of_everything() -> None:
     assert all(blow.at <= plan.seconds for blow in (*plan.kills, *plan.stops))
 
 
-def test_the_routes_are_sound_in_both_modes_and_two_share_a_lane() -> None:
+def test_the_routes_have_no_mistakes_use_both_modes_and_two_share_a_lane() -> None:
     plan = draw(1, 10, 6)
     text = "\n".join(route.toml(f"{number:032x}") for number, route in enumerate(plan.routes))
     parsed = list(routes.parse(text, "routes.toml"))

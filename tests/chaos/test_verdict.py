@@ -34,7 +34,7 @@ def test_with_each_newer_data_of_the_key_covers_what_was_superseded_alone() -> N
 
 
 @pytest.mark.parametrize("state", [None, known("waiting"), known("superseded"), known("loaded", "r0")])
-def test_an_upload_made_after_the_last_run_is_lost_whatever_the_ledger_says(state: Known | None) -> None:
+def test_an_upload_made_after_the_last_run_is_lost_even_if_the_ledger_says_otherwise(state: Known | None) -> None:
     late = (made("b", at=9), state)
     verdict = judge(evidence((made("a"), known("loaded", "r1")), late, runs=[run("r1", reads="a")]))
     assert len(verdict.lost) == 1
@@ -119,7 +119,7 @@ def test_a_run_that_failed_and_was_repeated_is_excused() -> None:
     assert (verdict.broken, verdict.needless) == ((), {"it failed, and another took its place": 1})
 
 
-def test_a_message_sent_again_is_counted_and_no_harm() -> None:
+def test_a_message_sent_again_is_counted_and_breaks_nothing() -> None:
     message = told("r1", "a")
     verdict = judge(
         evidence((made("a"), known("loaded", "r1")), runs=[run("r1", reads="a")], messages=[message, message])
@@ -127,6 +127,6 @@ def test_a_message_sent_again_is_counted_and_no_harm() -> None:
     assert (verdict.broken, verdict.repeated_messages) == ((), 1)
 
 
-def test_a_state_that_the_run_does_not_bear_out_is_seen() -> None:
+def test_a_state_that_contradicts_the_run_is_seen() -> None:
     verdict = judge(evidence((made("a"), known("partial", "r1")), runs=[run("r1", reads="a")]))
     assert [line.split(":")[0] for line in verdict.broken] == ["ledger wrong"]

@@ -1,4 +1,4 @@
-"""The doctor finds a sound stack on the laptop, and what is wrong with one that was spoiled."""
+"""The doctor finds nothing wrong with a healthy stack on the laptop, and every fault that is put into it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Findings = list[tuple[str, str]]
 
 @pytest.fixture(scope="module")
 def healthy(logs: Path) -> Iterator[Stack]:
-    """A stack with sound routes, which nobody has used yet."""
+    """A healthy stack with routes, which nobody has used yet."""
     with Stack(Options(runtimes=1, logs=logs / "doctor")) as stack:
         stack.push(ROUTES.format(**stack.seed(INTEGRATIONS)))
         yield stack

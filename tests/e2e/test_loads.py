@@ -1,4 +1,4 @@
-"""Uploads become loads, in the function as it is deployed, whatever happens to its runtimes and its events."""
+"""Uploads become loads in the function as it is deployed, despite trouble with its runtimes and its events."""
 
 from __future__ import annotations
 

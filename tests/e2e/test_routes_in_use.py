@@ -12,7 +12,7 @@ from tests.command_line import Said, run
 
 
 @pytest.mark.parametrize("broken", ["[[route]", '[[route]]\nname = "x"\n', ""])
-def test_an_edited_routes_file_is_pushed_when_it_is_sound_and_else_told_about(stack: Stack, broken: str) -> None:
+def test_an_edited_routes_file_is_pushed_if_it_has_no_mistakes(stack: Stack, broken: str) -> None:
     before = in_use(stack)
     edited = EditedRoutes(stack, before)
     assert edited.look() == []

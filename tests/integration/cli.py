@@ -1,4 +1,4 @@
-"""The command line against the function in one process, which handles at once what it is sent."""
+"""The command line against the function in one process, which handles what it is sent at once."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Command:
 
 @contextmanager
 def handling(autoload: Autoload) -> Iterator[None]:
-    """Let the function handle whatever it is sent meanwhile, the last first, as Lambda may, to the end of it."""
+    """Let the function handle what it is sent meanwhile, the last first, as Lambda may, until nothing is left."""
     ended = Event()
 
     def handle() -> None:

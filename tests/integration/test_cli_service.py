@@ -93,7 +93,7 @@ def test_a_pause_with_an_end_is_shown_and_ends(autoload: Autoload, command: Comm
 
 
 @pytest.mark.parametrize("until", ["tomorrow", "2020-01-01", "0m", "-2h", "12:00"])
-def test_a_pause_ends_at_a_time_to_come(autoload: Autoload, command: Command, until: str) -> None:
+def test_a_pause_must_end_in_the_future(autoload: Autoload, command: Command, until: str) -> None:
     latest(autoload)
 
     refused = command("pause", "accounts", "--until", until)
@@ -141,7 +141,7 @@ def test_an_unknown_route_is_refused_with_those_that_there_are(autoload: Autoloa
     assert "'acounts'" in result.err and "accounts" in result.err
 
 
-def test_status_tells_of_the_run_that_goes_on(autoload: Autoload, command: Command) -> None:
+def test_status_shows_the_current_run(autoload: Autoload, command: Command) -> None:
     latest(autoload)
     autoload.simulator.settings.pace = Pace(run_seconds=100)
     seen: list[dict[str, object]] = []
@@ -157,7 +157,7 @@ def test_status_tells_of_the_run_that_goes_on(autoload: Autoload, command: Comma
     assert isinstance(lane["lease_seconds"], int) and lane["lease_seconds"] > 60
 
 
-def test_whoever_looks_at_a_lane_that_is_held_is_told_the_remedy(autoload: Autoload, command: Command) -> None:
+def test_the_status_of_a_held_lane_shows_the_remedy(autoload: Autoload, command: Command) -> None:
     latest(autoload)
     autoload.set_secret(password="wrong")
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
@@ -184,7 +184,7 @@ def test_a_routes_file_that_is_not_the_deployed_one_is_told_by_what_the_ledger_h
         assert "nothing was ever uploaded in the lane of accounts" in told
 
 
-def test_to_resume_what_is_not_paused_or_held_is_called_that(autoload: Autoload, command: Command) -> None:
+def test_resuming_a_route_that_is_not_paused_says_so(autoload: Autoload, command: Command) -> None:
     latest(autoload)
 
     result = command("resume", "accounts")
@@ -252,7 +252,7 @@ def test_a_file_is_found_in_the_lane_that_it_was_loaded_in_before_the_routes_cha
     assert [each["state"] for each in command.data("loads", "--key", URL)] == ["loaded"]
 
 
-def test_only_failed_loads_are_shown_where_these_are_asked_for(autoload: Autoload, command: Command) -> None:
+def test_failed_shows_only_failed_loads(autoload: Autoload, command: Command) -> None:
     latest(autoload)
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
     autoload.invoke(autoload.upload(KEY, BAD_ROWS))
@@ -363,7 +363,7 @@ def test_an_object_is_loaded_now_whether_or_not_it_was_before(autoload: Autoload
     assert len(autoload.simulator.runs) == 2
 
 
-def test_a_command_in_a_hint_can_be_pasted_whatever_the_key_is(autoload: Autoload, command: Command) -> None:
+def test_a_command_in_a_hint_can_be_pasted_for_any_key(autoload: Autoload, command: Command) -> None:
     latest(autoload)
     key = "incoming/accounts/it's all in.csv"
     autoload.upload(key, ACCOUNTS)
@@ -460,7 +460,7 @@ def test_a_batch_that_ended_without_a_run_tells_its_reason(autoload: Autoload, c
 
 
 @pytest.mark.parametrize("spelled", [f"s3://{BUCKET}/{KEY}", KEY])
-def test_a_file_goes_by_its_url_or_its_key(autoload: Autoload, command: Command, spelled: str) -> None:
+def test_a_file_can_be_named_by_url_or_key(autoload: Autoload, command: Command, spelled: str) -> None:
     latest(autoload)
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
@@ -471,7 +471,7 @@ def test_a_file_goes_by_its_url_or_its_key(autoload: Autoload, command: Command,
 
 
 @pytest.mark.parametrize("spelled", [f"s3://{BUCKET}/Incoming/x.csv", "Incoming/x.csv"])
-def test_a_file_that_nothing_loads_is_told_why_and_what_comes_close(
+def test_a_file_without_a_route_shows_why_and_which_routes_are_close(
     autoload: Autoload, command: Command, spelled: str
 ) -> None:
     latest(autoload)
@@ -495,9 +495,7 @@ def test_a_file_that_nothing_loads_is_told_why_and_what_comes_close(
         ("history", "acounts"),
     ],
 )
-def test_a_mistyped_name_is_answered_with_those_that_come_close(
-    autoload: Autoload, command: Command, words: tuple[str, ...]
-) -> None:
+def test_a_mistyped_name_gets_suggestions(autoload: Autoload, command: Command, words: tuple[str, ...]) -> None:
     latest(autoload)
 
     result = command(*words)
@@ -505,7 +503,7 @@ def test_a_mistyped_name_is_answered_with_those_that_come_close(
     assert result.code == 1 and "Did you mean 'accounts'" in result.err
 
 
-def test_a_mistyped_lane_is_answered_with_those_that_come_close(autoload: Autoload, command: Command) -> None:
+def test_a_mistyped_lane_gets_suggestions(autoload: Autoload, command: Command) -> None:
     latest(autoload, 'lane = "ledgers"')
 
     result = command("loads", "--lane", "ledger")
@@ -524,7 +522,7 @@ def test_a_key_is_explained_by_its_routes_where_its_bucket_is_not_known(
     assert "no route matches" in result.err and "accounts is close" in result.err
 
 
-def test_whoever_loads_again_is_warned_of_numbered_lists(autoload: Autoload, command: Command) -> None:
+def test_loading_again_warns_about_numbered_lists(autoload: Autoload, command: Command) -> None:
     latest(autoload)
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
     [run] = autoload.simulator.runs
@@ -534,7 +532,7 @@ def test_whoever_loads_again_is_warned_of_numbered_lists(autoload: Autoload, com
     assert "numbered list without a key" in by_name.err and "numbered list without a key" in by_run.err
 
 
-def test_a_history_goes_by_integration_or_by_route(autoload: Autoload, command: Command) -> None:
+def test_history_takes_an_integration_or_a_route(autoload: Autoload, command: Command) -> None:
     autoload.routes(LATEST.replace('"accounts"', '"ledgers"'), accounts=KEY)
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
@@ -596,7 +594,7 @@ def test_a_backfill_leaves_out_what_is_excluded(autoload: Autoload, command: Com
 
 
 @pytest.mark.parametrize("words", [("load",), ("retry",)])
-def test_what_is_excluded_is_not_asked_for(autoload: Autoload, command: Command, words: tuple[str, ...]) -> None:
+def test_load_refuses_an_excluded_file(autoload: Autoload, command: Command, words: tuple[str, ...]) -> None:
     latest(autoload)
     autoload.let_read("accounts", "incoming/Accounts.bak")
     refuse_a_run(autoload)
@@ -784,7 +782,7 @@ def test_a_file_that_waits_in_a_paused_lane_is_told_so(autoload: Autoload, comma
     assert "accounts: paused" in told and "resume accounts" in told
 
 
-def test_a_lane_that_settles_tells_until_when(autoload: Autoload, command: Command) -> None:
+def test_status_shows_until_when_a_lane_settles(autoload: Autoload, command: Command) -> None:
     autoload.routes(LATEST + 'settle = "5m"\n', accounts=KEY)
     parsed = parse(autoload.upload(KEY, ACCOUNTS))
     assert isinstance(parsed, Uploads)
@@ -829,7 +827,7 @@ def test_dead_letters_are_discarded_only_on_purpose(autoload: Autoload, command:
 # test-event
 
 
-def test_a_test_event_tells_of_the_object_and_is_understood(autoload: Autoload, command: Command) -> None:
+def test_a_test_event_describes_the_object(autoload: Autoload, command: Command) -> None:
     latest(autoload)
     autoload.upload(KEY, ACCOUNTS)
 
@@ -839,9 +837,7 @@ def test_a_test_event_tells_of_the_object_and_is_understood(autoload: Autoload, 
     assert autoload.invoke(event)["uploads"][0]["state"] == "loaded"
 
 
-def test_a_test_event_of_an_object_that_is_not_there_is_made_up_and_says_so(
-    autoload: Autoload, command: Command
-) -> None:
+def test_a_test_event_of_a_missing_object_says_that_it_is_made_up(autoload: Autoload, command: Command) -> None:
     latest(autoload)
 
     result = command("test-event", f"s3://{BUCKET}/incoming/é+1.csv")

@@ -1,4 +1,4 @@
-"""Where several things go wrong at once, or for long: nothing loops unseen, nothing is taken for what it is not."""
+"""Several things go wrong at once, or for long: nothing loops unnoticed, and nothing is mistaken for something else."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def test_a_history_that_is_refused_leads_to_another_request(autoload: Autoload) 
     assert outcomes(autoload) == ["loaded"]
 
 
-def test_a_history_that_cannot_be_read_for_long_is_told(autoload: Autoload) -> None:
+def test_a_history_that_stays_unreadable_is_announced(autoload: Autoload) -> None:
     latest(autoload, 'overdue = "1m"')
     known_author(autoload)
     autoload.simulator.add_fault(Fault(kind="lose_before", method="POST", path=RUN))
@@ -117,7 +117,7 @@ def test_a_history_that_cannot_be_read_for_long_is_told(autoload: Autoload) -> N
 
 
 @pytest.mark.parametrize("status", [403, 503])
-def test_a_run_that_cannot_be_looked_at_is_overdue_all_the_same(autoload: Autoload, status: int) -> None:
+def test_a_run_that_cannot_be_looked_at_still_becomes_overdue(autoload: Autoload, status: int) -> None:
     latest(autoload, 'overdue = "5m"')
     autoload.simulator.add_fault(Fault(kind="status", method="GET", path=STATUS, status=status, count=60))
 
@@ -126,7 +126,7 @@ def test_a_run_that_cannot_be_looked_at_is_overdue_all_the_same(autoload: Autolo
     assert outcomes(autoload) == ["overdue", "loaded"]
 
 
-def test_an_unproven_run_that_takes_long_is_told(autoload: Autoload) -> None:
+def test_an_unproven_run_that_takes_long_is_announced(autoload: Autoload) -> None:
     latest(autoload, 'overdue = "5m"')
     autoload.simulator.settings.pace = Pace(run_seconds=900)
     autoload.simulator.add_fault(Fault(kind="lose_after", method="POST", path=RUN))
@@ -224,7 +224,7 @@ def test_details_that_kill_every_sandbox_are_given_up(autoload: Autoload, monkey
     assert outcomes(autoload) == ["partial"]
 
 
-def test_a_refused_log_in_keeps_uploads_waiting_though_nobody_can_be_told(autoload: Autoload) -> None:
+def test_a_refused_log_in_keeps_uploads_waiting_even_if_no_message_can_be_sent(autoload: Autoload) -> None:
     latest(autoload)
     autoload.set_secret(password="wrong")
     sns_fails(autoload, 10_000)
@@ -278,7 +278,7 @@ def test_a_service_in_trouble_is_not_asked_every_second(autoload: Autoload) -> N
     assert (autoload.runs_asked_for() - before) / minutes < 10
 
 
-def test_a_run_whose_code_is_no_number_ends(autoload: Autoload) -> None:
+def test_a_run_whose_code_is_not_a_number_ends(autoload: Autoload) -> None:
     latest(autoload)
     run = {
         "id": "x",
@@ -334,7 +334,7 @@ def test_a_foreign_run_ends_the_wait_although_the_history_is_refused(autoload: A
     assert outcomes(autoload) == ["loaded"]
 
 
-def test_a_scheduled_run_is_never_adopted_whoever_made_the_schedule(autoload: Autoload) -> None:
+def test_a_scheduled_run_is_never_adopted_even_from_our_author(autoload: Autoload) -> None:
     integration = latest(autoload)
     known_author(autoload)
     author = autoload.ledger.lane(autoload.lane()).author

@@ -1,4 +1,4 @@
-"""Files that are due at a time of day: what is said when nothing was loaded, and when it comes after all."""
+"""Files that are due at a time of day: the message if nothing was loaded, and the one when the file comes late."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def told(autoload: Autoload) -> list[str]:
     return [message["outcome"] for message in autoload.messages()]
 
 
-def test_nothing_is_said_of_a_file_that_came_in_time(autoload: Autoload) -> None:
+def test_a_file_that_came_in_time_causes_no_message(autoload: Autoload) -> None:
     expecting(autoload)
     be(autoload, 2, "05:41")
     load(autoload)
@@ -131,7 +131,7 @@ def test_a_route_that_is_pushed_after_the_due_time_is_not_missing_at_once(autolo
 
 
 @pytest.mark.parametrize("between", ["", 'expect = "06:05 Europe/London"\n', 'expect = "06:00 UTC"\nlane = "x"\n'])
-def test_a_route_that_expected_something_else_meanwhile_begins_anew(autoload: Autoload, between: str) -> None:
+def test_a_changed_due_time_starts_over(autoload: Autoload, between: str) -> None:
     expecting(autoload)
     latest(autoload, between)
     be(autoload, 1, "13:00")
@@ -146,7 +146,7 @@ def test_a_route_that_expected_something_else_meanwhile_begins_anew(autoload: Au
 
 
 @pytest.mark.parametrize(("content", "outcome"), [(ACCOUNTS, "loaded"), (PARTIAL, "partial")])
-def test_a_file_that_comes_late_is_told_to_have_come(autoload: Autoload, content: str, outcome: str) -> None:
+def test_a_late_file_is_announced_as_recovered(autoload: Autoload, content: str, outcome: str) -> None:
     expecting(autoload)
     be(autoload, 2, "06:03")
     sweep(autoload)
@@ -163,7 +163,7 @@ def test_a_file_that_comes_late_is_told_to_have_come(autoload: Autoload, content
     assert told(autoload) == ["loaded"]
 
 
-def test_a_failed_load_is_no_load(autoload: Autoload) -> None:
+def test_a_failed_load_does_not_count(autoload: Autoload) -> None:
     expecting(autoload)
     be(autoload, 2, "05:41")
     load(autoload, "")
@@ -287,7 +287,7 @@ def test_another_route_in_the_lane_does_not_count(autoload: Autoload) -> None:
     assert told(autoload) == ["loaded", "missing"]
 
 
-def test_sweeps_that_overlap_say_it_once(autoload: Autoload) -> None:
+def test_sweeps_that_overlap_announce_it_once(autoload: Autoload) -> None:
     expecting(autoload)
     be(autoload, 2, "06:03")
     sns = autoload.services_now().sns.meta.events
@@ -309,7 +309,7 @@ def test_sweeps_that_overlap_say_it_once(autoload: Autoload) -> None:
 def test_a_sweep_that_dies_before_it_notes_the_announcement_leaves_it_to_the_next(
     autoload: Autoload, call: str
 ) -> None:
-    """The same message again is the price; the sweep never notes what it has not announced."""
+    """So the message may be sent twice, because the sweep notes nothing before it has announced it."""
     expecting(autoload)
     be(autoload, 2, "06:03")
     events = autoload.services_now()
@@ -335,7 +335,7 @@ def test_a_sweep_that_dies_before_it_notes_the_announcement_leaves_it_to_the_nex
     assert told(autoload) == []
 
 
-def test_a_load_that_ends_while_it_is_announced_as_missing_is_told_to_have_come(autoload: Autoload) -> None:
+def test_a_load_that_ends_while_it_is_announced_as_missing_is_announced_as_recovered(autoload: Autoload) -> None:
     expecting(autoload)
     be(autoload, 2, "06:03")
     loaded: list[object] = []
@@ -379,7 +379,7 @@ def test_many_weeks_without_a_load_name_the_date(autoload: Autoload) -> None:
 # Loads that work again
 
 
-def test_a_load_after_a_failed_one_is_told_to_work_again_once(autoload: Autoload) -> None:
+def test_the_first_load_after_a_failure_is_announced_as_recovered(autoload: Autoload) -> None:
     latest(autoload)
     load(autoload, "")
     load(autoload)
@@ -395,7 +395,7 @@ def test_a_load_after_a_failed_one_is_told_to_work_again_once(autoload: Autoload
     assert (recovered["id"], recovered["recovered_from"]) == (loaded["id"], ["failed"])
 
 
-def test_a_partial_load_is_no_recovery_from_a_failure(autoload: Autoload) -> None:
+def test_a_partial_load_does_not_recover_from_a_failure(autoload: Autoload) -> None:
     latest(autoload)
     for content in ("", PARTIAL, ACCOUNTS):
         load(autoload, content)
@@ -488,7 +488,7 @@ def test_only_what_notify_names_goes_to_the_topic_and_all_is_logged_counted_and_
 
 
 @pytest.mark.parametrize(("notify", "outcomes"), [("missing", ["missing"]), ("recovered", ["recovered"]), ("", [])])
-def test_notify_holds_for_missing_files_too(
+def test_notify_applies_to_missing_files(
     autoload: Autoload, notify: str, outcomes: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     expecting(autoload, f'notify = ["{notify}"]\n' if notify else "notify = []\n")
@@ -503,7 +503,7 @@ def test_notify_holds_for_missing_files_too(
 
 
 @pytest.mark.parametrize(("notify", "outcomes"), [("overdue", ["overdue"]), ("loaded", ["loaded"])])
-def test_notify_holds_for_runs_that_take_long(autoload: Autoload, notify: str, outcomes: list[str]) -> None:
+def test_notify_applies_to_overdue_runs(autoload: Autoload, notify: str, outcomes: list[str]) -> None:
     latest(autoload, f'overdue = "1m"\nnotify = ["{notify}"]\n')
     autoload.simulator.settings.pace = Pace(run_seconds=300)
 
@@ -513,7 +513,7 @@ def test_notify_holds_for_runs_that_take_long(autoload: Autoload, notify: str, o
 
 
 @pytest.mark.parametrize(("notify", "outcomes"), [("rejected", ["rejected"]), ("loaded", [])])
-def test_notify_holds_for_what_no_run_reads(autoload: Autoload, notify: str, outcomes: list[str]) -> None:
+def test_notify_applies_to_rejected_files(autoload: Autoload, notify: str, outcomes: list[str]) -> None:
     latest(autoload, f'notify = ["{notify}"]\n')
 
     autoload.invoke(autoload.upload("incoming/Other.csv", ACCOUNTS))
@@ -521,7 +521,7 @@ def test_notify_holds_for_what_no_run_reads(autoload: Autoload, notify: str, out
     assert told(autoload) == outcomes
 
 
-def test_a_held_lane_is_told_of_whatever_notify_says(autoload: Autoload) -> None:
+def test_held_is_announced_even_if_notify_leaves_it_out(autoload: Autoload) -> None:
     latest(autoload, "notify = []\n")
     autoload.set_secret(password="wrong")
 

@@ -1,4 +1,4 @@
-"""Flows are run and followed like integrations, though CloudWorks tells less of them."""
+"""Flows are run and followed like integrations, although CloudWorks tells less about them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is raised before a byte can have left: the execution fails with the reason, and the upload is none the worse."""
+"""Errors before anything was sent to Anaplan: the execution fails with the reason, and the upload keeps waiting."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_a_setting_that_cannot_work_is_refused_before_anything_is_recorded(
 
 
 @pytest.mark.parametrize("region", [None, "Ireland", "eu west 1"])
-def test_a_region_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, region: str | None) -> None:
+def test_a_malformed_region_is_refused(monkeypatch: pytest.MonkeyPatch, region: str | None) -> None:
     monkeypatch.delenv("AWS_DEFAULT_REGION")
     if region is not None:
         monkeypatch.setenv("AWS_DEFAULT_REGION", region)

@@ -64,7 +64,7 @@ def test_an_upload_keeps_the_integration_that_it_was_recorded_with(autoload: Aut
     assert [message["integration_id"] for message in autoload.messages()] == [before]
 
 
-def test_an_upload_whose_route_was_removed_is_loaded_all_the_same(autoload: Autoload) -> None:
+def test_an_upload_whose_route_was_removed_is_still_loaded(autoload: Autoload) -> None:
     latest(autoload)
     lane = waiting_upload(autoload)
     autoload.routes(REGIONS, regions="regions/Regions.csv")

@@ -1,4 +1,4 @@
-"""What AWS refuses for good, and what of a run's details can be had: the reason is told, and the rest goes on."""
+"""What AWS refuses for good, and details of a run that cannot be fetched: the reason is told, and the rest goes on."""
 
 from __future__ import annotations
 
@@ -105,9 +105,7 @@ def test_a_copy_that_fails_for_a_while_is_made_in_the_end(
 
 
 @pytest.mark.parametrize("status", sorted(IN_TROUBLE))
-def test_a_code_that_nobody_knows_may_pass_where_the_service_says_that_the_trouble_is_its_own(
-    autoload: Autoload, status: int
-) -> None:
+def test_an_unknown_code_with_a_status_of_the_services_own_trouble_may_pass(autoload: Autoload, status: int) -> None:
     each(autoload)
     fails(autoload, "s3", "CopyObject", "AWordNobodyKnows", times=2, status=status)
 
@@ -127,9 +125,7 @@ def test_a_refusal_stands_although_the_parts_cannot_be_dropped(
 
 
 @pytest.mark.parametrize("code", ["403", "400", "AllAccessDisabled"])
-def test_a_reload_that_s3_refuses_to_tell_of_fails_with_its_place_and_is_asked_for_once(
-    autoload: Autoload, code: str
-) -> None:
+def test_a_reload_that_s3_refuses_to_describe_fails_at_once_and_names_the_object(autoload: Autoload, code: str) -> None:
     latest(autoload)
     fails(autoload, "s3", "HeadObject", code, "Refused")
     before = autoload.now()
@@ -166,7 +162,7 @@ def test_a_ledger_that_refuses_uses_up_no_attempt(autoload: Autoload, code: str)
 
 @pytest.mark.parametrize("code", ["KMSDisabled", "KMSAccessDenied", "NotFound", "AuthorizationError"])
 @pytest.mark.parametrize("route", [latest, each])
-def test_an_sns_that_refuses_stops_no_lane(
+def test_a_refusal_by_sns_stops_no_lane(
     autoload: Autoload, caplog: pytest.LogCaptureFixture, route: Callable[[Autoload], str], code: str
 ) -> None:
     route(autoload)
@@ -177,11 +173,11 @@ def test_an_sns_that_refuses_stops_no_lane(
 
     assert result["uploads"][0]["state"] == "loaded"
     assert autoload.now() - before < 60_000
-    assert "Nobody could be told of this run; the lane continues" in caplog.messages
+    assert "Not everyone could be told of this run; the lane continues" in caplog.messages
     assert sweep(autoload) == []
 
 
-def test_an_sns_that_refuses_keeps_no_log_in_from_being_held(autoload: Autoload) -> None:
+def test_a_refusal_by_sns_does_not_keep_a_lane_from_being_held(autoload: Autoload) -> None:
     latest(autoload)
     autoload.set_secret(password="wrong")
     fails(autoload, "sns", "Publish", "KMSDisabled", "No")
@@ -191,7 +187,7 @@ def test_an_sns_that_refuses_keeps_no_log_in_from_being_held(autoload: Autoload)
     assert sweep(autoload) == ["led"]
 
 
-# What of a run's details can be had.
+# Details of a run that cannot be fetched.
 
 
 def process_errors(autoload: Autoload, actions: int = 2) -> None:
@@ -235,7 +231,7 @@ ROWS = {"rejected.csv", "rejected.csv.original"}
         (200, "<html>Maintenance", "text/html"),
     ],
 )
-def test_a_dump_that_cannot_be_had_leaves_the_errors(
+def test_a_dump_that_cannot_be_fetched_leaves_the_errors(
     autoload: Autoload, caplog: pytest.LogCaptureFixture, status: int, body: object, kind: str
 ) -> None:
     latest(autoload)
@@ -253,7 +249,7 @@ def test_a_dump_that_cannot_be_had_leaves_the_errors(
     assert "Some of the run's errors or rejected rows are missing" in caplog.messages
 
 
-def test_errors_that_cannot_be_had_leave_the_rejected_rows(autoload: Autoload) -> None:
+def test_errors_that_cannot_be_fetched_leave_the_rejected_rows(autoload: Autoload) -> None:
     latest(autoload)
     answers(autoload, "/runerror/", 452, {"status": {"code": 452, "message": "Not for you"}})
 
@@ -294,7 +290,7 @@ def test_a_reports_bucket_that_is_gone_leaves_the_errors(autoload: Autoload) -> 
     autoload.make_bucket(REPORTS)  # secrets are searched for in it when the test ends
 
 
-def test_one_dump_of_a_process_that_cannot_be_had_leaves_the_others(autoload: Autoload) -> None:
+def test_one_dump_of_a_process_that_cannot_be_fetched_leaves_the_others(autoload: Autoload) -> None:
     latest(autoload)
     process_errors(autoload, actions=3)
     answers(autoload, "/import/1/dumps$", 500, {"status": {"code": 500, "message": "Broken"}})

@@ -110,7 +110,7 @@ def test_the_sweep_tells_of_a_broken_version_although_nothing_is_uploaded(
     assert autoload.metrics(capsys.readouterr().out, "RoutesUnreadable")
 
 
-def test_where_no_version_can_be_understood_no_upload_is_dropped(autoload: Autoload) -> None:
+def test_no_upload_is_dropped_while_no_version_of_the_routes_can_be_used(autoload: Autoload) -> None:
     autoload.push_routes(BROKEN)
     ids = autoload.seed(accounts=KEY)
     event = autoload.upload(KEY, ACCOUNTS)
@@ -124,7 +124,7 @@ def test_where_no_version_can_be_understood_no_upload_is_dropped(autoload: Autol
     assert states(autoload.invoke(event)) == ["loaded"], "redriven, it is loaded"
 
 
-def test_what_waits_is_loaded_while_no_version_can_be_understood(autoload: Autoload) -> None:
+def test_waiting_uploads_are_loaded_while_no_version_of_the_routes_can_be_used(autoload: Autoload) -> None:
     latest(autoload)
     lane = autoload.lane()
     autoload.ledger.pause(lane)
@@ -192,7 +192,7 @@ def test_routes_are_pushed_shown_and_rolled_back(autoload: Autoload, command: Co
     assert command("routes", "pull").out == LATEST.format(accounts=before)
 
 
-def test_whoever_is_slower_is_told_who_was_faster_and_writes_nothing(
+def test_the_slower_of_two_pushes_writes_nothing_and_names_the_faster(
     autoload: Autoload, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     latest(autoload)
@@ -213,7 +213,7 @@ def test_whoever_is_slower_is_told_who_was_faster_and_writes_nothing(
     assert command("routes", "pull").out == theirs
 
 
-def test_nobody_who_can_answer_means_no_push(autoload: Autoload, command: Command) -> None:
+def test_a_push_that_cannot_ask_needs_yes(autoload: Autoload, command: Command) -> None:
     latest(autoload)
 
     result = command("routes", "push", write(regions(autoload)))
@@ -255,9 +255,7 @@ def test_an_integration_that_anaplan_does_not_know_stops_the_push_unless_anaplan
     assert command.data("routes", "push", write(text), "--yes", "--offline")["version"] == 1
 
 
-def test_an_anaplan_that_cannot_be_asked_is_told_of_and_does_not_stop_the_push(
-    autoload: Autoload, command: Command
-) -> None:
+def test_a_push_goes_on_and_says_so_if_anaplan_cannot_be_asked(autoload: Autoload, command: Command) -> None:
     latest(autoload)
     text = regions(autoload)
     autoload.set_secret(password="wrong")
@@ -309,7 +307,7 @@ def test_texts_are_compared_in_every_way(autoload: Autoload, command: Command) -
     assert one != two != three
 
 
-def test_what_does_not_exist_is_told_with_the_remedy(autoload: Autoload, command: Command) -> None:
+def test_a_missing_version_or_file_is_named_with_the_remedy(autoload: Autoload, command: Command) -> None:
     for asked in (("show",), ("pull",), ("rollback", "1")):
         result = command("routes", *asked)
         assert result.code == 1 and "no routes yet" in result.err and "routes push FILE" in result.err

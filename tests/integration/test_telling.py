@@ -115,6 +115,23 @@ def test_every_channel_hears_of_a_load_under_one_id(autoload: Autoload, log: io.
     assert mistakes("log-line.json", reported) == []
 
 
+def test_a_burst_and_a_requested_load_can_be_followed_by_one_id(autoload: Autoload, log: io.StringIO) -> None:
+    latest(autoload)
+    event = autoload.upload(KEY, ACCOUNTS)
+    autoload.record_backlog(event, 2)
+    autoload.invoke(event)
+    autoload.invoke({"load": {"bucket": "inbox", "key": KEY, "request_id": "again"}})
+
+    burst, requested = autoload.messages()
+    lines = lines_of(log)
+    [first, second] = [line for line in lines if "upload_ids" in line]
+    assert first["uploads"] == 3
+    assert first["trace_id"] == first["upload_ids"][0] == burst["trace_id"]
+    assert autoload.upload_ids[-1] in first["upload_ids"]
+    assert {line["trace_id"] for line in lines[lines.index(second) - 1 :]} == {requested["trace_id"]}
+    assert second["upload_ids"] == [requested["trace_id"]]
+
+
 def test_a_channel_that_fails_keeps_no_other_from_hearing(autoload: Autoload) -> None:
     latest(autoload)
     chat_topic, chat = a_topic(autoload, "chat")

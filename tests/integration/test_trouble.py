@@ -87,7 +87,7 @@ def test_a_request_that_never_arrived_is_made_again_after_a_minute_of_looking(au
     assert [message["outcome"] for message in autoload.messages()] == ["loaded"]
 
 
-def test_a_lost_run_of_unknown_author_is_let_end_and_repeated(autoload: Autoload) -> None:
+def test_a_lost_run_of_unknown_author_is_repeated_after_its_end(autoload: Autoload) -> None:
     latest(autoload)
     autoload.simulator.settings.pace = Pace(run_seconds=100)
     autoload.simulator.add_fault(Fault(kind="lose_after", method="POST", path=RUN))
@@ -100,7 +100,7 @@ def test_a_lost_run_of_unknown_author_is_let_end_and_repeated(autoload: Autoload
     assert message["id"] == second.id
 
 
-def test_somebody_elses_run_is_let_end_and_ours_follows(autoload: Autoload) -> None:
+def test_our_run_follows_the_end_of_somebody_elses(autoload: Autoload) -> None:
     integration = latest(autoload)
     autoload.simulator.settings.pace = Pace(run_seconds=300)
     foreign = autoload.simulator.start_foreign_run(integration)
@@ -115,7 +115,7 @@ def test_somebody_elses_run_is_let_end_and_ours_follows(autoload: Autoload) -> N
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_request_to_come_later_is_obeyed(autoload: Autoload, status: int) -> None:
+def test_retry_after_is_obeyed(autoload: Autoload, status: int) -> None:
     latest(autoload)
     known_author(autoload)
     asked_at = autoload.now() / 1000
@@ -152,7 +152,7 @@ NO_RUN = {
 
 
 @pytest.mark.parametrize("answered", NO_RUN)
-def test_requests_that_bring_no_run_are_made_ever_more_rarely_until_one_does(autoload: Autoload, answered: str) -> None:
+def test_requests_that_start_no_run_are_made_ever_more_rarely_until_one_does(autoload: Autoload, answered: str) -> None:
     latest(autoload)
     known_author(autoload)
     began, asked = autoload.now(), autoload.runs_asked_for()
@@ -166,7 +166,7 @@ def test_requests_that_bring_no_run_are_made_ever_more_rarely_until_one_does(aut
     assert [message["outcome"] for message in autoload.messages()] == ["loaded"]
 
 
-def test_requests_that_bring_no_run_for_a_day_are_given_up_with_the_true_count(autoload: Autoload) -> None:
+def test_requests_that_start_no_run_for_a_day_are_given_up_with_the_true_count(autoload: Autoload) -> None:
     answered = "answered not at all"
     latest(autoload)
     known_author(autoload)
@@ -282,7 +282,7 @@ def test_an_overwritten_object_of_a_bucket_without_versions_is_superseded(autolo
     assert len(autoload.simulator.runs) == 1
 
 
-def test_a_request_to_come_later_binds_the_next_leader(autoload: Autoload) -> None:
+def test_retry_after_binds_the_next_leader(autoload: Autoload) -> None:
     latest(autoload)
     known_author(autoload)
     autoload.change(age_limit=60)

@@ -86,7 +86,7 @@ class DynamoDB:
         return self._world.now - self._written.get(_key(item), 0) < FRESH_MS
 
     def everything(self) -> list[dict[str, Any]]:
-        """Every item, for whoever looks from outside."""
+        """Every item, as seen from outside."""
         items: list[dict[str, Any]] = self._perform("scan", {"TableName": TABLE})["Items"]
         return items
 
@@ -152,7 +152,7 @@ def _item(parameters: dict[str, Any]) -> str:
 
 
 class Bucket:
-    """One bucket of S3, for whoever uploads, stages and reads: `local.cloudworks.Buckets` as well."""
+    """One bucket of S3, for uploads and staging and, as `local.cloudworks.Buckets`, for the simulator."""
 
     def __init__(self, versioned: bool, now: Callable[[], int]) -> None:
         """Without versions, a new object replaces the old one, and nobody can have that any more; `now` is epoch ms."""

@@ -61,7 +61,7 @@ SOURCES = {
 }
 """Integration → the key that it reads."""
 SECOND = "incoming/month-end/b.csv"
-"""What the last of them reads besides."""
+"""What the last of them reads too."""
 WINDOW = [f"{hour}:{minute:02}-{hour}:{minute + 10} UTC" for hour in range(11, 18) for minute in (0, 30)]
 """Open when a history begins, at 11:06, and for the first ten minutes of every half-hour."""
 ROUTES = """
@@ -441,7 +441,7 @@ class Sandbox(Services):
         self._function = function
 
     def check(self) -> None:
-        """Nothing: these settings are sound, and no client of AWS is made."""
+        """Nothing: these settings are valid, and no client of AWS is made."""
 
     @cached_property
     def routes_in_use(self) -> RoutesInUse:

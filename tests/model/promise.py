@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 MOST_OPERATIONS = 2_500
 MOST_BYTES = 200 * 1024
 SWEEPS = 40
-"""After which whatever waits is taken to wait for ever."""
+"""Sweeps after which an upload that waits is taken to wait forever."""
 REPLACED_MS = 600_000
 """A run that reads a file which is older was requested after the check of that file: nothing stalls for so long."""
 STATES = {"success": "loaded", "partial_success": "partial", "failure": "failed"}
@@ -222,7 +222,7 @@ def _failed_unseen(function: Function, sent: Sent, item: dict[str, Any], name: s
 
 
 def _may_fail_its_check(function: Function, sent: Sent) -> bool:
-    """Whether what was checked for an upload was bad: with "latest", whatever its key held at the time."""
+    """Whether what was checked for an upload was bad: with "latest", what its key held at the time."""
     if sent.route.load == "each":
         return sent.bad
     return any(other.bad and _same_place(sent, other) for other in function.sent)

@@ -106,7 +106,7 @@ class Task:
         self.doomed = False
         """To be killed at its next turn."""
         self.for_good = False
-        """Whether whatever ran in it is lost with it."""
+        """Whether its execution is lost with it."""
         self.back_in = 0.0
         """Seconds until the service invokes again, beyond the usual."""
         self.over = False
@@ -176,7 +176,7 @@ class World:
         self.at(self.now + round(seconds * 1000), act)
 
     def after_effects(self, number: int, act: Callable[[], None]) -> None:
-        """Do something right after so many more effects, whoever's they are."""
+        """Do something right after this many more effects of any thread."""
         self._awaited.append((len(self.effects) + number, act))
 
     def pass_time(self, seconds: float) -> None:

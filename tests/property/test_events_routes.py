@@ -1,4 +1,4 @@
-"""Events and routes under whatever anybody may send or write."""
+"""Events and routes with any content that somebody may send or write."""
 
 from __future__ import annotations
 
@@ -199,7 +199,7 @@ BUCKETS = st.sampled_from(["bucket-1", "bucket-2"])
 
 @st.composite
 def route_lists(draw: st.DrawFn) -> list[Route]:
-    """Sound routes of a small world, where prefixes, suffixes and buckets often overlap."""
+    """Valid routes from few values, so that prefixes, suffixes and buckets often overlap."""
     kinds = draw(st.lists(st.tuples(PREFIXES, SUFFIXES, st.none() | BUCKETS), min_size=1, max_size=8, unique=True))
     return [
         Route(name=f"r{number}", prefix=prefix, suffix=suffix, bucket=bucket, integration=ONE)

@@ -1,4 +1,4 @@
-"""The promise, held against whole histories in which everything goes wrong that can.
+"""The promise, checked against whole histories in which everything goes wrong that can.
 
 A history is drawn rule by rule: users upload, AWS and Anaplan fail, sandboxes die or stall between any two effects,
 time passes. In the end all faults stop, sweeps and redrives do their work, and `tests.model.promise` looks at what is
@@ -161,7 +161,7 @@ class CalmHistories(RuleBasedStateMachine):
 
     @rule(route=ROUTES, effects=st.integers(1, 60))
     def upload_between_two_effects(self, route: str, effects: int) -> None:
-        """Of whatever goes on: between what a leader reads and what it writes, for one."""
+        """In the middle of other work, for example between what a leader reads and what it writes."""
         function = self.function
 
         def upload() -> None:
@@ -179,7 +179,7 @@ class CalmHistories(RuleBasedStateMachine):
         self.function.world.pass_time(seconds)
 
     def teardown(self) -> None:
-        """Whatever happened, in the end the promise is kept."""
+        """In the end, the promise is kept."""
         if not hasattr(self, "function"):
             return
         try:
@@ -503,7 +503,7 @@ def test_the_promise_survives(crossing: str) -> None:
         hold(history, trouble, seed=seed)
 
 
-def test_the_promise_is_kept_whatever_happens() -> None:
+def test_the_promise_is_kept_in_stormy_histories() -> None:
     examples = settings().max_examples if NIGHTLY else settings().max_examples // 3
     run_state_machine_as_test(Histories, settings=settings(max_examples=examples, stateful_step_count=14))
 

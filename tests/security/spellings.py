@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 12
-"""Characters; what is shorter occurs by chance, and is nobody's canary."""
+"""Characters; a shorter text occurs by chance, so it cannot be a canary."""
 _PEM_LINE = re.compile(r"[A-Za-z0-9+/=]{16,}")
 
 

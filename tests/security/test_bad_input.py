@@ -1,4 +1,4 @@
-"""Whatever events, keys, secrets, routes and answers hold, the function ends in a way that it was meant to end in."""
+"""The function ends in an intended way with any content of events, keys, secrets, routes and answers."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def arrange_once(autoload: Autoload) -> None:
 
 
 def loads_on(autoload: Autoload) -> None:
-    """Whatever happened, the lane is free, and the next upload is loaded."""
+    """The lane is free, and the next upload is loaded."""
     autoload.set_secret()
     autoload.pass_time(4_000)
     autoload.invoke({"sweep": True})

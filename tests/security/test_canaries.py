@@ -61,11 +61,11 @@ def test_words_that_are_no_secret_are_not_found() -> None:
     assert canaries.found_in(b"the password is wrong, as passwords are") == set()
 
 
-def test_a_leak_fails_the_test_through_whatever_channel_it_comes_out(tmp_path: Path) -> None:
+def test_a_leak_fails_the_test_on_every_channel(tmp_path: Path) -> None:
     """Each test of `leaky.py` passes by itself; its name begins with the channel that it leaks through."""
     channels = leaks("leaky.py", tmp_path)
 
-    assert len(channels) >= 16
+    assert len(channels) >= 19
     if sys.version_info < (3, 12):
         channels = {name: found for name, found in channels.items() if not name.startswith("exception")}
     missed = {

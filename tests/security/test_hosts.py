@@ -1,4 +1,4 @@
-"""Password and token go to the two configured hosts, over verified TLS, whatever the environment says."""
+"""Password and token go only to the two configured hosts, over verified TLS, in any environment."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ SWITCHES = {
     "VERIFY_SSL": "false",
     "INSECURE": "true",
 }
-"""What switches verification off elsewhere."""
+"""Variables that switch verification off in other programs."""
 
 ENVIRONMENT = {
     "ANAPLAN_SECRET_ID": "anaplan",

@@ -111,13 +111,13 @@ def test_a_shared_option_takes_its_value_along(tenant: CliTenant) -> None:
     assert after.json["cloudworks_url"] == joined.json["cloudworks_url"] == url
 
 
-def test_what_follows_two_dashes_is_no_option(tenant: CliTenant) -> None:
+def test_what_follows_two_dashes_is_not_an_option(tenant: CliTenant) -> None:
     said = tenant.run("connections", "show", "--", "--json")
     assert said.code == 1
     assert "No connection '--json'" in said.err
 
 
-def test_a_file_settles_what_flags_and_environment_leave_open(tenant: CliTenant) -> None:
+def test_the_file_fills_in_what_flags_and_environment_leave_out(tenant: CliTenant) -> None:
     url = tenant.environment["CLOUDWORKS_URL"]
     Path(".autoload.toml").write_text(f'cloudworks_url = "{url}"\nusername = "somebody@example.com"\n')
     said = tenant.run("auth", "check", "--json", CLOUDWORKS_URL=None)
@@ -165,7 +165,7 @@ def test_every_output_that_is_read_is_one_of_the_template() -> None:
     assert {name for name in read if f"  {name}:\n" not in outputs} == set()
 
 
-def test_what_is_not_known_is_asked_for_by_flag_variable_and_file(tenant: CliTenant) -> None:
+def test_the_error_for_a_missing_setting_names_flag_variable_and_file(tenant: CliTenant) -> None:
     said = tenant.run("auth", "check", ANAPLAN_USERNAME=None, ANAPLAN_CERTIFICATE="ca.pem")
     assert said.code == 1
     assert "ANAPLAN_PRIVATE_KEY" in said.err
@@ -201,7 +201,7 @@ def test_a_pipe_gets_everything_in_one_line_a_record(tenant: CliTenant) -> None:
     assert record.endswith(connection_id)
 
 
-def test_colors_are_left_out_where_nobody_wants_them(tenant: CliTenant) -> None:
+def test_colors_can_be_switched_off(tenant: CliTenant) -> None:
     tenant.connect()
     colored = tenant.run("connections", "list", FORCE_COLOR="1", COLUMNS="120").out
     plain = tenant.run("connections", "list", "--no-color", FORCE_COLOR="1", COLUMNS="120").out
@@ -209,7 +209,7 @@ def test_colors_are_left_out_where_nobody_wants_them(tenant: CliTenant) -> None:
     assert "\x1b[32m" not in plain
 
 
-def test_names_cannot_steer_the_terminal(tenant: CliTenant) -> None:
+def test_names_cannot_control_the_terminal(tenant: CliTenant) -> None:
     tenant.run("--yes", "connections", "create", "--name", "evil\x1b[2Jname", "--bucket", "finance-inbox")
     assert "\x1b" not in tenant.run("connections", "list").out
 

@@ -75,7 +75,7 @@ def test_a_token_is_printed_alone(tenant: CliTenant) -> None:
     assert len(said.out.split()) == 1
 
 
-def test_nobody_is_asked_where_nobody_can_answer(tenant: CliTenant) -> None:
+def test_nothing_is_asked_without_a_terminal(tenant: CliTenant) -> None:
     unknown = tenant.run("auth", "check", **NOBODY)
     without_password = tenant.run("auth", "check", ANAPLAN_PASSWORD=None)
     assert (unknown.code, without_password.code) == (1, 1)
@@ -83,7 +83,7 @@ def test_nobody_is_asked_where_nobody_can_answer(tenant: CliTenant) -> None:
     assert "Set ANAPLAN_PASSWORD" in without_password.err
 
 
-def test_two_ways_at_once_are_refused(tenant: CliTenant) -> None:
+def test_two_log_ins_at_once_are_refused(tenant: CliTenant) -> None:
     said = tenant.run("auth", "check", ANAPLAN_CERTIFICATE="ca.pem")
     assert said.code == 1
     assert "Unset one of them" in said.err

@@ -76,7 +76,7 @@ def test_a_bad_file_fails_with_what_was_expected_and_found(here: Path, content: 
         (("routes", "learn", "open", "none.csv"), "none.csv cannot be read"),
     ],
 )
-def test_what_cannot_be_checked_is_told_with_a_remedy(arguments: tuple[str, ...], said: str) -> None:
+def test_a_check_that_cannot_run_names_the_remedy(arguments: tuple[str, ...], said: str) -> None:
     result = run(*arguments)
 
     assert result.code == 1

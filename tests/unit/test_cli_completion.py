@@ -104,7 +104,9 @@ def test_flows_are_offered(tenant: CliTenant, words: tuple[str, ...]) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_had_is_not_offered_and_not_told(tenant: CliTenant, change: dict[str, str | None]) -> None:
+def test_names_that_cannot_be_read_are_not_offered_and_cause_no_error(
+    tenant: CliTenant, change: dict[str, str | None]
+) -> None:
     tenant.environment = {name: text for name, text in (tenant.environment | change).items() if text is not None}
     Path("routes.toml").write_text("no [routes")
 

@@ -44,7 +44,7 @@ def test_a_new_connection_is_listed_shown_and_works(tenant: CliTenant) -> None:
     assert tenant.run("connections", "check", BUCKET).code == 0
 
 
-def test_keys_of_the_environment_are_handed_over_only_when_somebody_agrees(tenant: CliTenant) -> None:
+def test_keys_of_the_environment_are_handed_over_only_after_consent(tenant: CliTenant) -> None:
     code, said = create(tenant)
     assert code == 1
     assert f"…{ACCESS_KEY_ID[-4:]}" in said
@@ -89,7 +89,7 @@ def test_what_cloudworks_finds_wrong_comes_with_its_remedy(tenant: CliTenant) ->
     )
     assert "The name is taken" in taken.err
     assert "connections policy" in denied.err
-    assert "Check the AWS keys" in wrong_key.err
+    assert "Check that the AWS keys are active" in wrong_key.err
     assert "not-this-one" not in wrong_key.err
 
 
@@ -135,7 +135,7 @@ def test_deleting_asks_and_refuses_what_is_used(tenant: CliTenant) -> None:
     unused = tenant.run("connections", "delete", BUCKET, "--yes")
     assert (unasked.code, used.code, unused.code) == (1, 1, 0)
     assert "Add --yes" in unasked.err
-    assert "Something uses it still" in used.err
+    assert "Something still uses it" in used.err
     assert tenant.simulator.tenant.connections == {}
 
 

@@ -85,7 +85,7 @@ def test_an_export_and_a_process_are_created(tenant: CliTenant) -> None:
     ],
     ids=str,
 )
-def test_what_cannot_be_right_is_refused_before_anything_is_created(
+def test_a_wrong_definition_is_refused_before_anything_is_created(
     tenant: CliTenant, change: tuple[str, ...], reason: str
 ) -> None:
     said = tenant.run("integrations", "create", *import_options("Accounts", "a.csv"), *change)
@@ -94,7 +94,7 @@ def test_what_cannot_be_right_is_refused_before_anything_is_created(
     assert tenant.simulator.tenant.integrations == {}
 
 
-def test_a_model_that_nobody_names_is_asked_for(tenant: CliTenant) -> None:
+def test_a_missing_model_is_an_error(tenant: CliTenant) -> None:
     said = tenant.run("integrations", "create", *import_options("Accounts", "a.csv"), ANAPLAN_MODEL_ID=None)
     assert said.code == 1
     assert "Integration 'Accounts' names no model." in said.err

@@ -209,7 +209,7 @@ def _what_moto_forgets(monkeypatch: pytest.MonkeyPatch) -> list[Deployed]:
     return services
 
 
-def test_a_service_that_is_well_has_a_line_for_every_part_and_none_to_mend(deployed: Deployed) -> None:
+def test_a_healthy_service_has_an_ok_line_for_every_part(deployed: Deployed) -> None:
     findings = deployed.findings()
 
     assert {finding["status"] for finding in findings} == {"ok"}, findings
@@ -366,7 +366,7 @@ def _broken_routes(deployed: Deployed) -> None:
         (_broken_routes, "routes", "failed", "name is a number"),
     ],
 )
-def test_what_is_not_well_is_found_with_its_remedy(
+def test_each_fault_is_found_with_its_remedy(
     deployed: Deployed, spoil: Callable[[Deployed], None], about: str, status: str, words: str
 ) -> None:
     spoil(deployed)
@@ -375,6 +375,17 @@ def test_what_is_not_well_is_found_with_its_remedy(
 
     assert any(words in each["what"] for each in found), found
     assert status == "ok" or all(each["remedy"] for each in found)
+
+
+def test_people_may_hear_by_the_topic_of_mails_alone(deployed: Deployed, monkeypatch: pytest.MonkeyPatch) -> None:
+    _unconfirmed(deployed)
+    mails = deployed.topics.create_topic(Name="mails")["TopicArn"]
+    deployed.topics.subscribe(TopicArn=mails, Protocol="email", Endpoint="ada@example.com")
+    monkeypatch.setenv("MAIL_TOPIC_ARN", mails)
+
+    [found] = [each for each in deployed.findings() if each["about"] == "topic"]
+
+    assert (found["status"], found["what"]) == ("ok", "1 confirmed subscription")
 
 
 def test_the_exit_code_tells_scripts_whether_anything_failed(deployed: Deployed) -> None:
@@ -408,7 +419,7 @@ def test_a_held_lane_is_found(deployed: Deployed) -> None:
     assert "held" in deployed.found("lane of accounts")["what"]
 
 
-def test_what_cannot_be_looked_at_is_skipped_with_the_reason_and_never_called_well(deployed: Deployed) -> None:
+def test_a_check_that_cannot_run_is_skipped_with_the_reason_and_never_ok(deployed: Deployed) -> None:
     environment = deployed.environment() | {"FUNCTION_ALIAS_ARN": None, "TOPIC_ARN": None, "LEDGER_TABLE": None}
 
     said = deployed.tenant.run("doctor", "--json", **environment)
@@ -419,7 +430,7 @@ def test_what_cannot_be_looked_at_is_skipped_with_the_reason_and_never_called_we
     assert not any(each["status"] == "ok" for each in said.json if each["about"] in skipped)
 
 
-def test_a_bucket_of_somebody_elses_must_tell_eventbridge_and_a_rule_the_function(deployed: Deployed) -> None:
+def test_an_existing_bucket_must_tell_eventbridge_and_a_rule_the_function(deployed: Deployed) -> None:
     deployed.s3.create_bucket(Bucket="theirs", CreateBucketConfiguration={"LocationConstraint": "eu-west-1"})
     environment = deployed.environment() | {"EXISTING_BUCKET_ARNS": "arn:aws:s3:::theirs"}
 
@@ -471,7 +482,7 @@ def test_a_stack_that_is_not_there_is_one_failure_and_the_rest_is_skipped_becaus
     assert {each["what"] for each in said.json if each["status"] == "skipped"} == {"because of that: see stack"}
 
 
-def test_without_credentials_for_aws_it_is_said_once_how_to_give_them(deployed: Deployed) -> None:
+def test_missing_aws_credentials_are_reported_once_with_the_remedy(deployed: Deployed) -> None:
     none: dict[str, str | None] = {
         "AWS_ACCESS_KEY_ID": None,
         "AWS_SECRET_ACCESS_KEY": None,

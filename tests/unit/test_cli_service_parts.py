@@ -57,7 +57,7 @@ def test_a_bar_fills_as_things_are_done() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "s3://", "s3://inbox", "s3://inbox/", "inbox/key", "https://inbox/key"])
-def test_what_names_no_object_is_refused(text: str) -> None:
+def test_a_text_that_is_not_an_s3_url_is_refused(text: str) -> None:
     with pytest.raises(CommandFailed) as refused:
         place_of(text)
     assert "s3://bucket/key" in (refused.value.remedy or "")
@@ -86,7 +86,7 @@ def test_a_key_keeps_what_a_url_would_encode() -> None:
         (Lane(held="v1", paused=True, open=RUNNING), True, "held"),
     ],
 )
-def test_a_lanes_state_is_told_by_who_leads_it_and_what_is_open(lane: Lane, waits: bool, state: str) -> None:
+def test_a_lanes_state_follows_from_its_leader_and_its_batch(lane: Lane, waits: bool, state: str) -> None:
     waiting = [Waiting(upload(), LATEST, NOW)] if waits else []
 
     assert described("lane", ["accounts"], lane, waiting, None, NOW).state == state
@@ -113,7 +113,7 @@ def test_a_reload_is_known_to_the_ledger_by_its_request() -> None:
     assert asked.upload_id == upload(at=NOW + 5, etag="e", version_id="v", request_id="mine").id
 
 
-def test_what_lies_in_a_bucket_is_known_by_its_version_whatever_brought_it() -> None:
+def test_an_object_is_recognized_by_its_version_however_it_was_recorded() -> None:
     lying = [upload(version_id="v1"), upload(version_id="v2"), upload("in/b.csv", version_id="v1")]
     known = [upload(version_id="v1", request_id="a request"), upload("in/c.csv", version_id="v2")]
 

@@ -41,7 +41,7 @@ def check(tenant: CliTenant, routes: str) -> list[tuple[str, str, str]]:
     return [(each["status"], each["about"], each["what"]) for each in found]
 
 
-def test_a_sound_file_is_called_so_without_asking_anybody(tenant: CliTenant) -> None:
+def test_a_file_without_mistakes_passes_without_asking_anaplan(tenant: CliTenant) -> None:
     Path("routes.toml").write_text(ACCOUNTS.format(id="a" * 32))
     asked = len(tenant.simulator.requests)
 
@@ -51,7 +51,7 @@ def test_a_sound_file_is_called_so_without_asking_anybody(tenant: CliTenant) -> 
     assert len(tenant.simulator.requests) == asked
 
 
-def test_the_samples_integration_is_no_mistake_but_is_told_of(tenant: CliTenant) -> None:
+def test_the_samples_integration_is_a_warning(tenant: CliTenant) -> None:
     Path("routes.toml").write_text((ROOT / "routes.toml").read_text(encoding="utf-8"))
 
     said = tenant.run("routes", "check", "--json")
@@ -88,7 +88,7 @@ def test_every_mistake_is_listed_with_its_remedy(tenant: CliTenant) -> None:
     assert len(found) == 4
 
 
-def test_without_a_routes_file_it_is_said_where_one_is_looked_for(tenant: CliTenant) -> None:
+def test_the_error_for_a_missing_routes_file_names_the_usual_places(tenant: CliTenant) -> None:
     said = tenant.run("routes", "check")
 
     assert said.code == 1 and "src/routes.toml" in said.err and "--file" in said.err
@@ -143,7 +143,7 @@ def test_a_route_for_empty_markers_need_not_match_what_is_read(tenant: CliTenant
     assert unmarked[0] == ("ok" if suffix == ".csv" else "failed")
 
 
-def test_where_cloudworks_does_not_tell_what_is_read_nothing_is_held_against_the_route(tenant: CliTenant) -> None:
+def test_a_route_passes_if_cloudworks_does_not_tell_what_is_read(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "elsewhere/Accounts.csv")
     fault = Fault(
         kind="status",
@@ -175,7 +175,7 @@ def test_a_connection_to_another_bucket_is_found(tenant: CliTenant) -> None:
     assert BUCKET in failed[2] and "inbox" in failed[2]
 
 
-def test_buckets_that_are_not_known_are_not_compared_and_it_is_said(tenant: CliTenant) -> None:
+def test_unknown_buckets_are_skipped_with_the_reason(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
     del tenant.environment["INBOX_BUCKET"]
 

@@ -132,7 +132,7 @@ def test_a_refusal_of_a_fresh_token_is_believed_and_names_the_role(client: Cloud
     ("status", "said", "remedy"),
     [
         (400, "Bad", "at least two enabled steps"),
-        (400, "Duplicate resource name not allowed", "another name"),
+        (400, "Duplicate resource name not allowed", "Choose another"),
         (404, "Resource not found", "Check the id"),
         (452, "Tenant not entitled", "Restricted Integration User"),
     ],
@@ -176,7 +176,7 @@ NOT_CLOUDWORKS = {
 
 @pytest.mark.parametrize("what", NOT_CLOUDWORKS)
 @pytest.mark.parametrize("status", [400, 402, 403, 404, 405, 409, 410, 413, 418, 422, 429, 451, 452, 503])
-def test_an_answer_that_is_not_cloudworks_own_is_no_verdict(
+def test_an_answer_that_is_not_cloudworks_own_proves_nothing(
     client: CloudWorks, script: Script, status: int, what: str
 ) -> None:
     reply = replace(NOT_CLOUDWORKS[what], status=status)
@@ -189,7 +189,7 @@ def test_an_answer_that_is_not_cloudworks_own_is_no_verdict(
 
 @pytest.mark.parametrize("what", NOT_CLOUDWORKS)
 @pytest.mark.parametrize("status", [408, 460, 499, 500, 501, 502, 504, 520, 524, 599])
-def test_a_gateway_that_may_have_passed_the_request_on_leaves_it_open(
+def test_a_gateway_that_may_have_passed_the_request_on_leaves_its_effect_unknown(
     client: CloudWorks, script: Script, status: int, what: str
 ) -> None:
     script.reply(replace(NOT_CLOUDWORKS[what], status=status))
@@ -354,7 +354,7 @@ def test_a_bug_before_a_request_is_sent_is_not_taken_for_a_lost_answer(
     assert script.requests == []
 
 
-def test_a_bug_after_a_request_was_sent_leaves_it_open(
+def test_a_bug_after_a_request_was_sent_leaves_its_effect_unknown(
     client: CloudWorks, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*_: object, **__: object) -> None:
@@ -423,7 +423,7 @@ def test_a_redirect_is_not_followed_and_the_token_goes_nowhere_else(
         ("", "not a usable URL"),
     ],
 )
-def test_a_url_that_is_not_fit_for_tokens_is_refused(url: str, reason: str) -> None:
+def test_a_url_that_is_not_safe_for_tokens_is_refused(url: str, reason: str) -> None:
     with http_pool() as http, pytest.raises(AddressInvalid, match=reason) as caught:
         CloudWorks(http, url, Issuer())
     assert "hunter2" not in str(caught.value)
@@ -582,7 +582,7 @@ def test_a_history_is_asked_for_with_both_parameters_and_tells_anaplans_time(
 
 
 @pytest.mark.parametrize("date", ["", "yesterday", "Tue, 99 Nov 2026 21:05:00 GMT"])
-def test_a_date_header_that_is_none_gives_no_time(client: CloudWorks, script: Script, date: str) -> None:
+def test_an_invalid_date_header_gives_no_time(client: CloudWorks, script: Script, date: str) -> None:
     script.answer(200, {"history_of_runs": {}}, Date=date)
     assert client.history("i1").date_ms is None
 
@@ -651,7 +651,9 @@ def test_a_missing_route_for_dumps_is_not_taken_for_a_clean_run(client: CloudWor
 
 
 @pytest.mark.parametrize("reply", [Reply(200, b"<html>"), Reply(200, b'{"status": {"code": 200}}'), LOST])
-def test_what_is_no_dump_is_asked_for_again_and_then_unknown(client: CloudWorks, script: Script, reply: Reply) -> None:
+def test_an_answer_that_is_not_a_dump_is_asked_for_again_and_then_unknown(
+    client: CloudWorks, script: Script, reply: Reply
+) -> None:
     script.reply(reply, reply, reply)
     with pytest.raises(Unknown):
         client.dump("r1", cap=1_000)

@@ -1,4 +1,4 @@
-"""Tests hold in any order, and whoever starts them."""
+"""Tests pass in any order, and however they are started."""
 
 from __future__ import annotations
 

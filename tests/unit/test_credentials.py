@@ -198,7 +198,7 @@ def pasted(certificate: str, private: str, other: str) -> dict[str, tuple[str, s
 
 @pytest.mark.parametrize("form", pasted("", "", ""))
 @pytest.mark.parametrize("encryption", ["none", "PKCS 8", "OpenSSL"])
-def test_whatever_is_pasted_the_one_certificate_that_fits_the_key_is_sent(
+def test_only_the_certificate_of_the_key_is_sent_however_the_secret_is_pasted(
     world: Surroundings,
     tokens: Tokens,
     key: rsa.RSAPrivateKey,
@@ -238,16 +238,14 @@ def test_whatever_is_pasted_the_one_certificate_that_fits_the_key_is_sent(
     assert (scheme, b64decode(encoded).decode()) == ("CACertificate", certificate)
 
 
-def test_a_password_that_is_no_text_in_utf8_is_wrong_and_not_shown(key: rsa.RSAPrivateKey) -> None:
+def test_a_password_that_cannot_be_encoded_is_refused_and_not_shown(key: rsa.RSAPrivateKey) -> None:
     credentials = CertificateCredentials(certificate_of(key, FAR), pem(key, b"right"), f"\udc80{PASSWORD}")
     with pytest.raises(SecretInvalid, match='"private_key_password" is wrong') as caught:
         credentials.login(NOW)
     assert_hidden(caught.value)
 
 
-def test_of_a_renewed_certificate_the_one_that_is_valid_is_sent(
-    world: Surroundings, tokens: Tokens, key: rsa.RSAPrivateKey
-) -> None:
+def test_the_valid_one_of_two_certificates_is_sent(world: Surroundings, tokens: Tokens, key: rsa.RSAPrivateKey) -> None:
     today = datetime.fromtimestamp(NOW / 1000, UTC)
     expired, valid, longer, early = (certificate_of(key, today + timedelta(days=days)) for days in (-1, 100, 200, 500))
     world.secret = Secret("v1", json.dumps({"certificate": early + valid + longer + expired, "private_key": pem(key)}))
@@ -647,7 +645,7 @@ def test_credentials_do_not_follow_a_redirect(world: Surroundings, tokens: Token
 
 
 @pytest.mark.parametrize("url", ["http://auth.anaplan.com", "https://u:p@auth.anaplan.com", "auth.anaplan.com"])
-def test_a_url_that_is_not_fit_for_credentials_is_refused(url: str) -> None:
+def test_a_url_that_is_not_safe_for_credentials_is_refused(url: str) -> None:
     with http_pool() as http, pytest.raises(AddressInvalid):
         Tokens(
             http, url, lambda: Secret("v1", BASIC), rejected=lambda _: False, reject=lambda _: None, renewer=no_renewer
@@ -712,9 +710,7 @@ def test_a_token_without_an_expiry_lives_as_long_as_documented(world: Surroundin
 
 
 @pytest.mark.parametrize("expiry", ["soon", None, [], {}, True, 1, -5, 1.5, 10**20, "9" * 5000, NOW])
-def test_an_expiry_that_tells_no_time_to_come_brings_no_second_log_in(
-    world: Surroundings, tokens: Tokens, expiry: object
-) -> None:
+def test_an_expiry_in_the_past_causes_no_second_log_in(world: Surroundings, tokens: Tokens, expiry: object) -> None:
     world.script.answer(201, {"tokenInfo": {"tokenValue": TOKEN, "expiresAt": expiry}})
     assert [tokens.token(), tokens.token()] == [TOKEN, TOKEN]
     assert world.asked() == ["authenticate"]

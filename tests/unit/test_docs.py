@@ -1,4 +1,4 @@
-"""The documentation says what is so: commands, their help and their output, and where its links lead."""
+"""The documentation matches the code: commands, their help and output, and links."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def help_page(monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_the_help_in_the_docs_is_what_the_commands_print(help_page: str) -> None:
     assert PAGE.read_text(encoding="utf-8") == help_page, (
-        "docs/cli.md is not what the commands print; write it anew with: .venv/bin/python -m docs.generate"
+        "docs/cli.md is not what the commands print; write it again with: .venv/bin/python -m docs.generate"
     )
 
 
@@ -132,7 +132,7 @@ def test_the_operations_page_was_written_from_its_source() -> None:
     written = iter(OPERATIONS.read_text(encoding="utf-8").splitlines())
     source = list(shown_lines(ITS_SOURCE.read_text(encoding="utf-8")))
     missing = [line for line in source if not any(re.fullmatch(line, found) for found in written)]
-    assert missing[:1] == [], "write docs/operations.md anew with: .venv/bin/python -m local.transcripts"
+    assert missing[:1] == [], "write docs/operations.md again with: .venv/bin/python -m local.transcripts"
 
 
 def shown_lines(source: str) -> Iterator[str]:
@@ -188,7 +188,7 @@ def test_a_page_shows_its_commands_with_what_they_print(tmp_path: Path) -> None:
     ],
     ids=["exit code", "output", "name", "answer"],
 )
-def test_a_page_that_its_commands_belie_is_not_written(tmp_path: Path, block: str, reason: str) -> None:
+def test_a_page_whose_commands_print_something_else_is_not_written(tmp_path: Path, block: str, reason: str) -> None:
     with pytest.raises(PageFailed, match=reason):
         played(f"```console\n{block}\n```\n", Room(tmp_path))
 

@@ -426,13 +426,13 @@ DETAIL_TYPES = [
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
-def test_what_else_s3_notifies_of_is_ignored(name: str) -> None:
+def test_other_notifications_of_s3_are_ignored(name: str) -> None:
     assert len(ignored_of(records(s3_record(name)))) == 1
     assert len(ignored_of(records(sns_record(records(s3_record(name.removeprefix("s3:"))))))) == 1
 
 
 @pytest.mark.parametrize("detail_type", DETAIL_TYPES)
-def test_what_else_s3_sends_to_eventbridge_is_ignored(detail_type: str) -> None:
+def test_other_eventbridge_events_of_s3_are_ignored(detail_type: str) -> None:
     assert ignored_of(eventbridge(detail_type)) == (f"EventBridge {detail_type}: only created objects are loaded",)
 
 
@@ -441,7 +441,7 @@ def test_what_else_s3_sends_to_eventbridge_is_ignored(detail_type: str) -> None:
     ["AWS API Call via CloudTrail", "AWS Service Event via CloudTrail", "Object Invented", "object created", ""],
 )
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_what_s3_does_not_send_by_itself_is_no_event_of_ours(detail_type: str, wrapped: bool) -> None:
+def test_events_that_s3_does_not_send_itself_are_refused(detail_type: str, wrapped: bool) -> None:
     event = eventbridge(detail_type, detail={"eventName": "PutObject"})
     with pytest.raises(UnknownEvent, match='narrow the rule to the detail-type "Object Created"') as refused:
         parse(records(sns_record(event)) if wrapped else event)
@@ -452,7 +452,7 @@ def test_what_s3_does_not_send_by_itself_is_no_event_of_ours(detail_type: str, w
     "name",
     ["ObjectInvented:Put", "ObjectCreated", "objectcreated:Put", "LifecycleTransitions", "s3:", "x" * 9_000, "\u202e"],
 )
-def test_a_notification_that_s3_does_not_document_is_no_event_of_ours(name: str) -> None:
+def test_a_notification_that_s3_does_not_document_is_refused(name: str) -> None:
     with pytest.raises(UnknownEvent, match=r"record 0: .* is not an event that S3 documents") as refused:
         parse(records(s3_record(name)))
     assert len(str(refused.value)) < 400 and str(refused.value).isprintable()

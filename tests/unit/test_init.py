@@ -249,6 +249,21 @@ def test_nothing_is_next_when_all_is_done() -> None:
     assert {step.state for step in found} == {"done"}
 
 
+@pytest.mark.parametrize(
+    "form, command",
+    [
+        ("password", "put-secret-value"),
+        ("certificate", "open('cert.pem')"),
+        ("oauth", "auth login --device --client-id"),
+    ],
+)
+def test_every_form_of_the_log_in_has_its_commands(form: str, command: str) -> None:
+    found = next_of(replace(ANSWERS, login=form), CONFIRMED)
+    assert found is not None
+    assert command in found.commands[0]
+    assert found.commands[-1] == "anaplan-autoload auth check"
+
+
 def test_an_existing_bucket_is_named_to_the_stack_and_has_to_send_its_events() -> None:
     answers = replace(ANSWERS, bucket="finance-inbox", region="cn-north-1")
     first = next_of(answers, NOTHING)
@@ -345,8 +360,8 @@ def typed(tenant: CliTenant, *lines: str, options: tuple[str, ...] = ()) -> Said
 def test_in_a_terminal_a_bad_answer_is_asked_for_again(tenant: CliTenant) -> None:
     said = typed(tenant, "", "mars", "us1", "ada", "ada@example.com", "new", "password", "Accounts")
     assert said.code == 0, said.err
-    assert "'mars' is no Anaplan region" in said.err
-    assert "'ada' is no e-mail address" in said.err
+    assert "'mars' is not an Anaplan region" in said.err
+    assert "'ada' is not an e-mail address" in said.err
     assert "Next: Deploy the stack" in said.out
     install = tomllib.loads(Path(".autoload.toml").read_text())["install"]
     assert (install["region"], install["anaplan_region"], install["bucket"]) == ("eu-west-1", "us1", "")
@@ -409,11 +424,20 @@ def test_the_sample_is_replaced_only_after_a_question(tenant: CliTenant) -> None
     Path("routes.toml").write_text(sample)
     made = make_integration(tenant)
     asked_about = tenant.run("init", *OPTIONS)
-    assert asked_about.code == 1
+    assert asked_about.code == 0
     assert "the sample that comes with the project" in asked_about.err
+    assert "--yes" in asked_about.err
     assert Path("routes.toml").read_text() == sample
     assert tenant.run("init", "--yes").code == 0
     assert made in Path("routes.toml").read_text()
+
+
+def test_a_sample_with_routes_of_ones_own_is_not_replaced(tenant: CliTenant) -> None:
+    mine = (ROOT / "routes.toml").read_text() + f'[[route]]\nname = "x"\nprefix = "x/"\nintegration = "{"b" * 32}"\n'
+    Path("routes.toml").write_text(mine)
+    make_integration(tenant)
+    assert tenant.run("--yes", "init", *OPTIONS).code == 0
+    assert Path("routes.toml").read_text() == mine
 
 
 def deploy() -> tuple[str, str]:

@@ -45,7 +45,7 @@ PURE = [
     "urllib.parse",
     "zoneinfo",
 ]
-"""What `domain/` may import besides itself: nothing that asks a clock, a die, the network or AWS."""
+"""What `domain/` may import apart from itself: nothing that uses a clock, random numbers, the network or AWS."""
 READS_A_FILE = (f"{FUNCTION}.domain.routes", "pathlib")
 """The one exception: `routes.load` reads `routes.toml` from the package."""
 FOLDERS = ("src", "local", "tests")

@@ -1,4 +1,4 @@
-"""Which names are no uploads."""
+"""Which names are not uploads."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ integration = "a2fb43a93bc84bcb9f37dd59a75eb940"
         "Accounts.csv~",
     ],
 )
-def test_litter_and_half_files_are_never_uploads(name: str) -> None:
+def test_litter_and_unfinished_files_are_never_uploads(name: str) -> None:
     assert excluded_by(f"incoming/sub/{name}", ()) is not None
     assert excluded_by(name, ()) is not None
 

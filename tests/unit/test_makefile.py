@@ -1,4 +1,4 @@
-"""What `make` says where it cannot make its environment."""
+"""What `make` says if it cannot make its environment."""
 
 from __future__ import annotations
 

@@ -130,7 +130,7 @@ def test_a_suffix_that_hardly_matches_anything_is_told_with_what_was_meant(suffi
         route("each/", stage_to="source/month end.csv"),
     ],
 )
-def test_an_unusual_but_possible_value_is_in_no_doubt(sound: Route) -> None:
+def test_an_unusual_but_possible_value_causes_no_warning(sound: Route) -> None:
     assert told(sound) == []
 
 
@@ -211,7 +211,7 @@ def test_a_key_that_nearly_matches_is_told_what_is_different(prefix: str, suffix
     assert why_not(route(prefix, suffix), "inbox", key) == words
 
 
-def test_another_bucket_is_told_besides() -> None:
+def test_another_bucket_is_named_too() -> None:
     why = why_not(route("in/", bucket="own"), "inbox", "In/x.csv")
 
     assert why == 'its prefix "in/" differs in upper and lower case, and it loads from bucket "own" only'

@@ -1,4 +1,4 @@
-"""What `make package` puts into dist/: it is the same every time, and its template and inventory are sound."""
+"""What `make package` puts into dist/: it is the same every time, and its template and inventory are valid."""
 
 from __future__ import annotations
 

@@ -407,7 +407,7 @@ def test_the_mail_says_whom_to_ask_where_that_is_known(described: Report) -> Non
 
 
 @pytest.mark.parametrize("described", [OUTCOMES["partial"], OUTCOMES["failed"], a_failure_without_a_run()])
-def test_whoever_is_advised_to_load_again_is_warned_of_numbered_lists(described: Report) -> None:
+def test_every_advice_to_load_again_warns_about_numbered_lists(described: Report) -> None:
     assert "In a numbered list without a key it adds the rows again" in mail.email_text(described)
 
 
@@ -479,7 +479,7 @@ def test_a_batch_that_failed_without_a_run_gives_its_reason_and_promises_no_data
 def test_a_rejected_file_is_told_with_both_ways_out() -> None:
     text = mail.email_text(OUTCOMES["rejected"])
 
-    assert text.startswith("a.csv was NOT loaded into Anaplan (route accounts), as no run would read it.")
+    assert text.startswith("a.csv was NOT loaded into Anaplan (route accounts), because no run would read it.")
     assert 'Reason: No run reads this file. The integration reads only "incoming/accounts/A.csv".' in text
     assert "upload it again under exactly that name" in text
     assert "anaplan-autoload routes check --online" in text and "anaplan-autoload retry batch-7" in text
@@ -500,7 +500,7 @@ def test_a_file_that_failed_its_check_is_told_with_expected_above_found() -> Non
     text = mail.email_text(an_unfit_report())
 
     assert text.startswith(
-        "a.csv was NOT loaded into Anaplan (route accounts), as what a run would read failed the route's check."
+        "a.csv was NOT loaded into Anaplan (route accounts), because a file failed the route's check."
     )
     assert (
         "What the check found:\n"

@@ -21,14 +21,14 @@ THREE = "0123456789abcdef" * 2
 
 
 def table(**values: str) -> str:
-    """A `[[route]]` of TOML values as written, sound unless told otherwise; an empty value leaves the key out."""
+    """A `[[route]]` of TOML values as written, valid by default; an empty value leaves the key out."""
     sound = {"name": '"accounts"', "prefix": '"incoming/accounts/"', "integration": f'"{ONE}"'}
     lines = [f"{key} = {value}" for key, value in (sound | values).items() if value]
     return "\n".join(["[[route]]", *lines, ""])
 
 
 def other(**values: str) -> str:
-    """A second sound `[[route]]`."""
+    """A second valid `[[route]]`."""
     return table(**({"name": '"other"', "prefix": '"incoming/other/"', "integration": f'"{TWO}"'} | values))
 
 
@@ -270,9 +270,9 @@ def test_a_file_without_usable_routes_is_refused(text: str, finding: str) -> Non
         ("check", '{ delimiter = "" }', 'check delimiter "" is not one character.'),
         ("check", '{ delimiter = ";;" }', 'check delimiter ";;" is not one character.'),
         ("check", '{ delimiter = "tab" }', 'check delimiter "tab" is not one character. Write the character itself'),
-        ("check", """{ delimiter = '"' }""", 'check delimiter """ cannot part columns.'),
-        ("check", '{ delimiter = "\\n" }', 'check delimiter "\\n" cannot part columns.'),
-        ("check", '{ delimiter = "\\r" }', 'check delimiter "\\r" cannot part columns.'),
+        ("check", """{ delimiter = '"' }""", 'check delimiter """ cannot separate columns.'),
+        ("check", '{ delimiter = "\\n" }', 'check delimiter "\\n" cannot separate columns.'),
+        ("check", '{ delimiter = "\\r" }', 'check delimiter "\\r" cannot separate columns.'),
         ("check", '{ encoding = "utf-9" }', 'check encoding "utf-9" is not known. Known are: utf-8, utf-16,'),
         ("check", "{ encoding = 8 }", "check encoding is a number, not text."),
         ("check", "{ min_rows = -1 }", "check min_rows is not between 0 and 10000000."),
@@ -321,7 +321,7 @@ def test_a_mistake_has_its_parts(values: dict[str, str], mistake: Mistake) -> No
         ({"name": "7"}, "route 1: name is a number, not text."),
         ({"prefix": ""}, 'route "accounts": prefix is missing. Add it, as in prefix = "incoming/accounts/".'),
         ({"integration": ""}, 'route "accounts": it runs nothing. Add integration = "…" or flow = "…"'),
-        ({"flow": f'"{TWO}"'}, 'route "accounts": it names an integration and a flow. Keep the one'),
+        ({"flow": f'"{TWO}"'}, 'route "accounts": it names both an integration and a flow. Keep the one'),
         ({"load": '"each"'}, 'route "accounts": load = "each" needs a stage_to.'),
         ({"stage_to": '"source/a.csv"'}, 'route "accounts": stage_to is set, but load = "latest"'),
         (each("source/"), 'route "accounts": stage_to "source/" is not the key of a file.'),
@@ -391,7 +391,7 @@ def test_a_route_with_a_check_is_kept_with_its_uploads() -> None:
     assert msgspec.convert(msgspec.to_builtins(route), Route) == route
 
 
-def test_a_refusal_stays_on_its_line_whatever_the_file_holds() -> None:
+def test_a_refusal_stays_on_its_line_for_any_file() -> None:
     (found,) = findings(table(lane='"a\\n\\u001b[31m\\u2028b"'))
 
     assert 'lane "a\\n\\x1b[31m\\u2028b" is not a valid name' in found

@@ -51,7 +51,7 @@ def test_a_run_status_is_read_whole() -> None:
 
 
 @pytest.mark.parametrize("absent", [{}, {"endDate": None}, {"endDate": ""}])
-def test_a_run_without_an_end_date_has_not_ended_whatever_else_it_says(absent: dict[str, object]) -> None:
+def test_a_run_without_an_end_date_has_not_ended(absent: dict[str, object]) -> None:
     run = status(success=True, message="Success", **absent)
     assert not run.ended
     with pytest.raises(ValueError, match="run r1 has not ended"):
@@ -419,7 +419,7 @@ def succeeded(message: str) -> Run:
 
 
 @pytest.mark.parametrize("message", LOADED)
-def test_a_clean_success_is_loaded_whatever_its_words(message: str) -> None:
+def test_a_clean_success_is_loaded_however_it_is_worded(message: str) -> None:
     assert succeeded(message).outcome == "loaded"
 
 
@@ -608,7 +608,7 @@ def test_a_run_without_errors_has_none_in_any_form(content: object) -> None:
 @pytest.mark.parametrize(
     ("said", "read"), [(7, "7"), ({"en": "Wrong type"}, "en: Wrong type"), (["a", ["b", 1.5]], "a; b; 1.5"), (None, "")]
 )
-def test_an_error_is_told_whatever_form_its_text_has(said: object, read: str) -> None:
+def test_an_error_is_told_in_every_form_of_its_text(said: object, read: str) -> None:
     [error] = errors([{"errorMessages": [{**ACTION, "actionId": {}, "errorMessage": [{"localMessageText": said}]}]}])
     assert (error.message, error.action_id, error.action) == (read, None, "Import accounts")
 
@@ -666,7 +666,7 @@ def test_a_flow_runs_until_its_own_record_ends() -> None:
     assert not run.ended
 
 
-def test_a_flow_whose_steps_all_loaded_is_loaded_whatever_earlier_runs_did() -> None:
+def test_a_flow_whose_steps_all_loaded_is_loaded_despite_earlier_failures() -> None:
     run = flow_run(LATEST, LATEST, EARLIER, None)
     assert run is not None
     assert (run.outcome, run.message, run.started_at) == ("loaded", "Success", "2026-11-24T21:00:00.000Z")
@@ -727,7 +727,7 @@ ANYTHING = st.recursive(
 
 
 @given(ANYTHING)
-def test_whatever_comes_is_read_or_refused_with_a_value_error(content: object) -> None:
+def test_any_answer_is_read_or_refused_with_a_value_error(content: object) -> None:
     body = json.dumps(content).encode()
     for decode in (
         lambda: wire.decode_run(body, "r1"),

@@ -51,7 +51,7 @@ def test_a_sample_of_uploads_names_its_keys(name: str, keys: list[str]) -> None:
 
     assert isinstance(event, Uploads)
     assert [upload.key for upload in event.uploads] == keys
-    assert bool(event.ignored) == (not keys), "what is no upload is said to be ignored, and why"
+    assert bool(event.ignored) == (not keys), "a record that is not an upload is ignored, with the reason"
 
 
 @pytest.mark.parametrize(("name", "kind"), OTHERS.items())

@@ -55,7 +55,7 @@ def an_event(outcome: ReportOutcome, detail: object) -> dict[str, Any]:
 
 def test_the_files_are_made_from_the_types() -> None:
     assert {path.name: path.read_text() for path in json_schemas.FOLDER.iterdir()} == json_schemas.files(), (
-        "docs/schemas is not what the types say; write it anew with: .venv/bin/python -m docs.generate"
+        "docs/schemas is not what the types say; write it again with: .venv/bin/python -m docs.generate"
     )
 
 

@@ -98,19 +98,19 @@ _NOT_CLOUDWORKS = (
 )
 _KNOWN = {
     "already running": "Wait until that run has ended.",
-    "Duplicate resource name": "The name is taken; choose another name, or change what has it.",
-    "Credentials are invalid": "Check the AWS keys: are they active, and those of the user that is meant?",
+    "Duplicate resource name": "The name is taken. Choose another, or rename what has it.",
+    "Credentials are invalid": "Check that the AWS keys are active and belong to the right user.",
     "Bucket name is invalid": "Check the bucket's name, and that it exists.",
     "Bucket access denied": "Give the keys' user the policy that `anaplan-autoload connections policy` prints.",
     "Role arn is invalid": "Check the role's ARN, and that its trust policy admits Anaplan.",
     "Invalid value for workspace_id": "Name the integrations' workspace with --workspace; it must be one of yours.",
     "Invalid value for model_id": "Check --model: 32 digits and capital letters, as in the model's address.",
     "Invalid value for connection_id": "Check the connection: `anaplan-autoload connections list`.",
-    "The resource is being referenced": "Something uses it still: see `integrations list` and `flows list`.",
+    "The resource is being referenced": "Something still uses it: see `integrations list` and `flows list`.",
     "Tenant integration count": "A tenant holds at most 500 integrations and flows; delete what is not used.",
-    "Invalid workspace": "See that the integration's workspace and model still exist.",
-    "Invalid model": "See that the integration's workspace and model still exist.",
-    "Model Not Found": "See that the integration's workspace and model still exist.",
+    "Invalid workspace": "Check that the integration's workspace and model still exist.",
+    "Invalid model": "Check that the integration's workspace and model still exist.",
+    "Model Not Found": "Check that the integration's workspace and model still exist.",
 }
 """Remedies for CloudWorks' messages that say more than the status. They go first; those for a status follow."""
 _SECRET_FIELD = re.compile(r"secret|password|token|key|credential|authorization", re.I)
@@ -206,7 +206,7 @@ class CloudWorks:
         yield from _pages(lambda offset: self.history(integration_id, offset, limit), lambda page: page.runs)
 
     def integration(self, integration_id: str, limits: Limits | None = None) -> Integration:
-        """The integration with its jobs; `limits` for who has less time."""
+        """The integration with its jobs; `limits` is for callers that have less time."""
         path = f"/integrations/{_id(integration_id)}"
         return self._ask(path, lambda answer: wire.decode_integration_detail(_json(answer)), limits)
 
@@ -344,7 +344,7 @@ class CloudWorks:
             try:
                 return attempt(_until(limits, deadline))
             except (Unknown, NotSent):
-                jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311  (spreads load, guards nothing)
+                jittered = pause * random.uniform(0.5, 1.5)  # noqa: S311  (spreads load, not for security)
                 if time.monotonic() + jittered >= deadline:
                     raise
                 self._sleep(jittered)

@@ -251,7 +251,7 @@ def _unfit_to_log_in(credentials: BasicCredentials, values: dict[str, str]) -> s
         if values[name] != values[name].strip():
             return f'The secret\'s "{name}" begins or ends with a space. Store it without.'
     if any(unicodedata.category(character) == "Cf" for character in credentials.username):
-        return 'The secret\'s "username" has a character that cannot be seen. Type it anew.'
+        return 'The secret\'s "username" has a character that cannot be seen. Type it again.'
     if _is_quoted(credentials.username):
         return 'The secret\'s "username" has quotation marks around it. Store it without.'
     if ":" in credentials.username:

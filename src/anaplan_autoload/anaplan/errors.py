@@ -28,7 +28,7 @@ class AddressInvalid(ValueError):
 
 
 class Facts(Struct, frozen=True):
-    """What is known of a failed request, apart from each other. Never holds a secret."""
+    """The separate facts about a failed request. Never holds a secret."""
 
     asked: str = ""
     """`POST https://…`"""

@@ -48,7 +48,7 @@ RETRY_AFTER_CAP = 3600.0
 """Seconds; one answer never delays a lane for longer."""
 _LONGEST_QUOTE = 200
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "host.docker.internal")
-"""This machine. The last is its name within a container of Docker; outside it leads nowhere."""
+"""Names of this machine. The last is its name inside a Docker container, and does not resolve elsewhere."""
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _URL = re.compile(rf"(https?)://({_LABEL}(?:\.{_LABEL})*)(:[0-9]{{1,5}})?((?:/[A-Za-z0-9._~-]+)*)/*")
 _LONGEST_HOST = 253
@@ -406,7 +406,9 @@ def failure(request: Request, answer: Answer, remedy: str, meaning: str = "") ->
 
 
 def unusable(request: Request, answer: Answer, found: str) -> Unknown:
-    """The error for an answer that is a success but cannot be used; `found` goes on from `Anaplan answered 200`."""
+    """The error for an answer that is a success but cannot be used; `found` continues the text `Anaplan answered
+    200`.
+    """
     facts = Facts(request.asked, f"{answer.status}{found}")
     return Unknown(in_words(facts), answer.status, facts)
 
@@ -453,7 +455,7 @@ def _answered(request: Request, answer: Answer, meaning: str) -> str:
 
 
 def quoted(text: str, secrets: Iterable[str] = ()) -> str:
-    """A text of Anaplan's, safe to log: one line without control characters or secrets, at most 200 characters."""
+    """Anaplan's text, safe to log: one line without control characters or secrets, at most 200 characters."""
     for secret in sorted(secrets, key=len, reverse=True):
         if secret:
             text = text.replace(secret, "***")

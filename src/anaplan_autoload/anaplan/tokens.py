@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.anaplan.renewal import Renewer
 
 SECRET_SECONDS = 300
-"""How long the secret is assumed to be unchanged: a new version is in use at most this much later."""
+"""How long the secret is assumed to be unchanged: a new version is used at most this much later."""
 LOOK_SECONDS = 3600
 """How often a function instance looks whether a refresh token should be used."""
 
@@ -139,7 +139,7 @@ class Tokens:
 
     @contextmanager
     def within(self, limits: Limits) -> Iterator[None]:
-        """Let log-ins take no longer than this for a while, for what can do without one."""
+        """Limit log-ins to this time for a while, for callers that can do without one."""
         usual, self._limits = self._limits, limits
         try:
             yield
@@ -240,7 +240,7 @@ class _TokenInfo(RedactedRepr, frozen=True, rename="camel"):
     expires_at: object = None
 
     def expiry(self, now: int) -> int:
-        """When the token expires, epoch ms; its documented life from now where the answer tells no time to come."""
+        """When the token expires, epoch ms; now plus its documented life if the answer gives no future time."""
         told = str(self.expires_at)
         expiry = int(told) if told.isdecimal() and len(told) < _LONGEST_TIME else 0
         return expiry if expiry > now else now + DOCUMENTED_LIFE_SECONDS * 1000

@@ -2,8 +2,9 @@
 
 Everything here is pure and lenient. Unknown fields are ignored, missing ones are None, and every shape is accepted that
 its documentation, its tenants or its clients have shown. A field that decisions depend on (an id, the start and end of
-a run) raises `ValueError` if its shape is unknown. A field that is only shown becomes None. A run with an end has ended
-whatever the rest of its answer looks like: a message is read as text, and an unknown result or code as no success.
+a run) raises `ValueError` if its shape is unknown. A field that is only shown becomes None. A run with an end date has
+ended, no matter what else its answer says: a message is read as text, and an unknown result or code counts as a
+failure.
 """
 
 from __future__ import annotations
@@ -150,7 +151,7 @@ class Page(Struct, frozen=True):
 
     items: list[object]
     size: int
-    """How far the next page's offset lies behind this one's: it may be more than there are items to be seen."""
+    """How far the next page's offset is from this one's; it may be more than the number of items shown."""
     total: int | None = None
     """How many items there are in all; None when the answer did not say."""
 
@@ -366,7 +367,7 @@ def _listed(value: list[_T] | _T | None) -> list[_T]:
 
 
 def _part(value: object, shape: type[_T]) -> _T:
-    """A part of an answer that only shows things: read as empty where it has another form."""
+    """A part of an answer that is only shown; read as empty if its form is not known."""
     try:
         return msgspec.convert(value, shape)
     except ValueError:
@@ -374,14 +375,14 @@ def _part(value: object, shape: type[_T]) -> _T:
 
 
 def _text(value: object) -> str | None:
-    """A text, a number as text, and None for all else and for an empty text."""
+    """Text as it is, a number as text; None for everything else and for empty text."""
     if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
         return str(value) or None
     return None
 
 
 def _words(value: object) -> str:
-    """A text as it is, nothing as an empty one, and in one line what has another form."""
+    """Text as it is, empty text for a missing value, and anything else on one line."""
     if value is None or isinstance(value, str):
         return value or ""
     if isinstance(value, list):
@@ -392,14 +393,14 @@ def _words(value: object) -> str:
 
 
 def _truth(value: object) -> bool | None:
-    """True for `true`, "true" and 1, None for what says nothing, False for all else."""
+    """True for `true`, "true" and 1, None for a missing value, False for everything else."""
     if value is None or isinstance(value, bool):
         return value
     return str(value).strip().lower() in ("true", "1")
 
 
 def _code(value: object) -> int | None:
-    """None where there is none; -1 for a code that is not a number, so that it does not count as success."""
+    """None if there is no code; -1 for a code that is not a number, so that it does not count as success."""
     if value is None or value == "":
         return None
     try:
@@ -409,7 +410,7 @@ def _code(value: object) -> int | None:
 
 
 def _count(value: object) -> int | None:
-    """A number of things; None where it is missing or is none."""
+    """A count; None if it is missing or not a count."""
     count = _code(value)
     return None if count is None or count < 0 else count
 
@@ -427,7 +428,7 @@ def _job(job: _WireJob) -> Job:
 
 
 def _kind(process_id: str | None, named: str, jobs: tuple[Job, ...] | None) -> Kind:
-    """What an integration is; its jobs tell where its type does not."""
+    """The kind of an integration, from its type or else from its jobs."""
     if process_id or named == "process":
         return "process"
     if named in ("import", "export"):
@@ -436,12 +437,12 @@ def _kind(process_id: str | None, named: str, jobs: tuple[Job, ...] | None) -> K
 
 
 def _latest(run: _WireRun | None, integration_id: str | None = None) -> Run | None:
-    """A `latestRun`; an empty one means none."""
+    """A `latestRun`; None if it is empty."""
     return None if run is None or run == _WireRun() else run.plain(integration_id)
 
 
 def _shown_run(latest: object) -> Run | None:
-    """A `latestRun` in a list; none where it cannot be read: the history tells more."""
+    """A `latestRun` in a list; None if it cannot be read, because the history tells more."""
     try:
         return _latest(msgspec.convert(latest, _WireRun | None))
     except ValueError:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 AWS_TROUBLE = (BotoCoreError, ClientError, ResponseParserError)
-"""AWS answered with an error, not at all, or with something else than its own form, as a proxy does."""
+"""AWS answered with an error or not at all, or a proxy answered in its place."""
 
 MAY_HEAL = frozenset(
     {
@@ -103,7 +103,7 @@ _ALLOW = (
     "own policies must allow that too. The bucket must still belong to the account that the upload came from. "
     f"Change what is missing, {_LOAD_AGAIN}."
 )
-_KEY = f"See to it that the KMS key of the object and of its bucket exists, is enabled and can encrypt, {_LOAD_AGAIN}."
+_KEY = f"Make sure that the KMS key of the object and of its bucket exists, is enabled and can encrypt, {_LOAD_AGAIN}."
 _REMEDIES = {
     "403": _ALLOW,
     "AccessDenied": _ALLOW,
@@ -121,7 +121,7 @@ _REMEDIES = {
 
 
 class AwsRefused(Exception):
-    """AWS refused a call, and no upload is the reason. A retry would be refused again.
+    """AWS refused a call for a reason that has nothing to do with an upload. A retry would be refused again.
 
     The execution fails with this error. Its uploads keep waiting, and it does not count as an attempt.
     """

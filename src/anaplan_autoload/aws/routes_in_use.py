@@ -28,7 +28,7 @@ class RoutesInUse:
         self._trouble_with: Version | None = None
         """The version in use that could not be understood when it was last looked at."""
         self.routes: Routes | None = None
-        """Empty where nobody has pushed any; None where none of the newest versions can be understood."""
+        """Empty if nobody has pushed any yet; None if none of the newest versions can be used."""
         self.version = 0
         """Of `routes`; 0 where there is none."""
 

@@ -3,7 +3,7 @@
 | `pk` | `sk` | holds |
 |---|---|---|
 | `routes` | `current` | the version in use, whole, so that one read is enough |
-| `routes` | `v#<number, ten digits>` | each version, the one in use included; kept for ever |
+| `routes` | `v#<number, ten digits>` | each version, the one in use included; kept forever |
 
 An item holds the TOML text as its author wrote it, compressed: DynamoDB takes 400 KB an item, and 500 routes with every
 key and a comment each are a megabyte of text.
@@ -42,7 +42,7 @@ Item = dict[str, Any]
 
 
 class TooLarge(ValueError):
-    """What was to be stored does not fit into an item; the text says by how much, and what to do."""
+    """The routes or their comment do not fit into an item; the text says by how much, and what to do."""
 
 
 class Version(Struct, frozen=True):
@@ -53,7 +53,7 @@ class Version(Struct, frozen=True):
     text: str
     """TOML, as its author wrote it; empty where the item has a flaw."""
     author: str
-    """The ARN of whoever pushed it, as they said."""
+    """The ARN of the user who pushed it, as the command line stored it."""
     at: str
     """`2026-11-24T21:05:00.000Z`."""
     comment: str
@@ -179,7 +179,7 @@ def _compressed(text: str) -> bytes:
 
 
 def _version(item: Item) -> Version:
-    """What an item holds, whatever a hand may have put there."""
+    """The version in an item, even if somebody has edited the item by hand."""
     stamp: Item | None = item.get("version")
     number = _text(stamp, "N")
     text, flaw = _toml(item.get("toml"))

@@ -73,7 +73,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Days after which Anaplan wants another password; 0: not known."""
     log_level: str = "INFO"
     sam_local: bool = False
-    """Whether SAM runs the function on somebody's machine. The emulator there does not let it invoke itself."""
+    """Whether SAM runs the function on a developer's machine. The emulator there does not let it invoke itself."""
     operation_limit: int = 2_000
     """A leader hands over after this many durable operations; AWS refuses the 3,001st."""
     age_limit: int = 20 * 3600

@@ -73,7 +73,7 @@ class Standings:
         self._update(route, "REMOVE expect, lane, settled, telling")
 
     def may_tell(self, route: str, due_at: int, now: int) -> bool:
-        """Whether it is for this sweep to announce that a due time was missed, and not for one that began just now."""
+        """Whether this sweep is to announce that a due time was missed, and not one that began just before."""
         return self._update(
             route,
             "SET telling = :now",
@@ -96,7 +96,7 @@ class Standings:
         self._update(route, "SET failed = :load", {":load": {"S": load}})
 
     def recover_from_missing(self, route: str, used: int) -> None:
-        """Note that subscribers were told that what was missing came, by a load that ended then."""
+        """Note that subscribers were told that the missing file came, with a load that ended at this time."""
         self._update(route, "SET used = :used REMOVE missed", {":used": _number(used)})
 
     def recover_from_failure(self, route: str) -> None:

@@ -24,7 +24,7 @@ ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-1", "windows
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 SHOWN_COLUMNS = 50
 SHOWN_CHARACTERS = 1_000
-"""Of each text of a problem: it is stored, mailed and logged."""
+"""Characters of each text of a problem, which is stored, mailed and logged."""
 
 _PYTHON_NAMES = {"iso-8859-1": "latin-1", "windows-1252": "cp1252"}
 _SPELLINGS = {
@@ -341,7 +341,7 @@ def _records(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
 
 
 def _probable_delimiter(line: str) -> str:
-    """The delimiter that parts a header into most columns."""
+    """The delimiter that splits a header into the most columns."""
     return max(DELIMITERS, key=lambda delimiter: len(next(_records([line], delimiter), [])))
 
 
@@ -366,7 +366,7 @@ def _header(check: Check, content: bytes, whole: bool) -> Iterator[Problem]:
 def _column_hint(check: Check, found: tuple[str, ...], gone: list[str], new: list[str], text: str) -> str:
     delimiter = _probable_delimiter(_first_line(text))
     if len(found) == 1 and delimiter != check.delimiter and delimiter in found[0]:
-        return f"The columns are parted by a {DELIMITERS[delimiter]}, not by {_delimiter(check.delimiter)}."
+        return f"The columns are separated by a {DELIMITERS[delimiter]}, not by {_delimiter(check.delimiter)}."
     alike = {_folded(name): name for name in new}
     renamed = [f'"{alike[_folded(name)]}" for "{name}"' for name in gone if _folded(name) in alike]
     if renamed:

@@ -1,6 +1,6 @@
-"""What lies beside uploads but is none: half files, and what programs leave behind.
+"""Names that are not uploads: unfinished files, and files that programs leave behind.
 
-Patterns are those of a shell (`*`, `?`, `[abc]`), held against the last part of a key.
+Patterns are those of a shell (`*`, `?`, `[abc]`), compared with the last part of a key.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 NEVER_UPLOADS = (
-    # half files: they get their real name when they are complete
+    # unfinished files: they get their real name when they are complete
     *("*.filepart", "*.part", "*.partial", "*.crdownload", "*.tmp", "*.swp", "*~", "*._COPYING_"),
     # what macOS, Windows and office programs leave beside files
     *("._*", ".DS_Store", "Thumbs.db", "desktop.ini", "~$*", ".~lock.*"),
@@ -24,7 +24,7 @@ NEVER_UPLOADS = (
 
 
 def excluded_by(key: str, patterns: Iterable[str], prefix: str = "", suffix: str = "") -> str | None:
-    """The pattern for which a key is no upload; None where it is one.
+    """The pattern that makes a key not an upload; None if it is an upload.
 
     `patterns` are the route's own, in which capital letters matter. What its prefix or suffix names is meant to be an
     upload, as with `suffix = "_SUCCESS"`.
@@ -40,7 +40,9 @@ def excluded_by(key: str, patterns: Iterable[str], prefix: str = "", suffix: str
 
 
 def _is_meant(pattern: str, prefix: str, suffix: str) -> bool:
-    """Whether a route speaks of the pattern: `tmp`, `.tmp` and `x.tmp` do of `*.tmp`, `SUCCESS` does of `_SUCCESS`."""
+    """Whether a route mentions the pattern: `tmp`, `.tmp` and `x.tmp` mention `*.tmp`, `SUCCESS` mentions
+    `_SUCCESS`.
+    """
     bare = suffix.lower().lstrip("._")
     return (
         _matches_any_case(prefix, pattern)

@@ -83,7 +83,7 @@ def doubts(routes: Iterable[Route], buckets: Iterable[str] = ()) -> tuple[Doubt,
 def readings(route: Route, bucket: str) -> tuple[Reading, ...]:
     """What the route's prefix and suffix were probably meant to be: several where they list alternatives.
 
-    None where they are in no doubt.
+    None if there is no doubt.
     """
     found, doubtful = _readings(route, frozenset({bucket}))
     return found if doubtful else ()

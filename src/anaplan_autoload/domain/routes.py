@@ -30,7 +30,7 @@ MAX_SETTLE = 15 * 60
 MIN_OVERDUE = 60
 """Seconds: the shortest `overdue`."""
 MIN_WITHIN, MAX_WITHIN = 60, 90 * 86_400
-"""Seconds: the shortest and the longest `within`. Longer than it remembers uploads, the ledger cannot wait."""
+"""Seconds: the shortest and the longest `within`. The ledger cannot wait for longer than it remembers uploads."""
 DEFAULT_WITHIN = 86_400
 """Seconds: `within` where a route has `needs` alone, so that no set waits unannounced."""
 MAX_NEEDS = 100
@@ -39,7 +39,7 @@ MAX_RETRIES = 5
 """The most `retries`, which come after 1, 2, 4, 8 and 16 minutes."""
 
 MAX_MIN_ROWS = 10_000_000
-"""More rows than that are in no file that is small enough to be counted."""
+"""No file that is small enough to be counted has more rows."""
 MAX_COLUMN_CHARACTERS = 10_000
 """Of all column names of a `check`: the route is stored with every upload."""
 
@@ -112,7 +112,7 @@ class Route(Struct, frozen=True, omit_defaults=True):
     overdue: int = 7200
     allow_empty: bool = False
     exclude: tuple[str, ...] = ()
-    """Patterns of names that are no uploads, besides those that never are."""
+    """Patterns of names to ignore, in addition to those that every route ignores."""
     window: tuple[str, ...] = ()
     """When runs may begin, as `schedule.window` reads it; at any time if empty."""
     needs: tuple[str, ...] = ()
@@ -336,7 +336,7 @@ def _missing(table: dict[str, object]) -> list[Mistake]:
         mistakes.append(Mistake("it runs nothing", remedy))
     if len(targets) == 2:
         remedy = "Keep the one that loads its uploads."
-        mistakes.append(Mistake("it names an integration and a flow", remedy))
+        mistakes.append(Mistake("it names both an integration and a flow", remedy))
     return mistakes
 
 
@@ -496,7 +496,7 @@ def _pattern(value: object) -> str:
 
 
 def _windows(value: object) -> list[str]:
-    from anaplan_autoload.domain import schedule  # only routes with windows need time zones: no part of a cold start
+    from anaplan_autoload.domain import schedule  # only routes with windows need time zones
 
     texts = value if isinstance(value, list) else [value]
     if not texts:
@@ -544,7 +544,7 @@ def _within(value: object) -> int:
 
 
 def _expect(value: object) -> str:
-    from anaplan_autoload.domain.schedule import ScheduleInvalid, due  # only routes that use it pay for zone data
+    from anaplan_autoload.domain.schedule import ScheduleInvalid, due  # only routes that use it need time zones
 
     try:
         due(text := _text(value))
@@ -683,7 +683,7 @@ def _delimiter(value: object) -> dict[str, object]:
     if len(text) != 1:
         raise _Wrong(f"{_quote(text)} is not one character", 'Write the character itself, such as ";"; a tab is "\\t".')
     if text in '"\r\n' or not (text == "\t" or text.isprintable()):
-        raise _Wrong(f"{_quote(text)} cannot part columns", 'Write what does, such as ",", ";", "|" or "\\t".')
+        raise _Wrong(f"{_quote(text)} cannot separate columns", 'Write what does, such as ",", ";", "|" or "\\t".')
     return {"delimiter": text}
 
 

@@ -95,7 +95,7 @@ def plan(waiting: Sequence[Waiting], now: int) -> Plan:
 
 
 def is_enough(waiting: Sequence[Waiting], now: int) -> bool:
-    """Whether the oldest of what waits suffice for a claim: an upload comes first that is loaded by itself, and now."""
+    """Whether the oldest uploads are enough for a claim: the first is loaded by itself, and may be loaded now."""
     for item in waiting:
         if item.route.needs or not _opens_at(item.route, now):
             return item.route.load == "each"
@@ -209,7 +209,7 @@ def _opened_at(route: Route, now: int) -> int:
 
 @lru_cache(maxsize=256)
 def _next_opening(window: tuple[str, ...], now: int) -> int | None:
-    """Remembered for the one moment in which thousands of uploads of a route are looked at."""
+    """Cached, because thousands of uploads of a route may be looked at in one go."""
     from anaplan_autoload.domain.schedule import opens_at
 
     return opens_at(window, now)

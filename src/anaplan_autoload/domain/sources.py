@@ -1,7 +1,8 @@
 """What an integration or a flow reads from S3, and whether a run reads what was uploaded.
 
 A run takes no file name: it reads its integration's source files and nothing else. An upload that is none of them would
-be called loaded although nobody read it, so it is rejected. Wherever there is doubt about what is read, it is not.
+be called loaded although nobody read it, so it is rejected. If it is not certain what a run reads, the upload is not
+rejected.
 """
 
 from __future__ import annotations

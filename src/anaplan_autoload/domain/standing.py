@@ -36,11 +36,11 @@ class Standing(Struct, frozen=True):
     """The id of the load that was announced as failed, and after which none succeeded yet."""
 
     def is_of(self, route: Route) -> bool:
-        """Whether it was begun for the route's due times as they are now."""
+        """Whether `settled` is about the route's due times as they are now."""
         return (self.expect, self.lane) == (route.expect, route.lane_id)
 
     def recovers_by(self, outcome: Ending) -> tuple[Trouble, ...]:
-        """What a load with this outcome ends: a partial one came, but is no success after a failure."""
+        """What a load with this outcome ends. A partial load ends a wait for the file, but not a failure."""
         came = outcome in ("loaded", "partial") and self.missed is not None
         succeeded = outcome == "loaded" and self.failed is not None
         return (*(("missing",) if came else ()), *(("failed",) if succeeded else ()))

@@ -63,7 +63,7 @@ _STEMS: dict[Kind, tuple[str, ...]] = {
 }
 """What begins like one of these is a verdict of that kind. A headline or a total tells less than `in`: see `_facts`."""
 _EXACT = {"end", "ok", "ko", "nok", "done", "err", "errs", "bad", "read", "add", "sent", "lost", "valid", "total"}
-"""Stems that count as whole words alone: "address" and "badge" are no verdicts."""
+"""Stems that count only as whole words: "address" and "badge" are not verdicts."""
 _LOADS = ("load", "import", "succe", "accept", "upload", "ingest", "written", "wrote", "saved")
 """The `in` verdicts that mean all rows when they are counted beside a total; "3 updated" may be all that changed."""
 
@@ -166,7 +166,7 @@ class Reading(Struct, frozen=True):
 
 
 def read(message: str) -> Reading:
-    """Read a run's message, in whatever words."""
+    """Read a run's message, however it is worded."""
     facts = [fact for sentence in _sentences(prose(message)) for items in _clauses(sentence) for fact in _facts(items)]
     return Reading(
         left_out=any(_leaves_out(fact) for fact in facts) or _is_short_of_total(facts),

@@ -1,4 +1,4 @@
-"""What routes expect by a time of day, and whether it was loaded."""
+"""Which files routes expect by a time of day, and whether they were loaded."""
 
 from __future__ import annotations
 

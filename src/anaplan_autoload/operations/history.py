@@ -103,7 +103,8 @@ def _in_lanes(ledger: Ledger, lanes: Iterable[str], wanted: LoadFilter) -> list[
 def covered(ledger: Ledger, runs: Iterable[RunRecord]) -> dict[str, list[UploadRecord]]:
     """The uploads of each of these batches, of those among the first `MOST_READ` that each lane remembers.
 
-    Uploads are not filed by batch: that the list names files is worth reading a lane for, but not all of a huge one.
+    Uploads are not filed by batch, so a lane has to be read for the names of its files; of a huge lane only a part is
+    read.
     """
     wanted = {run.batch_id for run in runs}
     found: dict[str, list[UploadRecord]] = {}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.operations.sending import Reload
 
 ROWS_AGAIN = "In a numbered list without a key, rows that are loaded again are added again."
-"""What a repeated load does in Anaplan; said wherever one is offered that may repeat rows."""
+"""What a repeated load does in Anaplan; added wherever one is offered that may repeat rows."""
 
 
 class Retries(Struct, frozen=True):
@@ -80,7 +80,7 @@ def failed_uploads(ledger: Ledger, run: RunRecord) -> list[UploadRecord]:
     uploads = [record for record in ledger.uploads_in(run.lane) if record.batch_id == run.batch_id]
     if not uploads:
         raise OperationFailed(
-            f"The ledger does not know any more which uploads run {run.id} was to load, or they still wait.",
+            f"The ledger no longer knows which uploads run {run.id} was to load, or they still wait.",
             remedy="See anaplan-autoload status; or load a file by its name: anaplan-autoload load s3://….",
         )
     if all(record.state == "loaded" for record in uploads):
@@ -100,7 +100,7 @@ def refuse_older(ledger: Ledger, route: Route, upload: Upload) -> None:
         raise OperationFailed(
             f"Newer data of s3://{upload.bucket}/{upload.key} was loaded: what was uploaded at "
             f"{newest.event_time}{version}. Older data never replaces newer.",
-            remedy="If the older data is the right one, upload it again: then it is the newest.",
+            remedy="If the older data is right, upload it again: then it is the newest.",
         )
 
 

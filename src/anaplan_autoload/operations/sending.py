@@ -101,7 +101,7 @@ def ask(
 
 @contextmanager
 def _paused(ledger: Ledger, send: Callable[[object], None], lane: str, patience: Patience) -> Iterator[None]:
-    """Keep the lane's leaders from claiming; however this ends, it goes on as it was."""
+    """Keep the lane's leaders from claiming. Afterwards, also after an error, the lane is as it was."""
     now = wall_clock()
     if ledger.lane(lane).is_paused(now):
         yield

@@ -30,11 +30,11 @@ class OpenBatch(Struct, frozen=True):
     run_id: str | None
     """None until CloudWorks has said so."""
     since: str
-    """When the run was asked for, or the batch opened where none was yet."""
+    """When the run was requested or, before that, when the batch was opened."""
     attempts: int
     retries: int
     files: int | None = None
-    """How many different files; None where the ledger could not tell."""
+    """How many different files; None if the ledger does not know."""
 
 
 class LastLoad(Struct, frozen=True):
@@ -74,7 +74,7 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     routes: tuple[str, ...]
     """Those of the routes file, and those of waiting uploads."""
     state: LaneState
-    """`unled`: there is something to do and nobody does it; the next sweep, within five minutes, sees to it.
+    """`unled`: there is something to do and no execution does it; the next sweep starts one, within five minutes.
     `waiting`: all uploads wait by a rule of their route."""
     paused: bool
     held: bool
@@ -82,7 +82,7 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     holder: str | None
     """The ARN of the execution that leads."""
     lease_seconds: int | None
-    """How long the lane stays with its leader without a sign of life; None when nobody leads."""
+    """How long the lane's lease lasts unless its leader renews it; None if nobody leads."""
     batch: OpenBatch | None
     not_before: str | None
     """Nothing is asked of CloudWorks before."""
@@ -105,7 +105,7 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
 
     @property
     def gist(self) -> tuple[object, ...]:
-        """What is worth telling again once it changed: all but the leader's signs of life."""
+        """What is printed again when it changes: everything but the lease."""
         return (
             *(self.lane, self.state, self.paused, self.batch, self.waiting, self.oldest_waiting, self.last),
             *(self.settles_until, self.paused_until, self.waits_for),
@@ -133,7 +133,7 @@ def described(
     now: int,
     loading: Sequence[Waiting] = (),
 ) -> LaneStatus:
-    """What the lane's items come to.
+    """The state that the lane's items add up to.
 
     `waiting` are the uploads that no batch covers, oldest first; `loading` those that the open batch covers, as far as
     they have no final state yet.

@@ -68,9 +68,9 @@ def headline(report: Report) -> str:
         case "failed":
             return f"{names} {was} NOT loaded into Anaplan {route}."
         case "rejected" if report.problems:
-            return f"{names} {was} NOT loaded into Anaplan {route}, as what a run would read failed the route's check."
+            return f"{names} {was} NOT loaded into Anaplan {route}, because a file failed the route's check."
         case "rejected":
-            return f"{names} {was} NOT loaded into Anaplan {route}, as no run would read {it}."
+            return f"{names} {was} NOT loaded into Anaplan {route}, because no run would read {it}."
         case "held":
             return f"Loading into Anaplan is on hold {route}, because the log-in does not work. Waiting: {names}."
         case "incomplete":
@@ -78,7 +78,7 @@ def headline(report: Report) -> str:
         case "missing":
             return f"Nothing new was loaded into Anaplan {route}, although a file was expected."
         case "recovered":
-            return f"{names} {was} loaded into Anaplan {route}. Its trouble is over."
+            return f"{names} {was} loaded into Anaplan {route}. The route has recovered."
         case "overdue" if report.run_id is None:
             return f"{names} could not be loaded into Anaplan yet {route}. Autoload keeps trying."
         case "overdue":
@@ -131,7 +131,7 @@ def advice(report: Report) -> list[str]:
             )
         case "rejected":
             return _steps(
-                "If it is the file that the reason says is read, upload it again under exactly that name.",
+                "If it is the file that the reason names, upload it again under exactly that name.",
                 "Otherwise forward this message to your administrator; the file need not be uploaded again.",
             )
         case "held":

@@ -184,7 +184,7 @@ def claim(step: StepContext, services: Services, lease: Lease) -> Claim:
 
 @stops_if_lost
 def release(step: StepContext, services: Services, lease: Lease) -> Claim:
-    """Give the lane back, then look again: whoever recorded an upload just before the release has left."""
+    """Give the lane back, then look again: an execution that recorded an upload just before has left already."""
     now = services.clock()
     while True:
         services.ledger.release(lease)

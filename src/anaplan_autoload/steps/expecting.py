@@ -1,4 +1,4 @@
-"""Sees whether what routes expect was loaded in time, and says so where it was not.
+"""Checks whether the files that routes expect were loaded in time, and announces those that were not.
 
 What was dealt with is noted only after it was announced, so that a death in between repeats the announcement.
 """
@@ -33,7 +33,7 @@ LOOKED_THROUGH = 1_000
 def look_for_missing(
     step: StepContext, services: Services, routes: Iterable[Route], pending: Sequence[Pending]
 ) -> None:
-    """Say `missing` of each route by which nothing was loaded in time, once for a due time.
+    """Announce `missing` for each route that loaded nothing in time, once per due time.
 
     A route is not held to due times before it was first seen with its `expect`. Where several have passed since the
     last look, only the latest counts.

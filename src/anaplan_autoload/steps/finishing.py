@@ -302,9 +302,7 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
     """Tell everyone how the batch ended, in a step of its own."""
     record = services.ledger.run(lease.lane, recorded.sk)
     if record is None:
-        step.logger.error(
-            "This run is not in the history, so nobody is told of it", extra={"history_item": recorded.sk}
-        )
+        step.logger.error("This run is not in the history, so no message is sent", extra={"history_item": recorded.sk})
         return None
     tell_how_it_ended(step, services, record, recorded.batch)
     return None
@@ -333,7 +331,9 @@ def tell_how_it_ended(step: StepContext, services: Services, record: RunRecord, 
         if may_heal(error) and batch.attempts < protocol.MAX_ATTEMPTS:
             raise
         told = False
-        step.logger.exception("Nobody could be told of this run; the lane continues", extra={"report_id": record.id})
+        step.logger.exception(
+            "Not everyone could be told of this run; the lane continues", extra={"report_id": record.id}
+        )
     log_run(step.logger, report)
     write_metrics(report, stack=services.settings.stack, oldest=batch.oldest)
     if record.outcome == "failed":

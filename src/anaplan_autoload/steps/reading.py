@@ -50,7 +50,7 @@ def sources_for(
         return held(refused)
     except InvocationError:
         raise  # the end of this invocation, as if its sandbox had died
-    except Exception as error:  # whatever it is, the request for the run meets it too, and deals with it
+    except Exception as error:  # the request for the run meets the same error, and handles it
         reason = {"reason": str(error), "route": route.name}
         step.logger.warning("What this route's runs read is not known; its uploads are loaded unchecked", extra=reason)
         return None

@@ -303,7 +303,7 @@ def search(_step: StepContext, services: Services, lease: Lease, batch: Batch, l
     except LoginRefused as refused:
         return held(refused)
     except Refused:
-        runs, ahead = [], 0  # for good: the request for the run will tell why
+        runs, ahead = [], 0  # a retry does not help; the request for the run will say why
     except CloudWorksError:
         return Sighting(batch, protocol.LookAgain(counts=False), batch.is_overdue(now))
     known = list(services.ledger.runs(lease.lane, iso(since + ahead - KNOWN_MS)))
@@ -352,7 +352,7 @@ def check_vacancy(_step: StepContext, services: Services, lease: Lease, batch: B
     except LoginRefused as refused:
         return held(refused)
     except Refused:
-        free = True  # for good: the request for the run will tell why
+        free = True  # a retry does not help; the request for the run will say why
     except CloudWorksError:
         free = False
     return Vacancy(free, batch.is_overdue(now))

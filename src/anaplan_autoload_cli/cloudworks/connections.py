@@ -68,14 +68,14 @@ def list_(context: typer.Context) -> None:
 
 @app.command()
 def show(context: typer.Context, connection: ConnectionArgument) -> None:
-    """Show one connection; its keys nobody can see again."""
+    """Show one connection. Its keys are never shown."""
     cli = cli_of(context)
     cli.out.record(_record(_workspace(cli).connection(connection)), _DETAILS)
 
 
 @app.command()
 def check(context: typer.Context, connection: ConnectionArgument) -> None:
-    """See whether a connection works, as CloudWorks last found it; exit code 1 if it does not."""
+    """Check whether a connection works, as CloudWorks last found it; exit code 1 if it does not."""
     cli = cli_of(context)
     found = _workspace(cli).connection(connection)
     cli.out.record(_record(found), _DETAILS)
@@ -224,7 +224,7 @@ def least_policy(bucket: str, prefixes: tuple[str, ...], *, export: bool) -> dic
 
 
 def keys_for_cloudworks(cli: Cli, profile: str | None) -> ConnectionKeys:
-    """The keys of `profile`, else those that the AWS session finds if somebody agrees, else what somebody types.
+    """The keys of `profile`, else those that the AWS session finds if the user agrees, else what the user types.
 
     Raises `CommandFailed` for keys that end with a session, as CloudWorks keeps them and has no place for the token.
     """

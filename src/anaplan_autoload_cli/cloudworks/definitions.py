@@ -68,7 +68,7 @@ class Export(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class DefinedIntegration(Struct, frozen=True, forbid_unknown_fields=True):
-    """An integration as it ought to be."""
+    """An integration as the file wants it."""
 
     name: str
     workspace: str | None = None
@@ -80,7 +80,7 @@ class DefinedIntegration(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Change(Struct, frozen=True):
-    """One way in which an integration differs from what is wanted."""
+    """One difference between an integration and what is wanted."""
 
     what: str
     now: str | None
@@ -95,7 +95,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def read(path: Path) -> list[DefinedIntegration]:
-    """The integrations in a file, the file's own defaults filled in; raises `CommandFailed` for every mistake."""
+    """The integrations in a file, with the file's defaults filled in; raises `CommandFailed` for every mistake."""
     try:
         file = msgspec.toml.decode(path.read_bytes(), type=_File)
     except OSError as error:

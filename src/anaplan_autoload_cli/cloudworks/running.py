@@ -55,7 +55,7 @@ ERRORS = (
 )
 
 Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Follow the run to its end, or print its id and go.")]
-Join = Annotated[bool, typer.Option("--join", help="If a run is going already, follow that one.")]
+Join = Annotated[bool, typer.Option("--join", help="If it is running already, follow that run.")]
 
 
 class Target(Protocol):
@@ -156,7 +156,7 @@ class FlowTarget:
         raise NotImplementedError
 
     def errors(self, run: Run) -> tuple[RunError, ...]:
-        """See `Target`: which errors belong to a flow's run, CloudWorks does not tell."""
+        """See `Target`: CloudWorks does not tell which errors belong to a flow's run."""
         return ()
 
 
@@ -245,13 +245,13 @@ def _started(cli: Cli, target: Target, *, join: bool) -> str:
     except Busy as error:
         if not join:
             raise CommandFailed(
-                f"A run of {target.name!r} is going already.",
+                f"{target.name!r} is running already.",
                 answered=str(error),
                 remedy="Follow that one with --join, or start yours when it has ended.",
             ) from error
     except Unknown as error:
         raise CommandFailed(
-            f"Whether a run of {target.name!r} has begun is not known: {error}",
+            f"It is not known whether a run of {target.name!r} has begun: {error}",
             remedy=f"See whether it shows before you start another: {_history(target)}",
         ) from error
     except KeyboardInterrupt:
@@ -261,16 +261,16 @@ def _started(cli: Cli, target: Target, *, join: bool) -> str:
 
 
 def _joined(cli: Cli, target: Target) -> str:
-    """The run that is going, which the history may show late."""
+    """The current run, which the history may show late."""
     deadline = time.monotonic() + LOOK_SECONDS
-    with cli.out.progress(f"Looking for the run of {target.name} that is going"):
+    with cli.out.progress(f"Looking for the current run of {target.name}"):
         while True:
             if run_id := target.going():
                 cli.out.hint(f"Joined run {run_id}, which somebody started before.")
                 return run_id
             if time.monotonic() > deadline:
                 raise CommandFailed(
-                    f"A run of {target.name!r} is going, but CloudWorks does not show it yet.",
+                    f"{target.name!r} is running, but CloudWorks does not show the run yet.",
                     remedy="Try again: a run that waits for its model shows when it has begun.",
                 )
             time.sleep(POLL_MIN)
@@ -320,7 +320,7 @@ def _look(target: Target, run_id: str, delay: float) -> tuple[Run | str | None, 
 
 
 def _interrupted(cli: Cli, target: Target, run_id: str) -> None:
-    """Cancel the run if somebody wants that; else leave it running and end with the exit code of an interrupt."""
+    """Cancel the run if the user wants that; else leave it running and end with the exit code of an interrupt."""
     wanted = False
     if cli.out.interactive and target.can_be_cancelled:
         with _second_interrupt(cli, target, run_id):

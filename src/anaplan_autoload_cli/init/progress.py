@@ -95,7 +95,7 @@ def _stack(cli: Cli, answers: Answers, seen: Seen) -> Seen:
 
 
 def _subscription(cli: Cli, answers: Answers, seen: Seen) -> Seen:
-    topic = seen.outputs.get("TopicArn")
+    topic = seen.outputs.get("MailTopicArn") or seen.outputs.get("TopicArn")
     if not topic or not answers.email:
         return seen
     pages = cli.aws.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)

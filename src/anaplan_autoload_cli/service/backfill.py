@@ -51,7 +51,8 @@ def backfill(
 ) -> None:
     """Load objects in the bucket that the ledger does not know: older than the service, or with a lost event.
 
-    What is known, in whatever state, is left alone: failed loads are for retry. What the route excludes is left out.
+    Uploads that are known are left alone, whatever their state: for failed loads, use retry. What the route excludes is
+    left out.
     Versions are told apart by their id, and where the bucket keeps none by time and content. With load = "each" every
     unknown version is loaded, oldest first (unless newer data of its key was); with "latest" what each key holds now,
     by one run for all.

@@ -59,7 +59,7 @@ class DeployedService:
     """The deployed service. Every part may raise what AWS, Anaplan or a missing setting does."""
 
     def __init__(self, cli: Cli, routes: Routes | None) -> None:
-        """`routes` is None where the routes file is not sound."""
+        """`routes` is None if the routes file has mistakes."""
         self.cli = cli
         self.routes = routes
 

@@ -44,15 +44,15 @@ def function(site: DeployedService) -> Iterator[Finding]:
     if elsewhere:
         yield warning(
             "function",
-            f"it works with other things than this command line: {'; '.join(elsewhere)}",
-            "Check --stack, the flags and .autoload.toml; where they are right, deploy the stack again.",
+            f"its settings are not those of this command line: {'; '.join(elsewhere)}",
+            "Check --stack, the flags and .autoload.toml. If they are right, deploy the stack again.",
         )
     if alias.state == "Active" and alias.durable and not elsewhere:
         yield ok("function", f"{alias.function}:{alias.name} can be invoked")
 
 
 def notifications(site: DeployedService) -> Iterator[Finding]:
-    """The inbox tells the alias of what is created in it."""
+    """The inbox tells the alias which objects are created."""
     inbox = site.need("inbox")
     told: Any = site.s3.get_bucket_notification_configuration(Bucket=inbox)
     ours = [
@@ -60,7 +60,7 @@ def notifications(site: DeployedService) -> Iterator[Finding]:
     ]
     creations = [each for each in ours if any(event.startswith("s3:ObjectCreated:") for event in each["Events"])]
     if not creations and "EventBridgeConfiguration" in told and _rules(site, inbox):
-        yield ok("inbox", f"{inbox} tells EventBridge of uploads, and a rule of it the function")
+        yield ok("inbox", f"{inbox} tells EventBridge of uploads, and a rule sends them to the function")
     elif not creations:
         yield failed("inbox", f"{inbox} does not tell the function's alias of uploads", REDEPLOY)
     elif missed := _filtered_out(site, creations):
@@ -137,7 +137,7 @@ def _admits(condition: Any, bucket: str, account: str) -> bool:
 
 
 def existing_buckets(site: DeployedService) -> Iterator[Finding]:
-    """Every other bucket that is loaded from tells EventBridge, and a rule of it the alias."""
+    """Every other bucket of uploads tells EventBridge, and a rule sends its events to the alias."""
     for bucket in site.buckets:
         if bucket == site.cli.settings.get("inbox"):
             continue
@@ -224,14 +224,16 @@ def ledger(site: DeployedService) -> Iterator[Finding]:
     else:
         yield ok("ledger", f"{table} is there")
     if client.describe_time_to_live(TableName=table)["TimeToLiveDescription"].get("TimeToLiveStatus") != "ENABLED":
-        yield warning("ledger", f"{table} keeps everything for ever", "Enable its time to live, attribute ttl.")
+        yield warning("ledger", f"{table} keeps everything forever", "Enable its time to live, attribute ttl.")
 
 
 def topic(site: DeployedService) -> Iterator[Finding]:
-    """Somebody hears how loads end."""
+    """Somebody is told how loads end."""
     arn = site.need("topic")
-    pages = site.cli.aws.client("sns").get_paginator("list_subscriptions_by_topic").paginate(TopicArn=arn)
-    found = [each for page in pages for each in page["Subscriptions"]]
+    others = (site.cli.settings.get(name) for name in ("mail_topic", "chat_topic"))
+    lister = site.cli.aws.client("sns").get_paginator("list_subscriptions_by_topic")
+    topics = [arn, *(other for other in others if other)]
+    found = [each for one in topics for page in lister.paginate(TopicArn=one) for each in page["Subscriptions"]]
     pending = [each for each in found if not each.get("SubscriptionArn", "").startswith("arn:")]
     if pending:
         yield warning(
@@ -240,7 +242,9 @@ def topic(site: DeployedService) -> Iterator[Finding]:
             "Their owners must click the link in SNS's e-mail, which may be in the junk folder.",
         )
     if not found:
-        yield warning("topic", "nobody is subscribed: nobody hears of a failed load", f"Subscribe somebody to {arn}.")
+        yield warning(
+            "topic", "nobody is subscribed, so nobody is told of a failed load", f"Subscribe somebody to {arn}."
+        )
     elif len(pending) < len(found):
         yield ok("topic", f"{count(len(found) - len(pending), 'confirmed subscription')}")
 
@@ -250,7 +254,7 @@ def reports(site: DeployedService) -> Iterator[Finding]:
     bucket = site.cli.settings.get("reports")
     if not bucket:
         yield warning(
-            "reports", "rejected rows are not kept, and Anaplan forgets them after two days", "Name a reports bucket."
+            "reports", "rejected rows are not kept, and Anaplan deletes them after two days", "Name a reports bucket."
         )
         return
     site.s3.head_bucket(Bucket=bucket)

@@ -48,9 +48,9 @@ Check = Callable[[DeployedService], Iterator[Finding]]
 STACK_NAME_MAX = 64
 """Characters: the template names the function after its stack, and Lambda takes no longer name of a function."""
 
-NOWHERE = "it is not known where the routes are: no stack is named, and there is no routes file here"
+NOWHERE = "the routes are not known: no stack is named, and there is no routes file here"
 OLD_SECONDS = 3600
-"""An upload that waits this long is worth a line; the alarm of the template rings then too."""
+"""An upload that waits this long is reported; the template's alarm rings then too."""
 
 
 def doctor(context: typer.Context, file: RoutesFile = None) -> None:
@@ -84,7 +84,7 @@ def doctor(context: typer.Context, file: RoutesFile = None) -> None:
 
 
 def _routes(cli: Cli, file: str | None) -> tuple[list[Finding], Routes | None]:
-    """Which routes are in use and what they come to; where a file is named, what that comes to as well."""
+    """The findings about the routes in use and, if a file is named, about that file too."""
     findings: list[Finding] = []
     found: Routes | None = None
     try:
@@ -120,7 +120,7 @@ def _names(found: Routes) -> str:
 
 
 def _because_of(findings: list[Finding], about: str) -> list[Finding]:
-    """What to say instead of looking, where something failed without which nothing can be seen."""
+    """What to report for the other checks if one failed that they all depend on."""
     barrier = next((each.about for each in findings if each.about in BARRIERS and each.status == "failed"), None)
     return [skipped(about, f"because of that: see {barrier}")] if barrier else []
 
@@ -147,7 +147,7 @@ def guarded(about: str, check: Check, site: DeployedService) -> list[Finding]:
 
 
 def account(site: DeployedService) -> Iterator[Finding]:
-    """Who looks, and where: anybody with credentials may ask that."""
+    """Which AWS user and account this is: every user may ask that."""
     try:
         found = site.cli.aws.client("sts").get_caller_identity()
     except ClientError as error:
@@ -166,7 +166,7 @@ def account(site: DeployedService) -> Iterator[Finding]:
 
 
 def stack(site: DeployedService) -> Iterator[Finding]:
-    """The stack that is named can be deployed, and is there; nothing is said where it is."""
+    """The named stack can be deployed and exists; says nothing if it does."""
     given = site.cli.settings.get("stack") or ""
     name = given.rpartition(":stack/")[2].partition("/")[0]  # it may be an ARN
     if len(name) > STACK_NAME_MAX:
@@ -216,7 +216,7 @@ def log_in(site: DeployedService) -> Iterator[Finding]:
         yield skipped("log-in", "the secret cannot be used")
         return
     except LoginRefused as error:
-        yield failed("log-in", error.reason.rstrip("."), "Mend the secret; loading resumes by itself.")
+        yield failed("log-in", error.reason.rstrip("."), "Correct the secret; loading resumes by itself.")
         return
     yield ok("log-in", "Anaplan takes it")
     if integrations:
@@ -228,9 +228,9 @@ def log_in(site: DeployedService) -> Iterator[Finding]:
 
 
 def routes_online(site: DeployedService) -> Iterator[Finding]:
-    """What every route runs is there, and reads what the route brings."""
+    """What every route runs exists, and reads the route's uploads."""
     if site.routes is None:
-        yield skipped("routes online", "sound routes are not known")
+        yield skipped("routes online", "the routes have mistakes, or are not known")
     for route in site.routes or ():
         yield from check_route(route, site.tenant, site.buckets)
 
@@ -238,13 +238,13 @@ def routes_online(site: DeployedService) -> Iterator[Finding]:
 def exports(site: DeployedService) -> Iterator[Finding]:
     """No export lands under a route."""
     if site.routes is None:
-        yield skipped("exports", "sound routes are not known")
+        yield skipped("exports", "the routes have mistakes, or are not known")
     else:
         yield from check_exports(site.routes, site.tenant)
 
 
 def lanes(site: DeployedService) -> Iterator[Finding]:
-    """No lane is held, forgotten in a pause, or left alone."""
+    """No lane is held, paused or left without a leader."""
     now = wall_clock()
     pending = site.ledger.pending()
     names = known_lanes(site.routes, pending) if site.routes else {found.lane: list(found.oldest) for found in pending}
@@ -271,8 +271,8 @@ def _troubles(lane: LaneStatus, now: int) -> Iterator[Finding]:
     elif lane.state == "unled" and age > OLD_SECONDS:
         yield failed(
             about,
-            f"{waiting}, the oldest for {length(age)}, with nobody to load them",
-            "See that the sweep runs, and the function's log.",
+            f"{waiting}, the oldest for {length(age)}, and no execution loads them",
+            "Check that the sweep runs, and see the function's log.",
         )
     elif age > OLD_SECONDS:
         yield warning(

@@ -28,7 +28,8 @@ class Finding(Struct, frozen=True):
     """What a check found."""
 
     status: Status
-    """`failed`: uploads are not loaded, or not as intended. `warning`: they are, but nobody may be told, for example.
+    """`failed`: uploads are not loaded, or not as intended. `warning`: they are, but with a flaw: nobody is told, for
+    example.
     `skipped`: the check could not run, so nothing is known."""
     about: str
     what: str
@@ -42,7 +43,7 @@ def ok(about: str, what: str) -> Finding:
 
 
 def warning(about: str, what: str, remedy: str) -> Finding:
-    """It works, with less than it should have."""
+    """It works, but something is missing."""
     return Finding("warning", about, what, remedy)
 
 

@@ -74,7 +74,7 @@ def pause(
     ends = {"paused_until": told} if told else {}
     cli.out.record({"lane": lane, "routes": shared, "paused": True} | ends, _COLUMNS)
     length = f" until {told}" if told else ""
-    cli.out.done(f"Paused{length}: {_all(shared, route)}. Go on with: anaplan-autoload resume {quote(route)}")
+    cli.out.done(f"Paused{length}: {_all(shared, route)}. Continue with: anaplan-autoload resume {quote(route)}")
     tell_strangers(cli, file, strangers)
 
 
@@ -106,9 +106,9 @@ def tell_held(out: Output, names: Iterable[str]) -> None:
 
 
 def tell_paused(out: Output, names: Iterable[str]) -> None:
-    """Say which lanes, named by their routes, load nothing as they are paused."""
+    """Say which lanes, named by their routes, load nothing because they are paused."""
     for name in names:
-        out.warning(f"{name}: paused, so nothing is loaded. Go on with: anaplan-autoload resume {quote(name)}")
+        out.warning(f"{name}: paused, so nothing is loaded. Continue with: anaplan-autoload resume {quote(name)}")
 
 
 def differences(routes: Routes, ledger: Ledger, lanes: Iterable[str]) -> list[str]:
@@ -133,14 +133,14 @@ def stray_lanes(routes: Routes, ledger: Ledger) -> list[str]:
 
 
 def tell_strangers(cli: Cli, file: str | None, found: Sequence[str]) -> None:
-    """Say that the routes file may not be the deployed one, where `differences` found any."""
+    """Say that the routes file may not be the deployed one, if `differences` found any."""
     path = find_routes_path(cli, file)
     if found and path:
         cli.out.hint(f"By {path}, {'; '.join(found)}. If it is not the file that is deployed, name that with --file.")
 
 
 def _is_untouched(ledger: Ledger, lane: str) -> bool:
-    """Whether nothing but a pause is known of the lane."""
+    """Whether the lane has nothing but a pause."""
     return (
         replace(ledger.lane(lane), paused=False, paused_until=0) == Lane()
         and next(ledger.runs(lane, at_a_time=1), None) is None

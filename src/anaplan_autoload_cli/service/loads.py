@@ -222,7 +222,7 @@ def _tell_stopped(out: Output, ledger: Ledger, lanes: Mapping[str, Sequence[str]
 
 
 def _tell_waits(out: Output, ledger: Ledger, uploads: Iterable[Found]) -> None:
-    """Say for what the waiting ones of these uploads wait, where a rule of their route keeps them back."""
+    """Say what the waiting uploads wait for, if a rule of their route makes them wait."""
     routes = {(found.lane, found.record.route.name) for found in uploads if found.record.state == "waiting"}
     for lane in sorted({lane for lane, _ in routes}):
         for wait in rules.plan(ledger.waiting(lane), wall_clock()).waits:

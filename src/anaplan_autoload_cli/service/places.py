@@ -69,14 +69,16 @@ def place_of(url: str) -> Place:
     """The place that `s3://bucket/key` names; raises `CommandFailed` for anything else."""
     bucket, _, key = url.removeprefix("s3://").partition("/")
     if not url.startswith("s3://") or not bucket or not key:
-        raise CommandFailed(f"{url!r} names no object.", remedy="Write it as s3://bucket/key, the key not URL-encoded.")
+        raise CommandFailed(
+            f"{url!r} is not the URL of an object.", remedy="Write it as s3://bucket/key, the key not URL-encoded."
+        )
     return Place(bucket, key)
 
 
 def object_named(cli: Cli, routes: Routes, text: str) -> Place:
     """The place of an object given as `s3://bucket/key`, or as a key alone: in its route's bucket, else in the inbox.
 
-    Raises `CommandFailed` where the text names none, or the key's bucket is not known.
+    Raises `CommandFailed` if the text names no object, or the key's bucket is not known.
     """
     if "://" in text or not text:
         return place_of(text)
@@ -91,7 +93,7 @@ def object_named(cli: Cli, routes: Routes, text: str) -> Place:
 
 
 def did_you_mean(wanted: str, names: Iterable[str], otherwise: str) -> str:
-    """The names that come close to a mistyped one, else what else to say."""
+    """The names that are close to a mistyped one; `otherwise` if there are none."""
     known = {name.casefold(): name for name in names}
     close = [known[name] for name in get_close_matches(wanted.casefold(), known, n=3)]
     return f"Did you mean {' or '.join(repr(name) for name in close)}?" if close else otherwise
@@ -109,7 +111,7 @@ def no_such_route(wanted: str, routes: Routes) -> CommandFailed:
 def find_routes_path(cli: Cli, given: str | None) -> Path | None:
     """The routes file that is named, else, where no stack is known, the first of the usual ones.
 
-    None where the routes are those in use, or where there are none.
+    None if the routes in use are meant, or if there are none.
     """
     if path := named_routes_path(cli, given):
         return path
@@ -160,7 +162,7 @@ def read_routes(cli: Cli, given: str | None) -> Routes:
 def routes_and_origin(cli: Cli, given: str | None) -> tuple[Routes, str]:
     """The routes of the file that is named, else those in use, and which these are, for people.
 
-    Raises `RoutesInvalid` where the file holds a mistake, `CommandFailed` where there are no routes to be had.
+    Raises `RoutesInvalid` where the file holds a mistake, `CommandFailed` if there are no routes.
     """
     if path := find_routes_path(cli, given):
         return routes.load(path), str(path)
@@ -215,11 +217,13 @@ class FunctionAlias:
         self.send_text(json.dumps(event, ensure_ascii=False))
 
     def send_text(self, event: str) -> None:
-        """Send an event, as JSON text. It is the function's once this returns; raises what Lambda refuses it with."""
+        """Send an event, as JSON text. The function has it once this returns; raises Lambda's error if it is
+        refused.
+        """
         answer: Any = self._client.invoke(FunctionName=self._alias, InvocationType="Event", Payload=event.encode())
         if answer["StatusCode"] != HTTPStatus.ACCEPTED:
             raise CommandFailed(
-                "The function did not take the event.",
+                "The function did not accept the event.",
                 asked=f"Invoke {self._alias}",
                 answered=str(answer["StatusCode"]),
                 remedy="Check that --function is the alias of the function.",

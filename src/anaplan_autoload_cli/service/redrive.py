@@ -58,7 +58,7 @@ def redrive(
     context: typer.Context,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only show the dead letters.")] = False,
     discard: Annotated[
-        bool, typer.Option("--discard", help="Delete them all instead, those not understood too; asks first.")
+        bool, typer.Option("--discard", help="Delete them all instead, also those that cannot be read; asks first.")
     ] = False,
 ) -> None:
     """Send dead letters to the function again, each deleted once the function has it; shows them and asks first.
@@ -109,8 +109,8 @@ def redrive(
         cli.out.rows(_records(letters, states), _COLUMNS)
     if refused := sum(state == "refused" for state in states.values()):
         raise CommandFailed(
-            f"{refused} of {len(sendable)} events were not taken; they are in the queue still.",
-            remedy="Mend the cause, then redrive again.",
+            f"{refused} of {len(sendable)} events were not accepted; they are still in the queue.",
+            remedy="Remove the cause, then redrive again.",
         )
     cli.out.done(f"Sent: {count(len(sendable), 'event')}. See how they end: anaplan-autoload status")
 
@@ -183,7 +183,7 @@ def _is_taken(out: Output, function: FunctionAlias, letter: DeadLetter) -> bool:
     try:
         function.send_text(letter.body)
     except (ClientError, BotoCoreError, CommandFailed) as error:
-        out.warning(f"{letter.id} was not taken: {error}")
+        out.warning(f"{letter.id} was not accepted: {error}")
         return False
     return True
 

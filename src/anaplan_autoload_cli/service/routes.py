@@ -41,7 +41,7 @@ app = group("Push, check and compare routes, and see which route an upload takes
 
 REPORTS_PREFIX = "reports/"
 SAMPLE_INTEGRATION = "a2fb43a93bc84bcb9f37dd59a75eb940"
-"""The integration of the routes file that the project comes with: nobody has it."""
+"""The integration in the project's sample of a routes file. It does not exist."""
 
 _COLUMNS = (
     Column("object", "Object"),
@@ -165,7 +165,7 @@ def against_anaplan(cli: Cli, found: Routes) -> list[Finding]:
 
 
 def offline(source: Source, reports: tuple[str, str] | None, buckets: list[str]) -> tuple[list[Finding], Routes | None]:
-    """The function's verdict on the routes, with warnings, and the routes if they are valid.
+    """What the function would say about the routes, with warnings, and the routes if they are valid.
 
     `buckets`: those that uploads come from, as far as they are known.
     """
@@ -175,14 +175,14 @@ def offline(source: Source, reports: tuple[str, str] | None, buckets: list[str])
         return [_refused(source, mistake) for mistake in error.mistakes], None
     names = ", ".join(route.name for route in found)
     return [
-        ok(source.about, f"{source} is sound: {names}"),
+        ok(source.about, f"{source} has no mistakes: {names}"),
         *_samples(source, found),
         *doubtful(str(source), found, buckets),
     ], found
 
 
 def doubtful(name: str, found: Routes, buckets: list[str]) -> list[Finding]:
-    """A warning for each prefix, suffix and `stage_to` that is hardly meant as it is; `name` is the file's."""
+    """A warning for each prefix, suffix and `stage_to` that is probably a mistake; `name` is the file's."""
     return [warning(f"route {doubt.route}", f"{name}: {doubt.what}", doubt.remedy) for doubt in doubts(found, buckets)]
 
 
@@ -204,7 +204,7 @@ def upload_buckets(cli: Cli) -> list[str]:
 
 
 def _samples(source: Source, found: Routes) -> list[Finding]:
-    """The routes whose integration was never put in; to the function it is an id like any other."""
+    """The routes that still have the sample's integration, which the function cannot tell from another."""
     return [
         warning(
             f"route {route.name}",

@@ -63,8 +63,9 @@ def push(
 ) -> None:
     """Start to use routes: check them, show what changes, ask, and write them into the ledger as a new version.
 
-    They are checked as by routes check --online. What Anaplan cannot be asked is skipped, and said; a check that fails
-    stops the push. If somebody else pushes meanwhile, nothing is written. The function uses the new routes within 30
+    They are checked as by routes check --online. Checks that cannot ask Anaplan are skipped, and it says so; a check
+    that fails stops the push. If somebody else pushes meanwhile, nothing is written. The function uses the new routes
+    within 30
     seconds; what waits already is loaded by the route that it was recorded with.
 
     Keys with --json: pushed, version (in use now), replaced, author, at, comment, added, removed, changed (names of
@@ -213,7 +214,7 @@ def _put(
     changes: Changes,
     findings: Sequence[Finding],
 ) -> None:
-    """Show what changes, ask, and write it; raises `CommandFailed` where somebody else was faster."""
+    """Show what changes, ask, and write it; raises `CommandFailed` if somebody else pushed first."""
     if current is not None and current.flaw is None and current.text == text:
         _tell(cli, current, changes, findings, pushed=False)
         cli.out.hint(f"Nothing to do: these are the routes in use ({described(current)}).")
@@ -262,7 +263,7 @@ def _somebody_was_faster(store: RoutesStore, shown: Version | None) -> CommandFa
             "Somebody else is pushing routes at this moment; nothing was written.", remedy="Try again."
         )
     return CommandFailed(
-        f"Somebody else was faster, so nothing was written: {described(found)} is in use, not {_number(shown)}.",
+        f"Somebody else pushed first, so nothing was written: {described(found)} is in use, not {_number(shown)}.",
         remedy="See what they changed: anaplan-autoload routes diff. Take it into your file, and push again.",
     )
 
@@ -278,7 +279,7 @@ def _online(cli: Cli, found: Routes) -> list[Finding]:
     """What Anaplan says to the routes; one finding that says why where it cannot be asked."""
     try:
         return against_anaplan(cli, found)
-    except Exception as error:  # whatever keeps Anaplan from being asked, the routes may be sound
+    except Exception as error:  # if Anaplan cannot be asked, the routes may still be right
         failure = error if isinstance(error, CommandFailed) else in_words(error, cli)
         return [skipped("Anaplan", f"it could not be asked: {failure.message.rstrip('.')}", failure.remedy)]
 
@@ -345,7 +346,7 @@ def _changes(before: Version | None, after: str, name: str) -> Changes:
 
 
 def _by_name(text: str) -> dict[str, object]:
-    """The routes of a text by their names; none where it is not sound."""
+    """The routes of a text by their names; none if it has mistakes."""
     try:
         return {route.name: route for route in parse(text, "")}
     except RoutesInvalid:

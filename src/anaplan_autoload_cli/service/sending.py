@@ -37,7 +37,7 @@ def send(out: Output, ledger: Ledger, function: FunctionAlias, reloads: Sequence
 
 
 def bar(done: int, total: int) -> str:
-    """How far something has come: `████░░░░ 12 of 30`."""
+    """Progress: `████░░░░ 12 of 30`."""
     full = _BAR * done // total if total else _BAR
     return f"{'█' * full}{'░' * (_BAR - full)} {done} of {total}"
 

@@ -78,8 +78,8 @@ def status(
 ) -> None:
     """What every lane is doing: what runs, since when, what waits, and how the last load ended.
 
-    States: idle; starting; running; backing off (a retry is due, or CloudWorks asked to wait); unled (the sweep,
-    every five minutes, sees to it); waiting (for a route's window, or for other files of a set); paused; held
+    States: idle; starting; running; backing off (a retry is due, or CloudWorks asked to wait); unled (the next sweep,
+    within five minutes, starts a leader); waiting (for a route's window, or for other files of a set); paused; held
     (Anaplan refused the log-in).
 
     Keys with --json: lane, routes, state, paused, held, holder, lease_seconds, batch (route, uploads, run_id, since,
@@ -99,7 +99,7 @@ def status(
     only = find_lane(routes, ledger, route) if route else None
     strangers = differences(routes, ledger, [only] if only else routes.lanes)
     if only is None and not stray_lanes(routes, ledger):
-        strangers = []  # that a new route has never been used is as it should be
+        strangers = []  # a new route has never been used
 
     def look() -> list[LaneStatus]:
         lanes = known_lanes(routes, ledger.pending())

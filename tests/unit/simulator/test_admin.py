@@ -14,7 +14,7 @@ from local.cloudworks import USERNAME, WORKSPACE_ID
 from tests.unit.simulator.client import FILE, GOOD, Anaplan, admin, fails
 
 
-def test_a_world_can_be_seeded_turned_and_watched_over_http(anaplan: Anaplan) -> None:
+def test_the_simulator_can_be_seeded_changed_and_watched_over_http(anaplan: Anaplan) -> None:
     body = {"bucket": "inbox", "integrations": [{"name": "Products", "file": FILE}]}
     made = admin(anaplan, "POST", "seed", body)["integration_ids"]["Products"]
     admin(anaplan, "POST", "settings", {"skew_seconds": 5, "pace": {"run_seconds": 1}})

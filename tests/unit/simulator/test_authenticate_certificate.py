@@ -89,7 +89,7 @@ def test_a_signature_over_other_bytes_is_refused(
     assert present(with_certificate, certificate, body) == 401
 
 
-def test_a_certificate_of_nobody_is_refused(anaplan: Anaplan, key: RSAPrivateKey, certificate: bytes) -> None:
+def test_an_unregistered_certificate_is_refused(anaplan: Anaplan, key: RSAPrivateKey, certificate: bytes) -> None:
     assert present(anaplan, certificate, signed(key, version_2(NOON))) == 401
 
 

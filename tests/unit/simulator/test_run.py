@@ -94,7 +94,7 @@ def test_a_run_under_way_says_running_and_has_no_end(anaplan: Anaplan) -> None:
 @pytest.mark.parametrize(
     "form, shown", [("absent", [False, False]), ("null", [True, True]), ("alternate", [False, True])]
 )
-def test_an_end_that_is_not_yet_is_absent_or_null(anaplan: Anaplan, form: Any, shown: list[bool]) -> None:
+def test_the_end_of_a_current_run_is_absent_or_null(anaplan: Anaplan, form: Any, shown: list[bool]) -> None:
     anaplan.simulator.settings.variants = Variants(end_date=form)
     run_id = anaplan.run()
     assert ["endDate" in anaplan.status(run_id) for _ in range(2)] == shown
@@ -108,7 +108,7 @@ def test_dates_and_the_date_header_are_in_whole_seconds_of_a_clock_that_may_be_a
     assert parsedate_to_datetime(answer.headers["Date"]).timestamp() == NOON + 4
 
 
-def test_of_many_orders_at_once_one_starts_a_run(anaplan: Anaplan) -> None:
+def test_many_requests_at_once_start_one_run(anaplan: Anaplan) -> None:
     def order(_: int) -> int:
         header = f"Bearer {anaplan.token}"
         return anaplan.send("POST", f"/2/0/integrations/{anaplan.id}/run", Authorization=header).status
