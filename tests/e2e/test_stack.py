@@ -15,6 +15,8 @@ import msgspec
 import pytest
 from botocore.exceptions import ClientError
 
+from anaplan_autoload.page.asking import View
+from anaplan_autoload.page.reading import listing
 from local.aws.notifications import Delivery, Record, straight
 from local.aws.resources import TemplateUnusable
 from local.aws.stack import ROOT, Options, Stack
@@ -169,6 +171,13 @@ def test_tools_find_the_stacks_outputs_and_the_functions_configuration(sample: S
     )
     assert configuration["Environment"]["Variables"]["LEDGER_TABLE"] == outputs["LedgerTableName"]
     assert outputs["CloudWorksUrl"] == sample.anaplan.cloudworks_url
+
+
+def test_the_load_history_page_finds_its_ledger_and_its_function(sample: Stack) -> None:
+    settings, outputs = sample.page.settings, sample.resources.outputs
+    assert (settings.ledger_table, settings.function) == (outputs["LedgerTableName"], outputs["FunctionAliasArn"])
+    assert settings.reports_bucket == outputs["ReportsBucketName"]
+    assert listing(sample.page, View()).loads == ()
 
 
 def test_the_templates_resources_are_there_as_it_describes_them(sample: Stack) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from html import unescape
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -17,6 +18,7 @@ from anaplan_autoload.page.services import PageServices, PageSettings
 from tests.autoload import BUCKET, REPORTS, Autoload
 from tests.integration.cli import ALIAS, Command, handling
 from tests.integration.test_main_path import ACCOUNTS, KEY, latest
+from tests.security.policy import load_template
 from tests.security.privileges import PAGE_ROLE, Used, allowed
 
 if TYPE_CHECKING:
@@ -110,7 +112,7 @@ def test_a_failed_load_is_retried_once_however_often_it_is_asked_for(autoload: A
     page.html = load
     page.press("Retry this load")
 
-    assert "wait or were loaded since, by an earlier retry" in page.text
+    assert "Retried before: 1 upload; each waits or was loaded since." in page.text
     assert autoload.sent.take() == []
     assert [run.outcome for run in autoload.ledger.runs(autoload.lane())] == ["loaded", "partial"]
 
@@ -149,6 +151,10 @@ def test_an_upload_is_loaded_again_once_for_each_look_at_it(autoload: Autoload, 
     autoload.drain()
 
     assert len(autoload.simulator.runs) == 2
+    page.show(view={"key": KEY})
+    assert page.text.count(f"{KEY} ") >= 2 and "(requested again)" in page.text
+    page.press_first(re.escape(KEY))
+    assert "A load of it was requested" in page.text
 
 
 def test_a_lane_is_paused_and_resumed(autoload: Autoload, page: Widget) -> None:
@@ -252,6 +258,22 @@ def test_the_dashboards_days_and_theme_are_followed(autoload: Autoload, page: Wi
     assert 'name="since" id="autoload-since" value=""' in page.html
     page.show(widgetContext={"forms": {"all": {"outcome": "failed"}}}, filter=True)
     assert "No such load" in page.text and '<option value="failed" selected>' in page.html
+
+
+def test_the_deployed_handler_answers_and_describes_itself(
+    autoload: Autoload, page: Widget, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    variables = load_template()["Resources"]["Page"]["Properties"]["Environment"]["Variables"]
+    values = {"LEDGER_TABLE": "ledger", "REPORTS_BUCKET": REPORTS, "FUNCTION_ALIAS_ARN": ALIAS}
+    for name in variables:
+        monkeypatch.setenv(name, values.get(name, ""))
+    context: Any = SimpleNamespace(invoked_function_arn=PAGE)
+
+    assert KEY in widget.handler({"widgetContext": {}}, context)
+    assert widget.handler({"describe": True}, context).startswith("## Load history")
+    assert values.keys() <= variables.keys()
 
 
 def test_the_page_uses_every_right_that_it_has(autoload: Autoload, page: Widget, used: Used) -> None:

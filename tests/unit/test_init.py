@@ -249,6 +249,21 @@ def test_nothing_is_next_when_all_is_done() -> None:
     assert {step.state for step in found} == {"done"}
 
 
+@pytest.mark.parametrize(
+    "form, command",
+    [
+        ("password", "put-secret-value"),
+        ("certificate", "open('cert.pem')"),
+        ("oauth", "auth login --device --client-id"),
+    ],
+)
+def test_every_form_of_the_log_in_has_its_commands(form: str, command: str) -> None:
+    found = next_of(replace(ANSWERS, login=form), CONFIRMED)
+    assert found is not None
+    assert command in found.commands[0]
+    assert found.commands[-1] == "anaplan-autoload auth check"
+
+
 def test_an_existing_bucket_is_named_to_the_stack_and_has_to_send_its_events() -> None:
     answers = replace(ANSWERS, bucket="finance-inbox", region="cn-north-1")
     first = next_of(answers, NOTHING)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import boto3
 import pytest
+from moto import mock_aws
 
 from anaplan_autoload.anaplan.http import Answer
 from anaplan_autoload_cli.probe import report
@@ -18,7 +21,7 @@ from anaplan_autoload_cli.probe.live import Followed, Look, facts_of, facts_of_c
 from local.cloudworks import PASSWORD, USERNAME, MemoryBuckets, Pace, SimulatorSettings, Variants, serve
 from local.cloudworks.json_shapes import Step
 from local.cloudworks.seeding import DISPLAY_NAME, ROLE, WORKSPACE_ID, seed
-from local.cloudworks.tenant import Flow
+from local.cloudworks.tenant import Flow, OAuthClient
 from tests.cli_tenant import BAD_ROWS, GOOD_ROWS, CliTenant
 from tests.command_line import Said
 from tests.deviating import DeviatingSimulator
@@ -140,6 +143,21 @@ def test_every_form_that_the_code_accepts_agrees(variants: Variants) -> None:
         said = probed(tenant, "--flow", NAMES[2], "--json")
     assert [fact for fact in said.json if fact["verdict"] in ("differs", "new")] == []
     assert said.code == 0
+
+
+@pytest.mark.parametrize("scheme, works", [("AnaplanAuthToken", True), ("Bearer", True), ("neither", False)])
+def test_an_oauth_token_needs_one_scheme_of_the_two(scheme: Any, works: bool) -> None:
+    with mock_aws(), serving_tenant(Variants(oauth_scheme=scheme)) as (tenant, simulator):
+        simulator.add_client(OAuthClient(id="zebra-client"))
+        log_in = {"client_id": "zebra-client", "refresh_token": simulator.grant("zebra-client", USERNAME)}
+        boto3.client("secretsmanager", "eu-west-1").create_secret(Name="anaplan", SecretString=json.dumps(log_in))
+        environment = {"ANAPLAN_OAUTH_URL": tenant.environment["ANAPLAN_AUTH_URL"], "ANAPLAN_USERNAME": None}
+        integration_id = next(iter(simulator.tenant.integrations))
+        options = ("--integration", integration_id, "--secret-id", "anaplan", "--json")
+        said = tenant.run("probe", *options, **environment)
+    fact = facts(said)["GET /integrations", "with an OAuth token, by scheme"]
+    assert (fact["verdict"] == "agrees", said.code == 0) == (works, works)
+    assert facts(said)["POST /token/refresh", "the token"]["verdict"] == "unknown"
 
 
 def test_nothing_is_run_unless_asked_for(tenant: CliTenant, simulator: DeviatingSimulator) -> None:

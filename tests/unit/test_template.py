@@ -471,6 +471,52 @@ def test_the_throttling_alarm_looks_at_a_kind_of_answer_that_there_is() -> None:
     assert answer_kind(Answer(429, {}, b"")) == kind
 
 
+def test_people_are_subscribed_where_digests_and_alarms_come_and_nothing_is_filtered() -> None:
+    """A filter that leaves out an attribute would leave out alarms, which have none."""
+    subscription = template()["Resources"]["AlertSubscription"]["Properties"]
+
+    assert subscription["TopicArn"] == {"Ref": "MailTopic"}
+    assert "FilterPolicy" not in subscription
+
+
+def test_a_chat_channel_can_do_nothing_in_aws() -> None:
+    resources = template()["Resources"]
+    channels = [each for each in resources.values() if each["Type"].startswith("AWS::Chatbot::")]
+
+    assert len(channels) == 2
+    for channel in channels:
+        assert channel["Properties"]["IamRoleArn"] == {"Fn::GetAtt": ["ChatRole", "Arn"]}
+        assert channel["Properties"]["GuardrailPolicies"] == [
+            {"Fn::Sub": "arn:${AWS::Partition}:iam::aws:policy/AWSDenyAll"}
+        ]
+        assert channel["Properties"]["SnsTopicArns"] == [{"Ref": "ChatTopic"}]
+    assert resources["ChatRole"]["Properties"].keys().isdisjoint({"Policies", "ManagedPolicyArns"})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "parts"),
+    [
+        ("SlackChannel", "T0123ABCDEF/C0123ABCDEF", ["T0123ABCDEF", "C0123ABCDEF"]),
+        (
+            "TeamsChannel",
+            "8b7f4e2a-1c3d-4e5f-8a9b-0c1d2e3f4a5b/1a2b3c4d-5e6f-4a1b-9c2d-3e4f5a6b7c8d/19%3Aab6e%40thread.tacv2",
+            [
+                "8b7f4e2a-1c3d-4e5f-8a9b-0c1d2e3f4a5b",
+                "1a2b3c4d-5e6f-4a1b-9c2d-3e4f5a6b7c8d",
+                "19%3Aab6e%40thread.tacv2",
+            ],
+        ),
+    ],
+)
+def test_a_channel_is_taken_apart_into_its_ids(name: str, given: str, parts: list[str]) -> None:
+    resource = template()["Resources"][name.removesuffix("Channel")]["Properties"]
+    ids = [value for value in resource.values() if isinstance(value, dict) and "Fn::Select" in value]
+
+    assert re.fullmatch(template()["Parameters"][name]["AllowedPattern"], given)
+    assert not re.fullmatch(template()["Parameters"][name]["AllowedPattern"], given.rpartition("/")[0])
+    assert sorted(resolved(each, {name: given}) for each in ids) == sorted(parts)
+
+
 METRICS = {
     "AnaplanThrottlesAlarm": ("AnaplanAnswers", {"kind", "stack"}),
     "FailedLoadsAlarm": ("RunsFailed", {"route", "stack"}),

@@ -18,7 +18,6 @@ from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.anaplan.oauth import oauth_url
 from anaplan_autoload.anaplan.renewal import Renewer
 from anaplan_autoload.anaplan.tokens import Tokens
-from anaplan_autoload.aws.digests import Digests
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.renewals import Renewals
 from anaplan_autoload.aws.routes_in_use import RoutesInUse
@@ -41,6 +40,7 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager
 
     from anaplan_autoload.anaplan.credentials import Secret
+    from anaplan_autoload.aws.digests import Digests
     from anaplan_autoload.aws.lost_uploads import Rounds
     from anaplan_autoload.aws.settings import Settings
     from anaplan_autoload.domain.routes import Routes
@@ -130,6 +130,8 @@ class Services:
     @cached_property
     def digests(self) -> Digests:
         """What people have yet to be told in a digest."""
+        from anaplan_autoload.aws.digests import Digests  # only people with a topic of their own get them
+
         return Digests(self.dynamodb, self.settings.ledger_table)
 
     @cached_property

@@ -46,17 +46,13 @@ def _retry(services: PageServices, act: Act) -> str:
         )
     plan = plan_retry(services.ledger, services.routes(), failed, IN_USE)
     late = ask(services.ledger, services.send, plan.requests, Watcher(), PATIENCE)
-    return " ".join(
-        sentence
-        for sentence in (
-            f"Asked to load {count(len(plan.requests), 'upload')} again." if plan.requests else "",
-            f"{count(len(plan.retried), 'upload')} wait or were loaded since, by an earlier retry."
-            if plan.retried
-            else "",
-            f"{count(late, 'request')} are not recorded yet; the function has them." if late else "",
-        )
-        if sentence
-    )
+    asked, before = count(len(plan.requests), "upload"), count(len(plan.retried), "upload")
+    said = [
+        f"Asked to load {asked} again." if plan.requests else "",
+        f"Retried before: {before}; each waits or was loaded since." if plan.retried else "",
+        f"Not recorded yet: {count(late, 'request')}. The function has them all." if late else "",
+    ]
+    return " ".join(filter(None, said))
 
 
 def _load(services: PageServices, act: Act) -> str:

@@ -84,27 +84,46 @@ def listing(services: PageServices, view: View) -> Listing:
     lanes = lanes or known  # a route that was removed may have loaded in any of them
     uploads = _uploads_of(services, lanes, view.key) if view.key else []
     batches = {found.record.batch_id for found in uploads if found.record.batch_id}
-    searched = list(islice(_history(services, lanes, view), SEARCHED + 1))
-    found = [run for run in searched if _is_asked_for(run, view, batches)]
-    shown, more = found[: view.rows], len(found) > view.rows
-    cut = not more and len(searched) > SEARCHED
-    last = shown[-1] if more else searched[-1] if cut else None
+    searched = _searched(_history(services, lanes, view), view, batches)
     return Listing(
         view=view,
-        loads=tuple(shown),
-        older=replace(view, older=last.sk) if last else None,
-        cut=cut,
+        loads=searched.found,
+        older=replace(view, older=searched.last) if searched.last else None,
+        cut=searched.cut,
         uploads=tuple(uploads[:UPLOADS_SHOWN]),
         lanes=_states(services, routes, lanes, now),
-        routes=tuple(sorted({route.name for route in routes} | {run.route for run in shown})),
+        routes=tuple(sorted({route.name for route in routes} | {run.route for run in searched.found})),
         now=now,
     )
+
+
+class _Searched(Struct, frozen=True):
+    """What a search of the history found."""
+
+    found: tuple[RunRecord, ...]
+    last: str = ""
+    """The sort key after which the next page goes on; empty where there is nothing more."""
+    cut: bool = False
+
+
+def _searched(runs: Iterator[RunRecord], view: View, batches: set[str]) -> _Searched:
+    """The first loads that the view asks for, as many as a page takes; no more is read than that needs."""
+    found: list[RunRecord] = []
+    for number, run in enumerate(runs, start=1):
+        if _is_asked_for(run, view, batches):
+            if len(found) == view.rows:
+                return _Searched(tuple(found), found[-1].sk)
+            found.append(run)
+        if number == SEARCHED:
+            return _Searched(tuple(found), run.sk, cut=True)
+    return _Searched(tuple(found))
 
 
 def load_detail(services: PageServices, view: View) -> LoadDetail:
     """One load; raises `OperationFailed` where the ledger does not know it."""
     run = run_of(services, view.lane, view.run)
-    uploads = [each for each in services.ledger.uploads_in(run.lane) if run.batch_id and each.batch_id == run.batch_id]
+    covers = (each for each in services.ledger.uploads_in(run.lane) if run.batch_id and each.batch_id == run.batch_id)
+    uploads = list(islice(covers, run.uploads_total))
     return _detail(services, run, uploads, of_batch(services.ledger, uploads[0], run.lane) if uploads else [])
 
 

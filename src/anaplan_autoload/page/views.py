@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from anaplan_autoload.domain.times import epoch_ms, seconds_between
+from anaplan_autoload.operations.history import MOST_READ
 from anaplan_autoload.operations.lanes import HELD
 from anaplan_autoload.operations.reloading import ROWS_AGAIN
 from anaplan_autoload.page.asking import Act, View
@@ -101,7 +102,8 @@ def _uploads_found(found: Sequence[Found], host: Host) -> Html:
         for each in found
     ]
     most = f", the last {UPLOADS_SHOWN}" if len(found) == UPLOADS_SHOWN else ""
-    return table(f"Uploads of this key{most}", ("Key", "Uploaded", "Route", "State"), rows)
+    caption = f"Uploads of this key{most}, of the first {MOST_READ:,} in each lane"
+    return table(caption, ("Key", "Uploaded", "Route", "State"), rows)
 
 
 # The lanes.

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from anaplan_autoload.aws.digests import told_lately
 from anaplan_autoload.aws.refusals import AWS_TROUBLE, may_heal
-from anaplan_autoload.domain.digests import Owed, due, is_digested
 from anaplan_autoload.domain.times import epoch_ms, iso
 
 if TYPE_CHECKING:
@@ -36,7 +34,8 @@ ENDED: dict[Trouble, str] = {
 def send(services: Services, report: Report, digested: bool = False) -> None:
     """Send a report through every channel. Raises an AWS error after all were tried, one that may pass if there is one.
 
-    Systems know a repeated message by its id, and people do not, so mails come last. `digested` leaves them out.
+    The next attempt sends through all of them again: whoever was told already knows a repeated message by its id.
+    `digested` leaves mails out.
     """
     troubles: list[Exception] = []
     for channel in _channels(services, report, digested):
@@ -72,12 +71,16 @@ def waits_for_digest(services: Services, lane: str) -> bool:
     after, window = services.settings.digest_after, services.settings.digest_ms
     if services.settings.mail_topic_arn is None or after == 0:
         return False
+    from anaplan_autoload.aws.digests import told_lately
+    from anaplan_autoload.domain.digests import is_digested
+
     now = services.clock()
     return is_digested(told_lately(services.ledger, lane, now, window, after), now, after, window)
 
 
 def owe(services: Services, lane: str, report: Report) -> None:
     """Note that people are to be told in the lane's digest. This comes before systems are told."""
+    from anaplan_autoload.domain.digests import Owed
     from anaplan_autoload.report.subject import subject
 
     now = services.clock()
@@ -100,9 +103,10 @@ def send_digests(step: StepContext, services: Services) -> None:
     topic = services.settings.mail_topic_arn
     if topic is None:
         return
-    for owed in due(services.digests.all(), services.clock()):
-        from anaplan_autoload.report.digest import publish_digest
+    from anaplan_autoload.domain.digests import due
+    from anaplan_autoload.report.digest import publish_digest
 
+    for owed in due(services.digests.all(), services.clock()):
         try:
             sent = publish_digest(services.sns, topic, owed, services.settings.contact)
         except AWS_TROUBLE as error:

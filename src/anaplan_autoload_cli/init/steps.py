@@ -84,6 +84,8 @@ def _deploy(answers: Answers, seen: Seen, place: Place) -> Step:
     what = "Deploy the stack. docs/install.md has other ways; give them the same parameters."
     if answers.bucket:
         what += f" If {answers.bucket} is encrypted with a KMS key of its own, add ExistingKeyArns=<the key's ARN>."
+    if answers.login == "oauth":
+        what += " If each use of your refresh token replaces it, add RefreshTokenRotates=true."
     if seen.deployed is None:
         what = f"See whether stack {place.stack} is there: log in to AWS, and call init again. If it is not, deploy it."
     return Step("deploy", _state(seen.deployed), what, ("sam build", command))
@@ -113,15 +115,18 @@ def _log_in(answers: Answers, seen: Seen, place: Place) -> Step:
     """The log-in is never asked for here: it goes from a file into the secret."""
     if seen.looked and seen.stored:
         return Step("log-in", "done", "Anaplan accepts it.")
+    what = f"{seen.refused} Store another log-in." if seen.refused else _LOG_INS[answers.login]
     secret = quote(seen.outputs.get("SecretArn", "<SecretArn>"))
     put = (
         f"aws secretsmanager put-secret-value --secret-id {secret} --secret-string file://log-in.json "
         f"--region {answers.region}{_profile(place)}"
     )
-    what = _LOG_INS[answers.login]
-    if seen.refused:
-        what = f"{seen.refused} Store another log-in."
-    commands = (*_MAKE.get(answers.login, ()), put, "anaplan-autoload auth check", "rm log-in.json")
+    store = {
+        "password": (put, "rm log-in.json"),
+        "certificate": (_PEM_TO_JSON, put, "rm log-in.json"),
+        "oauth": ("anaplan-autoload auth login --device --client-id <client id>",),
+    }
+    commands = (*store[answers.login], "anaplan-autoload auth check")
     return Step("log-in", _state(False if seen.refused else seen.stored and seen.looked), what, commands)
 
 
@@ -129,15 +134,13 @@ _LOG_INS = {
     "password": 'With an editor, write the file log-in.json with this line: {"username": "…", "password": "…"}. Then '
     "store it. With single sign-on, the user must be an exception user.",
     "certificate": "Make log-in.json of the certificate and its private key, here cert.pem and key.pem, and store it.",
-    "oauth": 'With an editor, write the file log-in.json with this line: {"client_id": "…", "refresh_token": "…"}. '
-    "Then store it.",
+    "oauth": "Confirm the log-in in a browser; the command stores what comes back. It needs an OAuth client for the "
+    "device grant, which your Anaplan administrator makes. Anaplan does not allow that grant with single sign-on.",
 }
-_MAKE: dict[str, tuple[str, ...]] = {
-    "certificate": (
-        "python3 -c \"import json; print(json.dumps({'certificate': open('cert.pem').read(), 'private_key': "
-        "open('key.pem').read()}))\" > log-in.json",
-    ),
-}
+_PEM_TO_JSON = (
+    "python3 -c \"import json; print(json.dumps({'certificate': open('cert.pem').read(), 'private_key': "
+    "open('key.pem').read()}))\" > log-in.json"
+)
 
 
 def _connection(answers: Answers, seen: Seen, place: Place) -> Step:

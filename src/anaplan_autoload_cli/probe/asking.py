@@ -9,6 +9,7 @@ from urllib.parse import quote, urlencode
 
 import msgspec
 
+from anaplan_autoload.anaplan.cloudworks import SCHEMES
 from anaplan_autoload.anaplan.errors import CloudWorksError
 from anaplan_autoload.anaplan.http import Answer, Request, checked_url, exchange, http_pool, opened, received
 
@@ -30,21 +31,30 @@ class Asker:
         self.cloudworks_url = checked_url(cli.settings.require("cloudworks_url"))
         self.auth_url = checked_url(cli.settings.require("auth_url"))
         self.sleep = sleep
+        self.scheme = SCHEMES[0]
+        """How the token is presented."""
         self._tokens = cli.tokens
         self._http = http_pool()
 
+    @property
+    def is_oauth(self) -> bool:
+        """Whether the log-in is one with OAuth; known after the first request."""
+        return self._tokens.is_oauth
+
+    def choose_scheme(self) -> None:
+        """Present an OAuth token as CloudWorks takes it, which is not documented."""
+        refused = self.get("/integrations").status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+        if refused and self.is_oauth:
+            self.scheme = SCHEMES[1]
+
     def get(self, path: str, **query: int) -> Answer:
         """GET at CloudWorks, repeated once if that may help. Raises `NotSent` or `Unknown`."""
-        return self.get_with(f"AnaplanAuthToken {self._tokens.token()}", path, **query)
+        return self._patiently(self._request("GET", f"{self.cloudworks_url}{path}?{urlencode(query)}".rstrip("?")))
 
-    def get_with(self, authorization: str, path: str, **query: int) -> Answer:
-        """GET with another header."""
-        url = f"{self.cloudworks_url}{path}{f'?{urlencode(query)}' if query else ''}"
-        return self._patiently(Request("GET", url, authorization))
-
-    def get_as_bearer(self, path: str) -> Answer:
-        """GET with the same token under the other scheme."""
-        return self.get_with(f"Bearer {self._tokens.token()}", path)
+    def get_as(self, scheme: str, path: str, token: str | None = None) -> Answer:
+        """GET with the token, or another one, under this scheme."""
+        authorization = f"{scheme} {token or self._tokens.token()}"
+        return self._patiently(Request("GET", f"{self.cloudworks_url}{path}", authorization))
 
     def beginning(self, path: str) -> Answer:
         """GET, but read only the first part of the answer, which may be long."""
@@ -64,7 +74,7 @@ class Asker:
         return self._patiently(self._request(method, f"{self.auth_url}{path}"))
 
     def _request(self, method: str, url: str) -> Request:
-        return Request(method, url, f"AnaplanAuthToken {self._tokens.token()}")
+        return Request(method, url, f"{self.scheme} {self._tokens.token()}")
 
     def _patiently(self, request: Request) -> Answer:
         try:

@@ -74,11 +74,12 @@ def probe(
     if file is not None and file.exists():
         raise CommandFailed(f"{file} is there already.", remedy="Give --report another name.")
     asker = Asker(cli)
+    asker.choose_scheme()
     subject = _subject(asker, integration, flow)
     if run:
         cli.out.confirm(_question(integration, flow, cancel))
     facts, interrupted = _asked(cli, asker, subject, run=run, cancel=cancel)
-    setting = report.Setting(report.host_of(asker.cloudworks_url), subject.kind, run, cancel)
+    setting = report.Setting(report.host_of(asker.cloudworks_url), subject.kind, asker.is_oauth, run, cancel)
     _show(cli, facts, report.markdown(facts, setting), file)
     if interrupted:
         raise typer.Exit(INTERRUPTED)

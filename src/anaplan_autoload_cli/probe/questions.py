@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from anaplan_autoload.anaplan import wire
+from anaplan_autoload.anaplan.cloudworks import SCHEMES
 from anaplan_autoload.domain.outcomes import outcome_of
 from anaplan_autoload.domain.times import epoch_ms
 from anaplan_autoload_cli.probe import assumptions
@@ -40,6 +41,7 @@ UNCLEAN_RUNS = 5
 """How many runs with errors are asked for these."""
 LONGEST_SHOWN = 100_000
 """Minutes; what is longer is no life of a token but a time in another unit."""
+NOT_OF_OAUTH = "the log-in is one with OAuth, which needs no such request"
 NO_RUNS = "this integration has no runs that have ended"
 
 
@@ -85,6 +87,9 @@ def guarded(about: str, questions: Callable[[Asker], Iterable[Fact]], asker: Ask
 def validation(asker: Asker) -> Iterator[Fact]:
     """What the authentication service says of a token."""
     about = "GET /token/validate"
+    if asker.is_oauth:
+        yield unknown(about, "the token", "valid", NOT_OF_OAUTH)
+        return
     answer = asker.authentication("GET", "/token/validate")
     yield _status(about, answer, (200,), "`auth check` fails")
     yield from _shape(about, assumptions.VALIDATION, answer)
@@ -93,6 +98,9 @@ def validation(asker: Asker) -> Iterator[Fact]:
 def refresh(asker: Asker) -> Iterator[Fact]:
     """Whether a token can be renewed, which every run longer than half an hour needs."""
     about = "POST /token/refresh"
+    if asker.is_oauth:
+        yield unknown(about, "the token", "renewed", NOT_OF_OAUTH)
+        return
     answer = asker.authentication("POST", "/token/refresh")
     yield _status(about, answer, (200, 201), "a token is not renewed: Autoload logs in more often")
     yield from _shape(about, assumptions.REFRESH, answer)
@@ -110,13 +118,9 @@ def authorization(asker: Asker) -> Iterator[Fact]:
     """Which headers CloudWorks accepts, and what it says to a token that is none."""
     about = GET_INTEGRATIONS
     answer = asker.get("/integrations", offset=0, limit=SMALL_PAGE)
-    yield _status(about, answer, (200,), "nothing works", "with Authorization: AnaplanAuthToken …")
     yield _date(about, answer)
-    bearer = asker.get_as_bearer("/integrations")
-    yield _status(
-        about, bearer, (200,), "nothing today: an OAuth log-in would not work", "with Authorization: Bearer …"
-    )
-    bad = asker.get_with(f"AnaplanAuthToken {token_hex(32)}", "/integrations")
+    yield from _schemes({scheme: asker.get_as(scheme, "/integrations") for scheme in SCHEMES}, is_oauth=asker.is_oauth)
+    bad = asker.get_as(asker.scheme, "/integrations", token_hex(32))
     yield judged(
         about,
         "with a token that does not exist",
@@ -128,6 +132,19 @@ def authorization(asker: Asker) -> Iterator[Fact]:
     limits = sorted(name.lower() for name in answer.headers if "ratelimit" in name.lower())
     if limits:
         yield new(about, "headers about a rate limit", "none", ", ".join(limits))
+
+
+def _schemes(answers: dict[str, Answer], *, is_oauth: bool) -> Iterator[Fact]:
+    """Which schemes CloudWorks accepts: an OAuth token needs one of them, any other token has been seen with both."""
+    if is_oauth:
+        found = ", ".join(f"{scheme} {answer.status}" for scheme, answer in answers.items())
+        so = any(answer.ok for answer in answers.values())
+        what = "with an OAuth token, by scheme"
+        yield judged(GET_INTEGRATIONS, what, "200 for at least one", found, so, "nothing works with an OAuth log-in")
+        return
+    for scheme, answer in answers.items():
+        matters = "nothing works" if scheme == SCHEMES[0] else "nothing today: this scheme is not used for such tokens"
+        yield _status(GET_INTEGRATIONS, answer, (200,), matters, f"with Authorization: {scheme} …")
 
 
 def refusals(asker: Asker, subject: Subject) -> Iterator[Fact]:

@@ -34,6 +34,8 @@ class Setting(Struct, frozen=True):
     host: str
     """The host of CloudWorks, or `another host` where it is not Anaplan's own."""
     kind: str
+    is_oauth: bool
+    """Whether the log-in was one with OAuth, and not with a password or a certificate."""
     ran: bool
     """Whether the integration was run."""
     cancelled: bool
@@ -65,7 +67,8 @@ def markdown(facts: Sequence[Fact], setting: Setting) -> str:
         "## Probe of CloudWorks",
         "",
         f"- Autoload {_version()}, {datetime.now(UTC):%Y-%m-%d}, {setting.host}",
-        f"- Integration: {setting.kind}. Run: {_yes(setting.ran)}. Cancelled: {_yes(setting.cancelled)}.",
+        f"- Log-in: {'OAuth' if setting.is_oauth else 'password or certificate'}. Integration: {setting.kind}.",
+        f"- Run: {_yes(setting.ran)}. Cancelled: {_yes(setting.cancelled)}.",
         f"- {counts(facts)}",
         "",
         "| verdict | request | question | assumed | found |",
