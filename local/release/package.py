@@ -49,6 +49,8 @@ CODE = """\
       AutoPublishCodeSha256: %s
 """
 
+HOW_IT_RUNS = "      - Label: { default: How it runs }\n        Parameters: ["
+
 
 class TemplateChanged(ValueError):
     """The template lacks a line that a release replaces; the text says which."""
@@ -98,10 +100,7 @@ def packaged(template: str, key: str, code_sha256: str, architecture: str) -> st
         ("    LicenseUrl: LICENSE\n", ""),
         ("    ReadmeUrl: README.md\n", ""),
         ("    Default: arm64\n", f"    Default: {architecture}\n"),
-        (
-            "        Parameters: [Reconcile, PollMaxSeconds,",
-            "        Parameters: [CodeBucket, CodeKey, Architecture, Reconcile, PollMaxSeconds,",
-        ),
+        (HOW_IT_RUNS, f"{HOW_IT_RUNS}CodeBucket, CodeKey, Architecture, "),
     ):
         if len(re.findall(f"^{re.escape(found)}", template, re.MULTILINE)) != 1:
             raise TemplateChanged(f"template.yaml has not exactly one line {found.strip()!r}; adapt local/release")

@@ -34,6 +34,7 @@ from tests.security.spellings import Canaries
 
 if TYPE_CHECKING:
     from local.aws.stack import Stack
+    from local.cloudworks import Simulator
     from tests.autoload import Autoload
 
 SOURCE = str(Path(__file__).parents[2] / "src")
@@ -172,24 +173,24 @@ def _hear_requests_to_aws(patch: pytest.MonkeyPatch) -> None:
 
 
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?-----END [A-Z ]*PRIVATE KEY-----", re.DOTALL)
-_REFRESH_TOKEN = re.compile(rb'"refreshToken":\s*"([^"]+)"')
+_ISSUED = re.compile(rb'"(refreshToken|refresh_token|access_token|id_token|device_code)":\s*"([^"]+)"')
 
 
-def _learn_refresh_tokens(patch: pytest.MonkeyPatch) -> None:
-    """The log-in's answer holds a second, long-lived secret, which nobody here has a use for."""
+def _learn_issued_tokens(patch: pytest.MonkeyPatch) -> None:
+    """What the log-in's answer holds besides the token that is sent on: long-lived secrets, some of no use here."""
     stream = urllib3.HTTPResponse.stream
 
     def learned(response: urllib3.HTTPResponse, *args: Any, **kwargs: Any) -> Iterator[bytes]:
         for chunk in stream(response, *args, **kwargs):
-            for token in _REFRESH_TOKEN.findall(chunk):
-                WATCH.plant("a refresh token", token.decode())
+            for name, token in _ISSUED.findall(chunk):
+                WATCH.plant(f"a {name.decode()}", token.decode())
             yield chunk
 
     patch.setattr(urllib3.HTTPResponse, "stream", learned)
 
 
 def _plant_secret(text: str) -> None:
-    """Everything in a secret except the user's name and certificates, which are not secret.
+    """Everything in a secret except the user's name, the OAuth client's id and certificates, which are not secret.
 
     A field that holds PEM blocks is searched for private keys, whatever its name: any of them may be pasted anywhere.
     """
@@ -201,7 +202,7 @@ def _plant_secret(text: str) -> None:
             continue
         for block in _PRIVATE_KEY.findall(value.replace("\\n", "\n")):
             WATCH.plant("a private key", block)
-        if name not in ("username", "certificate") and "-----BEGIN CERTIFICATE" not in value:
+        if name not in ("username", "certificate", "client_id") and "-----BEGIN CERTIFICATE" not in value:
             WATCH.plant(name, value)
 
 
@@ -247,9 +248,15 @@ def _hear_exceptions() -> Callable[[], None]:
 # What a harness or a stack has stored, heard as it closes.
 
 
-def _hear_autoload(autoload: Autoload) -> None:
-    for token in autoload.simulator.tokens:
+def _plant_issued(simulator: Simulator) -> None:
+    for token in simulator.tokens:
         WATCH.plant("a token", token)
+    for secret in simulator.oauth_secrets:
+        WATCH.plant("a secret of OAuth", secret)
+
+
+def _hear_autoload(autoload: Autoload) -> None:
+    _plant_issued(autoload.simulator)
     for execution in autoload.runner.executions.list_all():
         WATCH.hear("checkpoint", execution.to_json_dict())
     _hear_ledger(autoload.dynamodb, "ledger")
@@ -257,8 +264,7 @@ def _hear_autoload(autoload: Autoload) -> None:
 
 
 def _hear_stack(stack: Stack) -> None:
-    for token in stack.simulator.tokens:
-        WATCH.plant("a token", token)
+    _plant_issued(stack.simulator)
     for log in stack.logs.glob("*.log"):
         WATCH.hear("function log", log.read_bytes())
     for one in stack.executions.all():
@@ -304,7 +310,7 @@ class Plugin:
         _hear_output(self._patch)
         _hear_requests_to_aws(self._patch)
         _learn_authorizations(self._patch)
-        _learn_refresh_tokens(self._patch)
+        _learn_issued_tokens(self._patch)
         self._stop_exceptions = _hear_exceptions()
 
     def pytest_unconfigure(self) -> None:

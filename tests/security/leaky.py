@@ -17,10 +17,12 @@ import typer
 from aws_lambda_powertools import Logger
 from typer.testing import CliRunner
 
+from anaplan_autoload.anaplan import oauth
 from anaplan_autoload.anaplan.credentials import Secret
-from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload.anaplan.http import exchange, http_pool
 from anaplan_autoload.anaplan.tokens import Tokens
 from anaplan_autoload.aws import rejected_rows
+from anaplan_autoload.aws.renewals import Renewals
 from anaplan_autoload.report.report import ReportedError
 from anaplan_autoload.steps import admission
 from anaplan_autoload.steps.admission import Shown
@@ -28,7 +30,7 @@ from local.cloudworks import PASSWORD, USERNAME
 from local.cloudworks.seeding import SECRET_ACCESS_KEY
 from tests.autoload import REPORTS, Autoload
 from tests.integration.test_main_path import ACCOUNTS, KEY, latest
-from tests.unit.scripted import no_renewer
+from tests.unit.scripted import no_renewer, scripted
 
 
 @pytest.fixture
@@ -154,3 +156,31 @@ def test_object(autoload: Autoload) -> None:
 
 def test_object_in_parts(autoload: Autoload) -> None:
     rejected_rows.save_rejected_rows(autoload.s3, REPORTS, "reports/a/", "rows", [b"Code\n", PASSWORD.encode()])
+
+
+CLIENT_SECRET, REFRESH_TOKEN = "c4nary-client-secret", "c4nary-refresh-token"
+
+
+def store_oauth(autoload: Autoload) -> None:
+    fields = {"client_id": "a" * 32, "refresh_token": REFRESH_TOKEN, "client_secret": CLIENT_SECRET}
+    autoload.secrets.put_secret_value(SecretId="anaplan", SecretString=json.dumps(fields))
+
+
+def test_ledger_of_renewals(autoload: Autoload) -> None:
+    store_oauth(autoload)
+    Renewals(autoload.dynamodb, "ledger", "anaplan", 1_000).lease(REFRESH_TOKEN, 1)
+
+
+def test_log_line_of_a_client_secret(autoload: Autoload) -> None:
+    store_oauth(autoload)
+    logging.getLogger("any").warning("sent %s", json.dumps({"client_secret": CLIENT_SECRET}))
+
+
+def test_output_of_what_a_device_got(capsys: pytest.CaptureFixture[str]) -> None:
+    with scripted() as script:
+        script.answer(
+            200, {"access_token": "c4nary-access", "refresh_token": REFRESH_TOKEN, "id_token": "c4nary-id-token"}
+        )
+        request = oauth.posted(script.url, "/oauth/token", {}, ())
+        print(exchange(http_pool(), request).body)  # noqa: T201
+    capsys.readouterr()

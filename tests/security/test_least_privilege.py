@@ -170,6 +170,17 @@ EXISTING = HARNESS | {
 }
 
 
+def test_the_secret_may_be_written_only_where_a_parameter_says_so() -> None:
+    wanted = "secretsmanager:PutSecretValue"
+    usual = [statement for statement in allowed() if wanted in statement.actions]
+    rotating = [
+        statement for statement in statements(EXISTING | {"RefreshTokenRotates": "true"}) if wanted in statement.actions
+    ]
+
+    assert usual == []
+    assert [(each.actions, each.arns) for each in rotating] == [((wanted,), (EXISTING["SecretArn"],))]
+
+
 def test_existing_buckets_are_opened_as_far_as_the_inbox_and_no_further() -> None:
     by_policy: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
     for statement in statements(EXISTING):

@@ -168,7 +168,7 @@ def test_the_package_stays_small(package: Path, tmp_path: Path) -> None:
 def test_only_the_services_that_the_function_calls_are_described(package: Path) -> None:
     described = {path.name for path in (package / "botocore/data").iterdir() if path.is_dir()}
 
-    assert described == {"dynamodb", "lambda", "s3", "secretsmanager", "sns"}
+    assert described == {"dynamodb", "events", "lambda", "s3", "secretsmanager", "sns"}
 
 
 def test_names_versions_and_licences_of_what_is_packed_stay(package: Path) -> None:
