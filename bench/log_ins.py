@@ -1,4 +1,6 @@
-"""How often the function logs in to Anaplan: 1,000 loads of 20 lanes in a day, on a virtual clock.
+"""How often the function logs in to Anaplan: 20 lanes at the rate of 1,000 loads a day, on a virtual clock.
+
+A quarter of a day is simulated: the table of the model's DynamoDB makes longer ones slow.
 
 The deployed handler runs in the model of `tests/model`: the durable SDK, the ledger, the log-in and the client are the
 real ones, Anaplan is the simulator, whose tokens last 35 minutes. A token is kept by the sandbox that logged in. How
@@ -36,8 +38,8 @@ if TYPE_CHECKING:
     from tests.model.world import Task
 
 LANES = 20
-LOADS = 1_000
-DAY = 86_400
+LOADS = 250
+SECONDS = 86_400 // 4
 RUN_SECONDS = 300
 LATENCIES_MS = (5, 10, 30, 250)
 IDLE, LIFE = 10 * 60, 2 * 3600
@@ -66,13 +68,12 @@ class Situation(Struct, frozen=True):
 SITUATIONS = (
     Situation("spread evenly", 1),
     Situation("spread evenly, any idle sandbox", 1, last_first=False),
-    Situation("spread evenly, sandboxes kept for 2 min", 1, idle=120),
-    Situation("all 20 lanes at once, 50 times a day", LANES),
+    Situation("all 20 lanes at once, every half-hour", LANES),
 )
 
 
 class Measured(Struct, frozen=True):
-    """What a day needed."""
+    """What was needed."""
 
     loads: int
     log_ins: int
@@ -146,17 +147,17 @@ class _Day(Function):
 
 
 def measure(situation: Situation, loads: int = LOADS) -> Measured:
-    """Let a day pass."""
+    """Let a quarter of a day pass."""
     random = Random(1)
     with TemporaryDirectory() as directory:
         day = _Day(Path(directory), situation)
         begin = day.world.seconds
-        moments = sorted(random.uniform(0, DAY) for _ in range(loads // situation.at_once))
+        moments = sorted(random.uniform(0, SECONDS) for _ in range(loads // situation.at_once))
         for number, moment in enumerate(moments):
             day.world.pass_time(max(0.0, begin + moment - day.world.seconds))
             for lane in range(number, number + situation.at_once):
                 day.upload(f"lane{lane % LANES}", "a.csv")
-        day.world.pass_time(begin + DAY - day.world.seconds)
+        day.world.pass_time(begin + SECONDS - day.world.seconds)
         day.close()
     return Measured(
         loads=len(day.posts),
@@ -181,10 +182,10 @@ def main(arguments: list[str]) -> None:
         for situation in chosen:
             with redirect_stdout(io.StringIO()):  # the function's metrics
                 found = measure(situation)
-            in_ten_minutes = f"{found.log_ins * TEN_MINUTES / DAY:.2f}"
+            in_ten_minutes = f"{found.log_ins * TEN_MINUTES / SECONDS:.1f}"
             rows.append((situation.name, *msgspec.structs.astuple(found), in_ten_minutes))
     head = ("uploads", "runs", "log-ins", "refreshes", "sandboxes", "log-ins in 10 min, at most", "on average")
-    table("Log-ins of a day", head, rows)
+    table("Log-ins", head, rows)
 
 
 if __name__ == "__main__":
