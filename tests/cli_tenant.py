@@ -17,6 +17,8 @@ from local.cloudworks import (
     User,
     serve,
 )
+from local.cloudworks.json_shapes import Step
+from local.cloudworks.tenant import Flow
 from tests import command_line
 
 if TYPE_CHECKING:
@@ -68,6 +70,26 @@ class CliTenant:
         made = self.run("--json", "integrations", "create", *import_options(name, file, number))
         assert made.code == 0, made.err
         return str(made.json["id"])
+
+    def add_flow(self, name: str, *integration_ids: str) -> str:
+        """A flow of these integrations, one after another; returns its id."""
+        steps = [
+            Step(type="Integration", referrer=each, is_skipped=False, exception_behavior=()) for each in integration_ids
+        ]
+        flow = Flow(
+            id=self.simulator.new_id(),
+            name=name,
+            created_by="Ada Builder",
+            modified_by="Ada Builder",
+            owner_role="Restricted Integration User",
+            created_at=0.0,
+            modified_at=0.0,
+            version="2.0",
+            nux_visible=False,
+            steps=tuple(steps),
+        )
+        self.simulator.tenant.flows[flow.id] = flow
+        return flow.id
 
 
 def import_options(name: str, file: str, number: int = 1) -> Sequence[str]:

@@ -15,16 +15,16 @@ from moto.s3.models import s3_backends
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.events import Uploads, parse
 from anaplan_autoload.domain.times import epoch_ms
-from local.cloudworks import Fault, Pace
+from local.cloudworks import Pace
 from tests.autoload import BUCKET, Autoload
 from tests.integration.cli import Command, handling
 from tests.integration.test_main_path import ACCOUNTS, EACH, KEY, LATEST, latest
+from tests.integration.test_trouble import RUN, refusal
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 BAD_ROWS = "Code,Name\nA1,Cash\n,Nameless\nA1,Twice\n"
-RUN = "/integrations/[0-9a-f]+/run$"
 URL = f"s3://{BUCKET}/{KEY}"
 
 
@@ -39,16 +39,7 @@ def each(autoload: Autoload) -> None:
 
 
 def refuse_a_run(autoload: Autoload) -> None:
-    autoload.simulator.add_fault(
-        Fault(
-            kind="status",
-            method="POST",
-            path=RUN,
-            status=404,
-            body='{"status": {"code": 404, "message": "Integration not found"}}',
-            content_type="application/json",
-        )
-    )
+    autoload.simulator.add_fault(refusal("POST", RUN, 404, "Integration not found"))
 
 
 def backdate(key: str, hours: int) -> None:

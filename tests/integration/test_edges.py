@@ -307,17 +307,7 @@ def test_a_run_whose_code_is_not_a_number_ends(autoload: Autoload) -> None:
 
 def test_an_integration_whose_model_is_gone_frees_its_lane_once_it_is_overdue(autoload: Autoload) -> None:
     latest(autoload, 'overdue = "5m"')
-    autoload.simulator.add_fault(
-        Fault(
-            kind="status",
-            method="POST",
-            path=RUN,
-            status=503,
-            body='{"status": {"code": 503, "message": "Invalid workspace/model"}}',
-            content_type="application/json",
-            count=None,
-        )
-    )
+    autoload.simulator.add_fault(refusal("POST", RUN, 503, "Invalid workspace/model", count=None))
 
     assert autoload.invoke(autoload.upload(KEY, ACCOUNTS))["state"] == "led"
     assert outcomes(autoload) == ["overdue", "failed"]

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from anaplan_autoload_cli import completion
-from local.cloudworks.tenant import Flow
 from tests.cli_tenant import CliTenant, empty_tenant
 
 ROUTES = """
@@ -76,19 +75,7 @@ def test_integrations_are_offered_as_bash_has_to_be_given_them(tenant: CliTenant
 
 @pytest.mark.parametrize("words", [("flows", "show"), ("flows", "run")], ids=" ".join)
 def test_flows_are_offered(tenant: CliTenant, words: tuple[str, ...]) -> None:
-    flow = Flow(
-        id="f" * 32,
-        name="Nightly",
-        created_by="Ada Builder",
-        modified_by="Ada Builder",
-        owner_role="Restricted Integration User",
-        created_at=0.0,
-        modified_at=0.0,
-        version="2.0",
-        nux_visible=False,
-        steps=(),
-    )
-    tenant.simulator.tenant.flows[flow.id] = flow
+    tenant.add_flow("Nightly")
 
     assert offered(tenant, *words, "Ni") == ["Nightly"]
 

@@ -8,8 +8,6 @@ from pathlib import Path
 import pytest
 
 from local.cloudworks import Fault, Pace, Result
-from local.cloudworks.json_shapes import Step
-from local.cloudworks.tenant import Flow
 from tests.cli_tenant import BAD_ROWS, GOOD_ROWS, CliTenant, empty_tenant
 
 
@@ -199,22 +197,7 @@ def test_an_unknown_run_is_an_error(tenant: CliTenant) -> None:
 def month_end(tenant: CliTenant, accounts: str) -> str:
     """A flow of Accounts and Rates, which goes on after partial success."""
     tenant.put("b.csv", GOOD_ROWS)
-    steps = (accounts, tenant.integrate("Rates", "b.csv", 2))
-    one = tenant.simulator.tenant.integrations[accounts]
-    flow = Flow(
-        id="f" * 32,
-        name="Month end",
-        created_by=one.created_by,
-        modified_by=one.modified_by,
-        owner_role=one.owner_role,
-        created_at=one.created_at,
-        modified_at=one.modified_at,
-        version="2.0",
-        nux_visible=False,
-        steps=tuple(Step(type="Integration", referrer=step, is_skipped=False, exception_behavior=()) for step in steps),
-    )
-    tenant.simulator.tenant.flows[flow.id] = flow
-    return flow.id
+    return tenant.add_flow("Month end", accounts, tenant.integrate("Rates", "b.csv", 2))
 
 
 def test_a_flow_is_run_followed_and_judged_by_its_steps(tenant: CliTenant, month_end: str) -> None:

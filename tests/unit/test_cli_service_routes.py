@@ -9,8 +9,6 @@ import pytest
 from msgspec.structs import replace
 
 from local.cloudworks import Fault
-from local.cloudworks.json_shapes import Step
-from local.cloudworks.tenant import Flow
 from tests.cli_tenant import BUCKET, CliTenant, empty_tenant
 
 ROOT = Path(__file__).parents[2]
@@ -221,7 +219,7 @@ def test_a_flow_has_two_steps_and_one_of_them_reads_what_the_route_brings(
     tenant: CliTenant, files: tuple[str, ...], status: str
 ) -> None:
     integrations = [tenant.integrate(file, file, number) for number, file in enumerate(files, start=1)]
-    flow = add_flow(tenant, integrations)
+    flow = tenant.add_flow("Flow", *integrations)
 
     found = check(tenant, ACCOUNTS.replace("integration", "flow").format(id=flow))
 
@@ -260,25 +258,6 @@ def test_no_match_says_why(tenant: CliTenant) -> None:
 
     assert said.code == 0
     assert "no route matches" in said.out and "upper and lower case" in said.out
-
-
-def add_flow(tenant: CliTenant, integrations: list[str]) -> str:
-    flow = Flow(
-        id=tenant.simulator.new_id(),
-        name="Flow",
-        created_by="Ada Builder",
-        modified_by="Ada Builder",
-        owner_role="Restricted Integration User",
-        created_at=0.0,
-        modified_at=0.0,
-        version="2.0",
-        nux_visible=False,
-        steps=tuple(
-            Step(type="Integration", referrer=each, is_skipped=False, exception_behavior=()) for each in integrations
-        ),
-    )
-    tenant.simulator.tenant.flows[flow.id] = flow
-    return flow.id
 
 
 def export(tenant: CliTenant, folder: str) -> None:

@@ -106,6 +106,21 @@ def test_the_badges_say_what_the_project_file_says() -> None:
     }
 
 
+def test_tests_that_the_docs_name_exist() -> None:
+    named = {
+        (module, test)
+        for page in sorted((ROOT / "docs").rglob("*.md"))
+        for module, test in re.findall(r"(test_\w+)::(test_\w+)", page.read_text())
+    }
+    defined = {
+        (path.stem, test)
+        for path in (ROOT / "tests").rglob("test_*.py")
+        for test in re.findall(r"def (test_\w+)\(", path.read_text())
+    }
+
+    assert named and named - defined == set()
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_commands_that_the_docs_mention_are_there_with_their_options(path: Path) -> None:
     sections = help_by_command()

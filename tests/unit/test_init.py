@@ -360,8 +360,8 @@ def typed(tenant: CliTenant, *lines: str, options: tuple[str, ...] = ()) -> Said
 def test_in_a_terminal_a_bad_answer_is_asked_for_again(tenant: CliTenant) -> None:
     said = typed(tenant, "", "mars", "us1", "ada", "ada@example.com", "new", "password", "Accounts")
     assert said.code == 0, said.err
-    assert "'mars' is no Anaplan region" in said.err
-    assert "'ada' is no e-mail address" in said.err
+    assert "'mars' is not an Anaplan region" in said.err
+    assert "'ada' is not an e-mail address" in said.err
     assert "Next: Deploy the stack" in said.out
     install = tomllib.loads(Path(".autoload.toml").read_text())["install"]
     assert (install["region"], install["anaplan_region"], install["bucket"]) == ("eu-west-1", "us1", "")
@@ -424,11 +424,20 @@ def test_the_sample_is_replaced_only_after_a_question(tenant: CliTenant) -> None
     Path("routes.toml").write_text(sample)
     made = make_integration(tenant)
     asked_about = tenant.run("init", *OPTIONS)
-    assert asked_about.code == 1
+    assert asked_about.code == 0
     assert "the sample that comes with the project" in asked_about.err
+    assert "--yes" in asked_about.err
     assert Path("routes.toml").read_text() == sample
     assert tenant.run("init", "--yes").code == 0
     assert made in Path("routes.toml").read_text()
+
+
+def test_a_sample_with_routes_of_ones_own_is_not_replaced(tenant: CliTenant) -> None:
+    mine = (ROOT / "routes.toml").read_text() + f'[[route]]\nname = "x"\nprefix = "x/"\nintegration = "{"b" * 32}"\n'
+    Path("routes.toml").write_text(mine)
+    make_integration(tenant)
+    assert tenant.run("--yes", "init", *OPTIONS).code == 0
+    assert Path("routes.toml").read_text() == mine
 
 
 def deploy() -> tuple[str, str]:

@@ -432,6 +432,17 @@ def test_runs_agree_from_start_to_end_and_nothing_of_the_tenant_is_shown() -> No
         assert not re.search("zebra", shown, re.I)
 
 
+def test_a_run_of_somebody_else_is_not_a_difference() -> None:
+    busy = b'{"status": {"code": 409, "message": "Integration is already running"}}'
+    with serving_tenant() as (tenant, simulator):
+        simulator.answer_with(".*/run", 409, busy)
+        said = probed(tenant, "--flow", NAMES[2], "--run", "--json")
+    found = facts(said)
+    assert said.code == 0, said.out
+    for about in ("POST /integrations/{id}/run", "POST /integrationflows/{id}/run"):
+        assert found[about, "a run"]["found"] == "another run is going (409): try again later"
+
+
 def test_a_run_is_asked_about_first(tenant: CliTenant, simulator: DeviatingSimulator) -> None:
     before = len(simulator.runs)
     said = tenant.run("probe", "--integration", NAMES[0], "--run")

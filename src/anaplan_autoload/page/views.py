@@ -112,9 +112,10 @@ def _uploads_found(found: Sequence[Found], host: Host) -> Html:
 def _lanes(listing: Listing, host: Host) -> Html:
     if not listing.lanes:
         return element("p", "There are no routes yet, so no upload is loaded.")
-    rows = [_lane_row(lane, host, listing.now) for lane in listing.lanes]
-    columns = ("Routes", "State", "Waiting", "Last load", "Pause")
-    held = [joined(*lane.routes or (lane.lane,), ": ", HELD) for lane in listing.lanes if lane.held]
+    buttons = [_pause(lane, host) for lane in listing.lanes]
+    rows = [_lane_row(lane, button, listing.now) for lane, button in zip(listing.lanes, buttons, strict=True)]
+    columns = ("Routes", "State", "Waiting", "Last load", *(("Pause",) if any(buttons) else ()))
+    held = [f"{_names(lane)}: {HELD}" for lane in listing.lanes if lane.held]
     return joined(
         element("h2", "Lanes"),
         *(element("p", each, class_="trouble") for each in held),
@@ -122,15 +123,14 @@ def _lanes(listing: Listing, host: Host) -> Html:
     )
 
 
-def _lane_row(lane: LaneStatus, host: Host, now: int) -> Html:
-    names = ", ".join(lane.routes) or lane.lane
+def _lane_row(lane: LaneStatus, button: Html | None, now: int) -> Html:
     return element(
         "tr",
-        element("th", names, scope="row", class_="name"),
+        element("th", _names(lane), scope="row", class_="name"),
         element("td", _state(lane, now), class_="name"),
         element("td", _waiting(lane, now)),
         element("td", _last(lane, now)),
-        element("td", _pause(lane, host, names)),
+        element("td", button) if button else None,
     )
 
 
@@ -156,7 +156,13 @@ def _last(lane: LaneStatus, now: int) -> Html:
     return joined(outcome(lane.last.outcome), f" {_ago(lane.last.ended_at, now)} ago")
 
 
-def _pause(lane: LaneStatus, host: Host, names: str) -> Html | None:
+def _names(lane: LaneStatus) -> str:
+    """The lane's routes; its id where they were removed."""
+    return ", ".join(lane.routes) or lane.lane
+
+
+def _pause(lane: LaneStatus, host: Host) -> Html | None:
+    names = _names(lane)
     if lane.paused:
         question = f"Resume {names}? What waits is loaded now."
         return host.action(f"Resume {names}", Act("resume", lane.lane), question)

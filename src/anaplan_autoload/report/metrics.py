@@ -27,13 +27,11 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
     where a run began and ended; `UploadsCovered` and `UploadToLoadedSeconds`, from `oldest` (the event time of the
     batch's oldest upload) to the end of the run, where rows were loaded. Other reports end no run, and write nothing.
     """
-    if report.outcome not in ("loaded", "partial", "failed", "rejected"):
+    if report.outcome == "rejected":
+        _write("UploadsRejected", report.uploads_total, stack=stack, route=report.route)
+    if report.outcome not in ("loaded", "partial", "failed"):
         return
     metrics = _metrics(stack=stack, route=report.route)
-    if report.outcome == "rejected":
-        metrics.add_metric("UploadsRejected", MetricUnit.Count, report.uploads_total)
-        metrics.flush_metrics()
-        return
     metrics.add_metric("RunsRetried" if retrying else f"Runs{report.outcome.capitalize()}", MetricUnit.Count, 1)
     if report.seconds is not None:
         metrics.add_metric("RunSeconds", MetricUnit.Seconds, report.seconds)
@@ -46,61 +44,45 @@ def write_metrics(report: Report, *, stack: str, oldest: str, retrying: bool = F
 
 def count_route(report: Report, *, stack: str) -> None:
     """Write `RoutesMissing` or `RoutesRecovered`: a route's file did not come in time, or its trouble has ended."""
-    metrics = _metrics(stack=stack, route=report.route)
-    metrics.add_metric(f"Routes{report.outcome.capitalize()}", MetricUnit.Count, 1)
-    metrics.flush_metrics()
+    _write(f"Routes{report.outcome.capitalize()}", 1, stack=stack, route=report.route)
 
 
 def count_unrouted(uploads: int, *, stack: str) -> None:
     """Write `UploadsUnrouted`, with the dimension `stack` only: how many uploads of an event match no route."""
-    metrics = _metrics(stack=stack)
-    metrics.add_metric("UploadsUnrouted", MetricUnit.Count, uploads)
-    metrics.flush_metrics()
+    _write("UploadsUnrouted", uploads, stack=stack)
 
 
 def count_excluded(uploads_by_route: Mapping[str, int], *, stack: str) -> None:
     """Write `UploadsExcluded` for every route given: how many uploads of an event it ignores for their names."""
     for route, uploads in uploads_by_route.items():
-        metrics = _metrics(stack=stack, route=route)
-        metrics.add_metric("UploadsExcluded", MetricUnit.Count, uploads)
-        metrics.flush_metrics()
+        _write("UploadsExcluded", uploads, stack=stack, route=route)
 
 
 def count_incomplete(route: str, *, stack: str) -> None:
     """Write `SetsIncomplete`: a set of files that a route needs is not complete in time."""
-    metrics = _metrics(stack=stack, route=route)
-    metrics.add_metric("SetsIncomplete", MetricUnit.Count, 1)
-    metrics.flush_metrics()
+    _write("SetsIncomplete", 1, stack=stack, route=route)
 
 
 def count_unreadable_routes(*, stack: str) -> None:
     """Write `RoutesUnreadable`, with the dimension `stack` alone: the newest routes could not be understood."""
-    metrics = _metrics(stack=stack)
-    metrics.add_metric("RoutesUnreadable", MetricUnit.Count, 1)
-    metrics.flush_metrics()
+    _write("RoutesUnreadable", 1, stack=stack)
 
 
 def count_reconciled(uploads_by_route: Mapping[str, int], *, stack: str) -> None:
     """Write `UploadsReconciled` for every route given: how many uploads were found whose events never came."""
     for route, uploads in uploads_by_route.items():
-        metrics = _metrics(stack=stack, route=route)
-        metrics.add_metric("UploadsReconciled", MetricUnit.Count, uploads)
-        metrics.flush_metrics()
+        _write("UploadsReconciled", uploads, stack=stack, route=route)
 
 
 def count_refused_listing(*, stack: str) -> None:
     """Write `ListingsRefused`, with the dimension `stack` alone: S3 refused to list where lost uploads may be."""
-    metrics = _metrics(stack=stack)
-    metrics.add_metric("ListingsRefused", MetricUnit.Count, 1)
-    metrics.flush_metrics()
+    _write("ListingsRefused", 1, stack=stack)
 
 
 def oldest_waiting(seconds_by_route: Mapping[str, float], *, stack: str) -> None:
     """Write `OldestWaitingSeconds` for every given route: the age of its oldest waiting upload, 0 if none waits."""
     for route, seconds in seconds_by_route.items():
-        metrics = _metrics(stack=stack, route=route)
-        metrics.add_metric("OldestWaitingSeconds", MetricUnit.Seconds, seconds)
-        metrics.flush_metrics()
+        _write("OldestWaitingSeconds", seconds, MetricUnit.Seconds, stack=stack, route=route)
 
 
 def count_sweep(lanes_held: int, *, stack: str) -> None:
@@ -116,17 +98,20 @@ def count_sweep(lanes_held: int, *, stack: str) -> None:
 
 def log_in_days_left(days: float, *, stack: str) -> None:
     """Write `LogInDaysLeft`, with the dimension `stack` alone; below 0 once the log-in has ended."""
-    metrics = _metrics(stack=stack)
-    metrics.add_metric("LogInDaysLeft", MetricUnit.NoUnit, days)
-    metrics.flush_metrics()
+    _write("LogInDaysLeft", days, MetricUnit.NoUnit, stack=stack)
 
 
 def count_answers(answers: Iterable[tuple[str, int]], *, stack: str) -> None:
     """Write `AnaplanAnswers` for each kind and count, with the dimensions `stack` and `kind`: how requests ended."""
     for kind, count in answers:
-        metrics = _metrics(stack=stack, kind=kind)
-        metrics.add_metric("AnaplanAnswers", MetricUnit.Count, count)
-        metrics.flush_metrics()
+        _write("AnaplanAnswers", count, stack=stack, kind=kind)
+
+
+def _write(name: str, value: float, unit: MetricUnit = MetricUnit.Count, **dimensions: str) -> None:
+    """Write one metric as a document of its own."""
+    metrics = _metrics(**dimensions)
+    metrics.add_metric(name, unit, value)
+    metrics.flush_metrics()
 
 
 def _metrics(**dimensions: str) -> EphemeralMetrics:

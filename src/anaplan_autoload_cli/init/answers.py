@@ -89,7 +89,7 @@ def region(text: str) -> str:
         return name
     close = get_close_matches(name, _regions(), n=2)
     instead = f"Did you mean {' or '.join(close)}?" if close else "Its name is like eu-west-1: the console shows it."
-    raise NotAccepted(f"{text!r} is no AWS Region. {instead}")
+    raise NotAccepted(f"{text!r} is not an AWS Region. {instead}")
 
 
 @cache
@@ -107,7 +107,7 @@ def anaplan_region(text: str) -> str:
     name = name.removesuffix("a") if name not in ANAPLAN_REGIONS else name
     if name in ANAPLAN_REGIONS:
         return name
-    raise NotAccepted(f"{text!r} is no Anaplan region. These are: {', '.join(ANAPLAN_REGIONS)}.")
+    raise NotAccepted(f"{text!r} is not an Anaplan region. These are: {', '.join(ANAPLAN_REGIONS)}.")
 
 
 def email(text: str) -> str:
@@ -117,7 +117,7 @@ def email(text: str) -> str:
         return ""
     if _EMAIL.fullmatch(address):
         return address
-    raise NotAccepted(f"{text!r} is no e-mail address. Write it as in ada@example.com, or {NONE}.")
+    raise NotAccepted(f"{text!r} is not an e-mail address. Write it as in ada@example.com, or {NONE}.")
 
 
 def bucket(text: str) -> str:
@@ -127,7 +127,7 @@ def bucket(text: str) -> str:
         return ""
     if _BUCKET.fullmatch(name):
         return name
-    raise NotAccepted(f"{text!r} is no name of a bucket. Write it as in finance-inbox, or {NEW}.")
+    raise NotAccepted(f"{text!r} is not the name of a bucket. Write it as in finance-inbox, or {NEW}.")
 
 
 def login(text: str) -> str:
@@ -135,7 +135,7 @@ def login(text: str) -> str:
     found = [form for form in LOG_INS if text.strip() and form.startswith(text.strip().lower())]
     if len(found) == 1:
         return found[0]
-    raise NotAccepted(f"{text!r} is no form of the log-in. These are: {', '.join(LOG_INS)}.")
+    raise NotAccepted(f"{text!r} is not a form of the log-in. These are: {', '.join(LOG_INS)}.")
 
 
 def integration(text: str) -> str:

@@ -10,7 +10,7 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from anaplan_autoload.domain.routes import RoutesInvalid
+from anaplan_autoload.domain.routes import RoutesInvalid, load
 from anaplan_autoload_cli.context import Cli, cli_of
 from anaplan_autoload_cli.init import config
 from anaplan_autoload_cli.init.answers import ANAPLAN_REGIONS, LOG_INS, NEW, NONE
@@ -18,7 +18,7 @@ from anaplan_autoload_cli.init.first_route import SAMPLE_ID, NoRoute, route_for
 from anaplan_autoload_cli.init.progress import look
 from anaplan_autoload_cli.init.questions import answered
 from anaplan_autoload_cli.init.steps import Place, steps
-from anaplan_autoload_cli.output import Column
+from anaplan_autoload_cli.output import Column, CommandFailed
 from anaplan_autoload_cli.settings import CommandSettings, environment
 
 if TYPE_CHECKING:
@@ -117,19 +117,33 @@ def _write_route(cli: Cli, seen: Seen, file: Path) -> bool:
         text = route_for(seen.integration)
     except (NoRoute, RoutesInvalid):
         return False  # the step says why
-    if seen.routes_file:
-        if not _is_the_sample(file):
-            cli.out.warning(f"{file} is there already, and is left as it is. Its route would be:")
-            cli.out.hint(text)
-            return False
-        cli.out.confirm(f"{file} is the sample that comes with the project. Write the first route in its place?")
+    if seen.routes_file and not _may_replace(cli, file, text):
+        return False
     file.write_text(text, encoding="utf-8")
     cli.out.done(f"{file} is written.")
     return True
 
 
+def _may_replace(cli: Cli, file: Path, text: str) -> bool:
+    """Whether the routes file is only the sample, and somebody agrees to replace it."""
+    if not _is_the_sample(file):
+        cli.out.warning(f"{file} is there already, and is left as it is. Its route would be:")
+        cli.out.hint(text)
+        return False
+    try:
+        cli.out.confirm(f"{file} is the sample that comes with the project. Write the first route in its place?")
+    except CommandFailed as error:  # the steps are worth showing all the same
+        cli.out.warning(" ".join(part for part in (error.message, error.remedy) if part))
+        return False
+    return True
+
+
 def _is_the_sample(file: Path) -> bool:
-    return SAMPLE_ID in file.read_text(encoding="utf-8", errors="replace")
+    """Whether the file has the sample's route and no other."""
+    try:
+        return [route.target for route in load(file)] == [SAMPLE_ID]
+    except RoutesInvalid:
+        return False
 
 
 def _tell(cli: Cli, answers: Answers, written: list[str], found: list[Step], seen: Seen) -> None:

@@ -254,6 +254,9 @@ def _going(asker: Asker, subject: Subject) -> str | None:
 
 
 def _start(about: str, posted: Answer) -> Iterator[Fact]:
+    if posted.status == HTTPStatus.CONFLICT and posted.is_anaplans:
+        yield unknown(about, "a run", "that it starts", "another run is going (409): try again later")
+        return
     yield judged(
         about,
         "HTTP status",

@@ -40,7 +40,7 @@ SMALL_PAGE = 2
 UNCLEAN_RUNS = 5
 """How many runs with errors are asked for these."""
 LONGEST_SHOWN = 100_000
-"""Minutes; what is longer is no life of a token but a time in another unit."""
+"""Minutes; what is longer is a time in another unit, not the life of a token."""
 NOT_OF_OAUTH = "the log-in is one with OAuth, which needs no such request"
 NO_RUNS = "this integration has no runs that have ended"
 
