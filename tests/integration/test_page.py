@@ -301,5 +301,9 @@ def test_the_command_line_writes_the_same_page_as_one_file(
     assert written.code == 0, written.err
     html = (tmp_path / "out.html").read_text()
     assert KEY in html and "Nameless" in html and "Code is empty" in html
+    assert "raise --limit" not in html
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    command("loads", "--html", "one.html", "--limit", "1")
+    assert "There are more loads: raise --limit." in (tmp_path / "one.html").read_text()
     assert "<button" not in html and "<script" not in html and "http-equiv" in html
     assert command("loads", "--html", "x.html", "--run", "1").code == 2

@@ -29,7 +29,7 @@ from local.cloudworks import USERNAME, MemoryBuckets, OAuthClient, Simulator, se
 from tests.model.aws import TABLE, DynamoDB, EffectClient, aws_error
 from tests.model.executions import FUNCTION_TIMEOUT_MS
 from tests.model.function import Connections
-from tests.model.world import LATENCIES_MS, Killed, Task, World
+from tests.model.world import Killed, Task, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +41,6 @@ SECRET = "anaplan"
 LEASE_MS = 180_000
 STALE_MS = 1_000
 """How long Secrets Manager may return the version before."""
-LATEST_MS = 2 * LATENCIES_MS[-1]
 TOKEN_PATH = "/oauth/token"
 
 
@@ -66,6 +65,9 @@ class Secrets:
         self._world = world
         self._random = Random(seed)
         self.versions: list[Version] = []
+        self.stale_ms = STALE_MS
+        self.read_at: dict[Task | None, int] = {}
+        """When a task last read the secret, epoch ms."""
         self.watch: Callable[[Version, Version], None] = lambda _old, _new: None
         """Is told of every version that a function instance writes, and which one it replaces."""
 
@@ -76,7 +78,8 @@ class Secrets:
 
     def get_secret_value(self, *, SecretId: str) -> dict[str, Any]:  # noqa: N803
         """The newest version, or for a while the one before."""
-        fresh = self._world.now - self.current.at < STALE_MS and len(self.versions) > 1
+        self.read_at[self._world.current] = self._world.now
+        fresh = self._world.now - self.current.at < self.stale_ms and len(self.versions) > 1
         found = self.versions[-2] if fresh and self._random.random() < 0.5 else self.current
         stored_at = datetime.fromtimestamp(found.at / 1000, UTC)
         return {"VersionId": found.id, "SecretString": found.text, "CreatedDate": stored_at}
@@ -130,6 +133,10 @@ class Renewing:
         """Somebody gets a new refresh token, and puts it into the secret."""
         self.hurt, self.got = False, []
         self.world.pass_time(0.001)  # no two versions are of one millisecond
+        self.store_another()
+
+    def store_another(self) -> None:
+        """Put a new refresh token into the secret, whatever else goes on."""
         token = self.simulator.grant(CLIENT, USERNAME)
         text = json.dumps({"client_id": CLIENT, "refresh_token": token})
         self.secrets.versions.append(Version(f"by-hand-{len(self.secrets.versions)}", text, self.world.now))
@@ -188,11 +195,11 @@ class Renewing:
     def _look_at_version(self, old: Version, new: Version) -> None:
         """Between a look at the secret and the write, somebody may store another log-in, but no earlier."""
         other = self._origin(old.field("refresh_token")) != self._origin(new.field("refresh_token"))
-        if other and new.at - old.at > STALE_MS + LATEST_MS and not self.world.met:
+        if other and old.at + self.secrets.stale_ms < self.secrets.read_at[self.world.current]:
             self.breaches.append("a log-in that somebody had stored was overwritten")
 
     def _look_at_reuse(self, token: str) -> None:
-        """A spent refresh token may come again only if whoever spent it could not store what came of it."""
+        """A spent refresh token may come again only if its first sender could not store what came of it."""
         spender = self._sent.get(token)
         if spender is not None and (not spender.over or id(spender) in self._well):
             self.breaches.append("a refresh token was sent again, although its successor was or would be stored")

@@ -2,7 +2,7 @@
 
 Histories are drawn step by step: function instances ask for tokens, die, stall or meet errors between any two effects,
 answers are lost, somebody logs in again, time passes. `tests.model.renewals` looks at every token while that goes on;
-in the end all faults stop, and whoever asks gets a token that works, or a refusal that is true.
+in the end all faults stop, and everyone who asks gets a token that works, or a refusal that is true.
 """
 
 from __future__ import annotations
@@ -168,3 +168,17 @@ def test_a_death_before_the_token_is_sent_costs_nothing() -> None:
 
     assert world.is_good(world.secrets.current.field("refresh_token"))
     assert "refused" not in world.got
+
+
+def test_a_log_in_that_is_stored_while_another_is_renewed_is_kept() -> None:
+    world = Renewing(1, 1, rotates=True)
+    world.secrets.stale_ms = 0
+    world.world.watch = lambda effect: world.store_another() if effect.endswith(TOKEN_PATH) else None
+    try:
+        world.ask(0)
+        world.world.pass_time(30)
+    finally:
+        world.world.stop()
+
+    assert world.secrets.current.id.startswith("by-hand")
+    assert world.breaches == []

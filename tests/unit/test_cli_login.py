@@ -96,6 +96,23 @@ def test_the_log_in_is_stored_and_works_and_is_not_shown(tenant: CliTenant, secr
     assert (checked.json["user"], checked.json["login"]) == (USERNAME, "secret anaplan")
 
 
+@pytest.mark.parametrize("allowed", ["true", "false"])
+def test_a_stack_that_lets_the_function_store_the_next_token_needs_no_advice(
+    tenant: CliTenant, secrets: Any, allowed: str
+) -> None:
+    template = {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {"RefreshTokenRotates": {"Value": allowed}, "SecretArn": {"Value": "anaplan"}},
+    }
+    cloudformation = boto3.client("cloudformation", region_name="eu-west-1")
+    cloudformation.create_stack(StackName="autoload", TemplateBody=json.dumps(template))
+
+    said = login(tenant, "--yes", "--stack", "autoload", rotates=True)
+
+    assert stored(secrets)["refresh_token"] in tenant.simulator.refresh_tokens
+    assert ("RefreshTokenRotates=true" in said.err) is (allowed == "false")
+
+
 def test_the_check_knows_the_expiry_although_nobody_validates_the_token(tenant: CliTenant, secrets: Any) -> None:
     login(tenant, "--yes", "--secret-id", "anaplan")
     tenant.simulator.settings.variants = Variants(oauth_validates=False)

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.routes_store import RoutesStore
-from local.cloudworks import PASSWORD, USERNAME
+from local.cloudworks import PASSWORD, USERNAME, OAuthClient
 from tests.cli_tenant import BUCKET, CliTenant, empty_tenant
 
 ROUTES = """
@@ -407,6 +407,29 @@ def test_a_refused_log_in_is_not_sent_a_second_time(deployed: Deployed) -> None:
     sent = [seen for seen in deployed.tenant.simulator.requests if seen.path == "/token/authenticate"]
     bad = [seen for seen in sent if seen.status == 401]
     assert len(bad) == 1
+
+
+def test_a_refresh_token_that_is_replaced_needs_the_stacks_parameter(deployed: Deployed) -> None:
+    deployed.tenant.simulator.add_client(OAuthClient(id="c" * 32, rotates=True))
+    fields: dict[str, object] = {
+        "client_id": "c" * 32,
+        "refresh_token": deployed.tenant.simulator.grant("c" * 32, USERNAME),
+        "access_token": "spent-access-token",
+        "expires_at": 1,
+    }
+    deployed.secrets.put_secret_value(SecretId=deployed.secret, SecretString=json.dumps(fields))
+    template = {
+        "Resources": {"Topic": {"Type": "AWS::SNS::Topic"}},
+        "Outputs": {"RefreshTokenRotates": {"Value": "false"}},
+    }
+    boto3.client("cloudformation").create_stack(StackName="autoload", TemplateBody=json.dumps(template))
+
+    found = {each["about"]: each for each in deployed.findings("--stack", "autoload")}
+
+    assert found["secret"]["status"] == "failed"
+    assert "RefreshTokenRotates=true" in found["secret"]["remedy"]
+    assert found["log-in"]["status"] == "ok"
+    assert json.loads(deployed.secrets.get_secret_value(SecretId=deployed.secret)["SecretString"]) != fields
 
 
 def test_a_held_lane_is_found(deployed: Deployed) -> None:

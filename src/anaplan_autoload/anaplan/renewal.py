@@ -3,7 +3,7 @@
 A refresh token that rotates works once. Two executions that send the same one lose it, and so does one that dies
 between Anaplan's answer and the secret. So one execution at a time renews, under a lease in the ledger:
 
-1. lease: whoever does not get it waits for the new version of the secret, which holds an access token for all.
+1. lease: an execution that does not get it waits for the new version of the secret, with an access token for all.
 2. read the secret again: it may have been renewed meanwhile.
 3. note in the ledger which version's token is about to be spent, and renew the lease in the same write.
 4. send it.
@@ -177,7 +177,7 @@ class Renewer:
             if before.kept == secret.version:
                 self._check_rejected(secret)
                 return self._renew(_Turn(holder, secret, credentials, before), before, limits)
-            self._check_shared(secret, credentials)
+            self._check_shared(credentials)
             if turn := self._turn(holder):
                 return self._renew_alone(turn, refused, limits)
             if self._clock() >= deadline:
@@ -241,7 +241,7 @@ class Renewer:
         except NotStored as error:
             why = "is replaced at every use" if turn.credentials.rotates else "may be replaced when it is used"
             reason = f"The refresh token {why}, and the next one could not be stored. {error} Nothing was sent."
-            raise LoginRefused(turn.secret.version, reason) from None
+            raise (TryLater(reason) if self._careful else LoginRefused(turn.secret.version, reason)) from None
         self._writable = True
 
     def _early(self, turn: _Turn, refused: str | None) -> Access | None:
@@ -339,12 +339,11 @@ class Renewer:
         access = Access(credentials.access_token or "", credentials.expiry)
         return access if access.lasts(self._clock()) and access.value != refused else None
 
-    def _check_shared(self, secret: Secret, credentials: OAuthCredentials) -> None:
+    def _check_shared(self, credentials: OAuthCredentials) -> None:
         if credentials.rotates and not self._records.shared:
-            raise LoginRefused(
-                secret.version,
+            raise TryLater(
                 "The access token in the secret has expired, and making a new one replaces the refresh token. The "
-                "function may be doing that at this moment: name its stack with --stack, so that only one does.",
+                "function may be doing that at this moment: name its stack with --stack, so that only one does."
             )
 
     def _check_rejected(self, secret: Secret) -> None:

@@ -11,8 +11,8 @@ Each lane has one item collection (`pk` = `lane#<lane id>`):
 
 and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), what people have yet to be
 told in a digest (see `digests`), how far the search for lost uploads has come (see `lost_uploads`), and the version of
-a secret that Anaplan refused (`pk` = `secret#<id>`). What is known of a key is under `pk` = `key#<sha256 of bucket and
-key>`:
+a secret that Anaplan refused (`pk` = `secret#<id>`; `renewals` has the lease of an OAuth log-in). What is known of a
+key is under `pk` = `key#<sha256 of bucket and key>`:
 
 | `sk` | holds |
 |---|---|

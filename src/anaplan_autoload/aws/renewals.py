@@ -28,7 +28,7 @@ _ARN = re.compile(r"arn:[^:]+:secretsmanager:[^:]*:[^:]*:secret:(.+?)(?:-[A-Za-z
 
 
 _NAMES = ("early_at", "spent", "stored", "kept")
-"""The fields of `Renewal`. One of the last three is always absent: what is kept was not stored anew."""
+"""The fields of `Renewal`. Those that are None are left out."""
 
 
 class Renewals:

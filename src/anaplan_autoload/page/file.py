@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.page import reading, views
 from anaplan_autoload.page.asking import OUTCOMES
@@ -52,12 +54,13 @@ def file_page(services: PageServices, view: View) -> str:
     host = FileHost(anchors)
     css = CSS + "".join(_rules(listing))
     head = joined(element("meta", http_equiv="Content-Security-Policy", content=policy(css)), sheet(css))
-    written = f"Written {readable(iso(listing.now))}. To retry, load, pause or resume, use the command line."
+    more = "There are more loads: raise --limit. " if listing.older else ""
+    written = f"{more}Written {readable(iso(listing.now))}. To retry, load, pause or resume, use the command line."
     details = [
         _section(anchors[views.view_of_load(detail.run).run], views.load_view(detail, host))
         for detail in reading.load_details(services, listing.loads)
     ]
-    body = joined(views.list_view(listing, host), element("p", written, class_="muted"), *details)
+    body = joined(views.list_view(replace(listing, older=None), host), element("p", written, class_="muted"), *details)
     return document("Load history", head, body)
 
 

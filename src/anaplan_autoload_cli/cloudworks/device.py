@@ -48,7 +48,7 @@ _CLIENT_REMEDY = (
 
 
 class Device(RedactedRepr, frozen=True):
-    """What waits for its user. The code is a secret: whoever has it gets the tokens."""
+    """What waits for its user. The code is a secret: with it, anybody gets the tokens."""
 
     shown = ("user_code", "page")
 
