@@ -102,7 +102,7 @@ chaos: .venv/.ready $(RIE) ## Stress-test on this machine: kill runtimes, corrup
 
 .PHONY: bench
 bench: .venv/.ready ## Measure the figures in docs/benchmarks.md (some minutes)
-	@for name in notice cold_start cli_start routes load_cost; do $(BIN)/python -m bench.$$name; done
+	@for name in notice cold_start cli_start routes log_ins load_cost; do $(BIN)/python -m bench.$$name; done
 
 .PHONY: side-by-side
 side-by-side: .venv/.ready .venv-rivals/.ready ## Compare Autoload with what people write in its place (two minutes)
