@@ -427,7 +427,7 @@ def main() -> None:
         [
             ("the secret", f"{prices.SECRET_MONTH:.2f}"),
             ("the topic's key", f"{prices.KEY_MONTH:.2f}"),
-            ("the alarms, which read 12 metrics of the stack", f"{12 * prices.ALARM_MONTH:.2f}"),
+            ("the alarms, which read 13 metrics of the stack", f"{13 * prices.ALARM_MONTH:.2f}"),
             ("and two of each route", f"{2 * prices.ALARM_MONTH:.2f}"),
             ("`Sweeps`, `LanesHeld` and `LogInDaysLeft`", f"{3 * prices.METRIC_MONTH:.2f}"),
             ("`OldestWaitingSeconds`, for each route", f"{prices.METRIC_MONTH:.2f}"),

@@ -63,7 +63,7 @@ class Mutation(Struct, frozen=True):
 
 
 _ANNOUNCE = """
-if isinstance(end, Recorded):
+if isinstance(end, Recorded) and not end.told:
     self.act(finishing.announce, lease, end)
 """
 _END = "return self.act(ending.end, lease, batch, state, run_id, recorded)"
@@ -71,7 +71,7 @@ _STATES = "finishing.finish_uploads_from(step, services, lease, batch, state, ru
 _CLOSE = "closed = services.ledger.close_batch(lease, batch, now)"
 _OWE = """
 if digested:
-    owe(services, lease.lane, report)
+    owe(services, record.lane, report)
 """
 _MARK = """
 if told:
@@ -102,14 +102,18 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "nobody is told",
+        "nobody is told of what failed or was partial",
         (Edit("handler.py", "Execution.load_batch", _ANNOUNCE, ""),),
+    ),
+    Mutation(
+        "nobody is told of what was loaded",
+        (Edit("steps/finishing.py", "record_run", "tell_how_it_ended(step, services, record, batch)", "pass"),),
     ),
     Mutation(
         "what people are owed is noted after the announcement",
         (
-            Edit("steps/finishing.py", "announce", _OWE, ""),
-            Edit("steps/finishing.py", "announce", _MARK, f"{_MARK}\n{_OWE}"),
+            Edit("steps/finishing.py", "tell_how_it_ended", _OWE, ""),
+            Edit("steps/finishing.py", "tell_how_it_ended", _MARK, f"{_MARK}\n{_OWE}"),
         ),
         "a death before a digest is noted",
     ),
@@ -140,7 +144,11 @@ MUTATIONS = (
     ),
     Mutation(
         "people get each mail of a burst",
-        (Edit("steps/finishing.py", "announce", "wanted and waits_for_digest(services, lease.lane)", "False"),),
+        (
+            Edit(
+                "steps/finishing.py", "tell_how_it_ended", "wanted and waits_for_digest(services, record.lane)", "False"
+            ),
+        ),
         "bursts of loads",
     ),
     Mutation(

@@ -204,7 +204,7 @@ class Execution:
         end = self.run_to_the_end(lease, batch)
         if isinstance(end, Closed):
             return self.act(ending.put_back, lease, end, recorded)
-        if isinstance(end, Recorded):
+        if isinstance(end, Recorded) and not end.told:
             self.act(finishing.announce, lease, end)
         state: UploadState = end.outcome if isinstance(end, Recorded) else "superseded"
         run_id = end.run_id if isinstance(end, Recorded) else None

@@ -437,7 +437,7 @@ def test_one_step_follows_the_announcement(autoload: Autoload) -> None:
 
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
-    assert autoload.operations()[1:] == ["admit", "post", "follow", "record_run", "announce", "end"]
+    assert autoload.operations()[1:] == ["admit", "post", "follow", "record_run", "end"]
 
 
 @pytest.mark.parametrize(("minutes", "most"), [(1, 16), (5, 18), (60, 24)])

@@ -77,6 +77,16 @@ class DurableService:
         """Never used: what is to come stands on the world's agenda."""
         raise NotImplementedError
 
+    # Sandboxes, which live for ever here.
+
+    def take_sandbox(self) -> Any:
+        """One that is warm and idle; None where a new one is needed."""
+        return self._warm.pop() if self._warm else None
+
+    def keep_sandbox(self, sandbox: Any) -> None:
+        """Keep one whose invocation ended well."""
+        self._warm.append(sandbox)
+
     # Executions.
 
     def start(self, event: Any, delay: float = 0) -> None:
@@ -132,7 +142,7 @@ class DurableService:
             except BaseException as error:
                 answer.append(error)
 
-        sandbox = self._warm.pop() if self._warm else self._make_sandbox()
+        sandbox = self.take_sandbox() or self._make_sandbox()
         deadline = self.world.now + FUNCTION_TIMEOUT_MS
         self.world.run(
             Task(
@@ -155,7 +165,7 @@ class DurableService:
             else:
                 self.world.in_seconds(REINVOKED_AFTER_SECONDS + task.back_in, lambda: self._invoke(execution))
             return
-        self._warm.append(task.sandbox)
+        self.keep_sandbox(task.sandbox)
         execution.consecutive_failed_invocation_attempts = 0
         match answer["Status"]:
             case "SUCCEEDED":

@@ -62,11 +62,17 @@ class Recorded(Struct, frozen=True, tag="recorded"):
     batch: Batch
     retry_in: int | None = None
     """Seconds until the run is started again; None if it is not."""
+    told: bool = False
+    """Whether everyone was told already, in the step that recorded it."""
 
 
 @stops_if_lost
 def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch, run: Run) -> Recorded | Stop:
-    """Enter the ended run in the load history, with its errors and, in S3, its rejected rows."""
+    """Enter the ended run in the load history, with its errors and, in S3, its rejected rows.
+
+    Everyone is told in the same step if everything was loaded: then there is nothing that would be fetched again where
+    SNS fails. Other runs are announced in a step of their own.
+    """
     now = services.clock()
     lane = renewed(services, lease)
     retry = protocol.may_be_retried(batch, run)
@@ -101,8 +107,10 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
     )
     if run.author and run.author != lane.author:
         services.ledger.note_author(lease, run.author)
+    if record.outcome == "loaded":
+        tell_how_it_ended(step, services, record, batch)
     if not record.retried:
-        return Recorded(record.sk, record.outcome, run.id, batch)
+        return Recorded(record.sk, record.outcome, run.id, batch, told=record.outcome == "loaded")
     _tell_of_retry(step, services, record, batch)
     again = replace(
         batch,
@@ -291,26 +299,31 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
 
 @leading
 def announce(step: StepContext, services: Services, lease: Lease, recorded: Recorded) -> Stop | None:
+    """Tell everyone how the batch ended, in a step of its own."""
+    record = services.ledger.run(lease.lane, recorded.sk)
+    if record is None:
+        step.logger.error("This run is not in the history, so no message is sent", extra={"history_item": recorded.sk})
+        return None
+    tell_how_it_ended(step, services, record, recorded.batch)
+    return None
+
+
+def tell_how_it_ended(step: StepContext, services: Services, record: RunRecord, batch: Batch) -> None:
     """Tell everyone how the batch ended, at least once and under one id, before its uploads are final.
 
     If SNS refuses and a retry cannot help (no such topic, a disabled key), the log says so and the lane continues,
     because the next leader could not tell anybody either.
     """
-    record = services.ledger.run(lease.lane, recorded.sk)
-    if record is None:
-        step.logger.error("This run is not in the history, so no message is sent", extra={"history_item": recorded.sk})
-        return None
     if record.announced:
-        return None
+        return
     from anaplan_autoload.report.log import log_run
     from anaplan_autoload.report.metrics import write_metrics
 
-    batch = recorded.batch
-    report = described(services, record, _uploads(services, lease.lane, batch))
+    report = described(services, record, _uploads(services, record.lane, batch))
     told, wanted = True, batch.route.tells(report.outcome)
-    digested = wanted and waits_for_digest(services, lease.lane)
+    digested = wanted and waits_for_digest(services, record.lane)
     if digested:
-        owe(services, lease.lane, report)
+        owe(services, record.lane, report)
     try:
         if wanted:
             send(services, report, digested)
@@ -330,7 +343,6 @@ def announce(step: StepContext, services: Services, lease: Lease, recorded: Reco
         tell_recovered(step, services, batch.route, standing, record, report, digested=digested)
     if told:
         services.ledger.mark_announced(record, iso(services.clock()) if wanted else None)
-    return None
 
 
 def described(services: Services, record: RunRecord, uploads: Sequence[Upload]) -> Report:
