@@ -139,7 +139,7 @@ class Simulator:
 
     @property
     def oauth_secrets(self) -> tuple[str, ...]:
-        """Every refresh token, device code and client secret, for whoever looks for leaks."""
+        """Every refresh token, device code and client secret, for the search for leaks."""
         with self._lock:
             secrets = (client.secret for client in self._environment.tenant.clients.values())
             return (*self._oauth.given_out(), *(secret for secret in secrets if secret))

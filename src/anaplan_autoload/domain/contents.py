@@ -1,7 +1,7 @@
 """What a route's `check` says about a file: its columns, encoding, rows and size, judged from its first bytes.
 
 Anaplan loads what it is given: a file with a column missing or in another encoding ends as a partial load, or as wrong
-numbers. These checks look at the file before any run begins. They are pure: whoever calls them fetches the bytes.
+numbers. These checks look at the file before any run begins. They are pure: the caller fetches the bytes.
 """
 
 from __future__ import annotations

@@ -113,7 +113,7 @@ def next_place(listed: Iterable[Place], after: Place | None) -> Place | None:
 def taken_by(route: Route, routes: Routes) -> str:
     """Stands for which objects a route takes, and for the lane in which the ledger knows them.
 
-    A route that is changed so that it takes other objects begins anew: what lies there already is no lost upload.
+    A route that is changed so that it takes other objects starts over: what lies there already is not a lost upload.
     """
     closer = sorted(
         (other.prefix, other.suffix, other.bucket or "")

@@ -270,7 +270,7 @@ def _kept(error: RunError) -> RunError:
 
 @stops_if_lost
 def record_failure(_step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str) -> Recorded | Stop:
-    """Enter a batch that ended without a run in the load history; whoever resumes it finds how it ended."""
+    """Enter a batch that ended without a run in the load history; a leader that resumes it finds how it ended."""
     now = services.clock()
     failed = replace(batch, failure=batch.failure or Failure(reason, now))
     renewed(services, lease, failed)

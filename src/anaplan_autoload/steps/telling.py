@@ -34,7 +34,8 @@ ENDED: dict[Trouble, str] = {
 def send(services: Services, report: Report, digested: bool = False) -> None:
     """Send a report through every channel. Raises an AWS error after all were tried, one that may pass if there is one.
 
-    The next attempt sends through all of them again: whoever was told already knows a repeated message by its id.
+    The next attempt sends through all of them again: subscribers that were told already know a repeated message by its
+    id.
     `digested` leaves mails out.
     """
     troubles: list[Exception] = []

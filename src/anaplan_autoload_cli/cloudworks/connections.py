@@ -193,7 +193,7 @@ INFERRED = (
     'a folder, read (and write) its files. If a connection is refused ("Bucket access denied"), first try '
     "s3:ListBucket without its condition."
 )
-"""What to tell whoever uses the policy."""
+"""A note for the user of the policy."""
 
 
 def least_policy(bucket: str, prefixes: tuple[str, ...], *, export: bool) -> dict[str, object]:

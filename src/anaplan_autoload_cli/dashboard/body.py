@@ -354,5 +354,5 @@ def _widget_as_text(widget: dict[str, Any]) -> str:
 
 
 def for_template() -> str:
-    """The body for CloudFormation's `Fn::Sub`: what CloudWatch fills in later is no reference of the template."""
+    """The body for CloudFormation's `Fn::Sub`: what CloudWatch fills in later is not a reference of the template."""
     return re.sub(r"\$\{(?=PROP|LAST_)", "${!", as_text(body(TEMPLATE_PLACE)))
