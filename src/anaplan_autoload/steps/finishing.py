@@ -75,36 +75,8 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
     """
     now = services.clock()
     lane = renewed(services, lease)
-    retry = protocol.may_be_retried(batch, run)
     details = _details(step, services, batch, run)
-    record = services.ledger.record_run(
-        RunRecord(
-            id=run.id,
-            lane=lease.lane,
-            route=batch.route.name,
-            outcome=run.outcome,
-            started_at=run.started_at,
-            ended_at=run.ended_at or iso(now),
-            integration_id=batch.route.integration,
-            flow_id=batch.route.flow,
-            message=run.message,
-            error_code=run.error_code,
-            author=run.author,
-            batch_id=batch.id,
-            trace_id=batch.trace_id,
-            uploads_total=batch.total,
-            file=batch.file,
-            errors=tuple(map(_kept, details.errors[:KEPT_ERRORS])),
-            errors_total=len(details.errors),
-            report_url=details.url,
-            rows_saved=details.rows_saved,
-            details_missing=details.said_missing,
-            retried=retry,
-            claimed_at=iso(batch.opened_at),
-            asked_at=iso(batch.posted_at) if batch.posted_at else None,
-        ),
-        now,
-    )
+    record = services.ledger.record_run(_as_record(lease, batch, run, details, now), now)
     if run.author and run.author != lane.author:
         services.ledger.note_author(lease, run.author)
     if record.outcome == "loaded":
@@ -112,18 +84,45 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
     if not record.retried:
         return Recorded(record.sk, record.outcome, run.id, batch, told=record.outcome == "loaded")
     _tell_of_retry(step, services, record, batch)
-    again = replace(
-        batch,
-        run_id=None,
-        posted_at=None,
-        lost_since=None,
-        unanswered=None,
-        retries=batch.retries + 1,
-        opened_at=now,
-    )
     wait = protocol.retry_delay(batch.retries)
+    again = _as_retried(batch, now)
     renewed(services, lease, again, not_before=now + wait * 1000)
     return Recorded(record.sk, record.outcome, run.id, again, retry_in=wait)
+
+
+def _as_record(lease: Lease, batch: Batch, run: Run, details: _Details, now: int) -> RunRecord:
+    return RunRecord(
+        id=run.id,
+        lane=lease.lane,
+        route=batch.route.name,
+        outcome=run.outcome,
+        started_at=run.started_at,
+        ended_at=run.ended_at or iso(now),
+        integration_id=batch.route.integration,
+        flow_id=batch.route.flow,
+        message=run.message,
+        error_code=run.error_code,
+        author=run.author,
+        batch_id=batch.id,
+        trace_id=batch.trace_id,
+        uploads_total=batch.total,
+        file=batch.file,
+        errors=tuple(map(_kept, details.errors[:KEPT_ERRORS])),
+        errors_total=len(details.errors),
+        report_url=details.url,
+        rows_saved=details.rows_saved,
+        details_missing=details.said_missing,
+        retried=protocol.may_be_retried(batch, run),
+        claimed_at=iso(batch.opened_at),
+        asked_at=iso(batch.posted_at) if batch.posted_at else None,
+    )
+
+
+def _as_retried(batch: Batch, now: int) -> Batch:
+    """The batch as it is before its run is started again."""
+    return replace(
+        batch, run_id=None, posted_at=None, lost_since=None, unanswered=None, retries=batch.retries + 1, opened_at=now
+    )
 
 
 def _tell_of_retry(step: StepContext, services: Services, record: RunRecord, batch: Batch) -> None:
