@@ -243,7 +243,7 @@ class OAuth:
         access = self._authentication.issue(user, oauth=True)
         answer = {
             "access_token": access.value,
-            "id_token": self._environment.new_id(),
+            "id_token": f"id-token-{self._environment.new_id()}",
             "scope": "openid email offline_access",
             "expires_in": int(self._environment.settings.token_life_seconds),
             "token_type": "Bearer",

@@ -48,8 +48,8 @@ def test_an_upload_reaches_anaplan_its_subscribers_and_the_metrics(stack: Stack)
     assert message.document["run_id"] == run.id
     expected = {"outcome": "loaded", "route": "accounts", "integration_id": run.integration_id}
     assert expected.items() <= message.attributes.items()  # after a burst, `digested` too
-    loaded = [metric for metric in stack.metrics() if metric.name == "RunsLoaded"]
-    assert loaded[-1].dimensions == {"stack": stack.resources.function.name, "route": "accounts"}
+    loaded = [metric.dimensions for metric in stack.metrics() if metric.name == "RunsLoaded"]
+    assert {"stack": stack.resources.function.name, "route": "accounts"} in loaded
 
 
 def test_a_burst_gets_fewer_runs_than_uploads_and_the_last_of_them_reads_the_last_upload(stack: Stack) -> None:

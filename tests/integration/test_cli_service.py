@@ -703,7 +703,7 @@ def test_a_dead_letter_that_the_function_does_not_take_stays_in_the_queue(
         outage.setenv("AWS_MAX_ATTEMPTS", "1")
         result = command("redrive", "--yes")
 
-    assert result.code == 1 and "in the queue still" in result.err
+    assert result.code == 1 and "still in the queue" in result.err
     assert len(command.data("redrive", "--dry-run")) == 1
 
 

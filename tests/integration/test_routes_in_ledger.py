@@ -323,7 +323,7 @@ def test_commands_use_the_routes_in_use_and_say_so(autoload: Autoload, command: 
 
     result = command("status")
     assert result.code == 0 and "Routes: version 1 in the ledger, pushed" in result.err
-    assert "routes version 1 is sound: accounts" in command("routes", "check").out
+    assert "routes version 1 has no mistakes: accounts" in command("routes", "check").out
     autoload.push_routes(BROKEN)
     result = command("status")
     assert result.code == 0 and "accounts" in result.out

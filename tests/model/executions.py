@@ -64,6 +64,8 @@ class DurableService:
         self._make_sandbox = sandboxes
         self._warm: list[Any] = []
         self._late = 0
+        self.coming = 0
+        """How many events are still on their way."""
         self._client = _Client(self)
         self.processor = CheckpointProcessor(_Store(self.executions), None, self)  # type: ignore[arg-type]
 
@@ -91,6 +93,7 @@ class DurableService:
 
     def start(self, event: Any, delay: float = 0) -> None:
         """Start an execution, as an asynchronous invocation does."""
+        self.coming += 1
         self.world.in_seconds(delay, lambda: self._start(event))
 
     def oversleep(self, seconds: float) -> None:
@@ -103,6 +106,7 @@ class DurableService:
         return [execution for execution in self.executions.values() if not execution.is_complete]
 
     def _start(self, event: Any) -> None:
+        self.coming -= 1
         number = len(self.executions)
         execution = Execution.new(
             StartDurableExecutionInput(

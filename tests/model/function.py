@@ -275,7 +275,9 @@ class Function:
         self.world.latencies_ms, self.world.most_effects = (1,), 10 * count  # one call for each upload
         self.world.watch = lambda _: None
         for number in range(count):
-            upload = replace(sent.upload, version_id=f"backlog {number}", sequencer=f"{number:016X}")
+            upload = replace(
+                sent.upload, version_id=f"backlog {number}", etag=f"{number:032x}", sequencer=f"{number:016X}"
+            )
             self.ledger.record(upload, sent.route, self.world.now)
 
     def foreign_run(self, integration: str) -> None:

@@ -92,7 +92,8 @@ def _wait_for_rest(function: Function) -> None:
     for _ in range(SWEEPS):
         function.redrive()
         function.world.pass_time(301)
-        if not (function.service.dead_letters or function.service.open or _pending(function)):
+        service = function.service
+        if not (service.coming or service.dead_letters or service.open or _pending(function)):
             return
     raise AssertionError(f"after {SWEEPS} sweeps there is still something to do: {_pending(function)}")
 

@@ -160,6 +160,10 @@ def test_numbers_and_all_other_cells_stay_as_they_are(row: bytes) -> None:
     assert harmless(row) == row
 
 
+def test_a_cell_that_only_begins_with_a_number_is_disarmed() -> None:
+    assert harmless(b'"-1""x",-1,"-1"\n') == b'"\'-1""x",-1,"-1"\n'
+
+
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_it_does_not_matter_how_a_dump_is_cut_into_chunks(size: int) -> None:
     dump = b'Code,Amount\r\n=A,-12.5\r\n"b\n=c,""=d","-3"\r\n"=e","-x"\r\n'

@@ -172,20 +172,24 @@ def _block_without_formulas(block: bytes, quoted: bool) -> tuple[bytes, bool]:
     Quotes divide a block into parts outside and inside of them, in turn. A doubled quote closes and opens again with
     nothing in between, so it does not start a cell.
     """
-    parts, cell_starts = [], not quoted
-    for part in block.split(b'"'):
+    parts = block.split(b'"')
+    safe, cell_starts = [], not quoted
+    for number, part in enumerate(parts):
         if quoted:
-            parts.append(_safe_cell(part) if cell_starts else part)
+            goes_on = parts[number + 1 : number + 2] == [b""] and number + 2 < len(parts)
+            safe.append(_safe_cell(part, whole=not goes_on) if cell_starts else part)
             cell_starts = False
         else:
-            parts.append(_safe_cells(part, cell_starts))
+            safe.append(_safe_cells(part, cell_starts))
             cell_starts = part.endswith((b",", b";", b"\t", b"\r", b"\n")) if part else cell_starts
         quoted = not quoted
-    return b'"'.join(parts), not quoted
+    return b'"'.join(safe), not quoted
 
 
-def _safe_cell(cell: bytes) -> bytes:
-    return b"'" + cell if FORMULA.match(cell) and not SIGNED_NUMBER.fullmatch(cell) else cell
+def _safe_cell(cell: bytes, whole: bool = True) -> bytes:
+    """The cell, disarmed. `whole`: whether a number is all of it, and not what stands before a quote."""
+    number = whole and SIGNED_NUMBER.fullmatch(cell)
+    return b"'" + cell if FORMULA.match(cell) and not number else cell
 
 
 def _safe_cells(cells: bytes, cell_starts: bool) -> bytes:
