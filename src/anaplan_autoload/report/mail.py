@@ -107,33 +107,10 @@ def advice(report: Report) -> list[str]:
                 "Correct the rejected rows where they come from.",
                 f"Upload the file again, under the same name. The other rows are in Anaplan already. {AGAIN}",
             )
-        case "failed" if report.run_id is None:
-            return [
-                *_steps(
-                    "If the reason names the file, correct it, and upload it again under the same name.",
-                    "Otherwise forward this message to your administrator. You need not upload the file again.",
-                ),
-                f"No run of this batch has ended. {AGAIN}",
-            ]
         case "failed":
-            return _steps(
-                "If Anaplan names the file or its rows, correct them where they come from. If it names something in "
-                "the model (a list, a module, an action), correct that in Anaplan.",
-                *([where] if (where := _where(report)) else []),
-                "Upload the file again under the same name, or ask your administrator to load it again. Until "
-                f"then Anaplan may have none or some of the rows. {AGAIN}",
-            )
-        case "rejected" if report.problems:
-            return _steps(
-                "Correct the file where it comes from, and upload it again under the same name.",
-                "If the file is right and the check is not, forward this message to your administrator; the file need "
-                "not be uploaded again.",
-            )
+            return _advice_after_failure(report)
         case "rejected":
-            return _steps(
-                "If it is the file that the reason names, upload it again under exactly that name.",
-                "Otherwise forward this message to your administrator; the file need not be uploaded again.",
-            )
+            return _advice_after_rejection(report)
         case "held":
             return [
                 "Model builders: nothing. Autoload keeps the uploads and loads them when the log-in works. "
@@ -164,6 +141,37 @@ def advice(report: Report) -> list[str]:
                 "Nothing, if you know that the load is long. Another message follows when it ends. Otherwise look at "
                 "the run in CloudWorks, and cancel it there if it hangs, because later uploads wait for it."
             ]
+
+
+def _advice_after_failure(report: Report) -> list[str]:
+    if report.run_id is None:
+        return [
+            *_steps(
+                "If the reason names the file, correct it, and upload it again under the same name.",
+                "Otherwise forward this message to your administrator. You need not upload the file again.",
+            ),
+            f"No run of this batch has ended. {AGAIN}",
+        ]
+    return _steps(
+        "If Anaplan names the file or its rows, correct them where they come from. If it names something in "
+        "the model (a list, a module, an action), correct that in Anaplan.",
+        *([where] if (where := _where(report)) else []),
+        "Upload the file again under the same name, or ask your administrator to load it again. Until "
+        f"then Anaplan may have none or some of the rows. {AGAIN}",
+    )
+
+
+def _advice_after_rejection(report: Report) -> list[str]:
+    if report.problems:
+        return _steps(
+            "Correct the file where it comes from, and upload it again under the same name.",
+            "If the file is right and the check is not, forward this message to your administrator; the file need "
+            "not be uploaded again.",
+        )
+    return _steps(
+        "If it is the file that the reason names, upload it again under exactly that name.",
+        "Otherwise forward this message to your administrator; the file need not be uploaded again.",
+    )
 
 
 def _where(report: Report) -> str:
