@@ -80,7 +80,7 @@ OPTIONS = {
     "--json": "JSON instead of tables, for scripts.",
     "--yes": "Do it without asking.",
     "--no-color": "No colors (NO_COLOR does the same).",
-    "--version": "Show it.",
+    "--version": "Show the version.",
 }
 """The shared options that take no value."""
 _SHORT = {"--yes": "-y"}
