@@ -117,7 +117,7 @@ def test_a_secret_has_one_item_in_the_ledger_whether_it_is_named_or_its_arn_is_g
 
 def renewed(script: Script, **changes: Any) -> oauth.Grant:
     credentials = OAuthCredentials(**{**GOOD, **changes})
-    return oauth.refresh(http_pool(), script.url, credentials, NOW, Limits(connect=2, read=0.3, body=10_000))
+    return oauth.refresh(http_pool(), script.url, credentials, NOW, Limits(connect=2, read=1, body=10_000))
 
 
 def test_the_refresh_token_is_sent_as_json_and_without_a_header(script: Script) -> None:

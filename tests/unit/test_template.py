@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -40,19 +42,29 @@ Json = dict[str, Any]
 ROOT = Path(__file__).parents[2]
 
 
-def template() -> Json:
-    """The template as it is written, its short forms spelled out."""
+@cache
+def _parsed() -> Json:
     read: Json = yaml_parse((ROOT / "template.yaml").read_text())  # type: ignore[no-untyped-call]
     return read
 
 
+def template() -> Json:
+    """The template as it is written, its short forms spelled out."""
+    return deepcopy(_parsed())
+
+
 def expanded(**parameters: str) -> Json:
     """The template as CloudFormation sees it, with these parameters."""
+    return deepcopy(_expanded(tuple(parameters.items())))
+
+
+@cache
+def _expanded(parameters: tuple[tuple[str, str], ...]) -> Json:
     source = template()
     for name in ("Autoload", "Page"):
         source["Resources"][name]["Properties"]["CodeUri"] = "s3://packaged/function.zip"
     translator = Translator({}, Parser(), boto_session=boto3.Session(region_name="eu-west-1"))
-    translated: Json = translator.translate(source, parameter_values=parameters)
+    translated: Json = translator.translate(source, parameter_values=dict(parameters))
     return translated
 
 
