@@ -1,6 +1,6 @@
-"""Anaplan's OAuth service: the device grant (RFC 8628), and refresh tokens that rotate or do not.
+"""Anaplan's OAuth service: the device grant (RFC 8628), and refresh tokens, both rotating and non-rotating.
 
-Its errors have the statuses of Auth0, whose pages Anaplan's own errors point to.
+Its errors have the same statuses as Auth0's, because Anaplan's own errors link to Auth0's pages.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from local.cloudworks.tenant import OAuthClient, User
 
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 SLOWER_SECONDS = 5
-"""As much longer must be waited between two questions after `slow_down`."""
+"""Added to the interval between two requests after `slow_down`."""
 FOREVER = float("inf")
 
 
 class RefreshToken(Struct, frozen=True, kw_only=True):
-    """A refresh token that was given out; times are epoch seconds on Anaplan's clock."""
+    """A refresh token that was issued; times are epoch seconds on Anaplan's clock."""
 
     value: str
     client_id: str
     user: str
     family: str
-    """All that came from one log-in: where a spent one is used again, they may all be revoked."""
+    """Shared by all refresh tokens of one log-in. If a spent one is used again, they may all be revoked."""
     expires_at: float
     state: Literal["good", "spent", "revoked"] = "good"
 
     def __repr__(self) -> str:
-        """Without the value."""
+        """Leave out the value, which is secret."""
         return f"RefreshToken(user={self.user!r}, state={self.state!r})"
 
 
@@ -52,12 +52,12 @@ class Device(Struct, frozen=True, kw_only=True):
     state: Literal["pending", "denied", "used"] | User = "pending"
 
     def __repr__(self) -> str:
-        """Without the codes."""
+        """Leave out the codes, which are secret."""
         return f"Device(client_id={self.client_id!r})"
 
 
 class Body(Struct, frozen=True):
-    """What a request may hold."""
+    """The fields of a request."""
 
     client_id: str
     grant_type: str = ""
@@ -68,7 +68,7 @@ class Body(Struct, frozen=True):
 
 
 class Wrong(Exception):
-    """A request that is answered with an error of OAuth's."""
+    """An invalid request; `answer` is the OAuth error to return."""
 
     def __init__(self, error: str, description: str, status: int = 400) -> None:
         """`error` is OAuth's code."""
@@ -80,13 +80,13 @@ class OAuth:
     """The service. The caller must hold the simulator's lock."""
 
     def __init__(self, environment: Environment, authentication: Authentication) -> None:
-        """No device waits, and no refresh token was given out."""
+        """Start without devices and refresh tokens."""
         self._environment = environment
         self._authentication = authentication
         self._refresh_tokens: dict[str, RefreshToken] = {}
         self._devices: dict[str, Device] = {}
         self.spent_again = 0
-        """How often a refresh token came that had been spent."""
+        """How often a refresh token was used that had been spent already."""
 
     def handle(self, request: Request) -> Answer:
         """Answer a request to `/oauth/…`, or to the page where a user confirms a device."""
@@ -108,14 +108,14 @@ class OAuth:
         return self._issue(client_id, user, self._environment.new_id())
 
     def decide(self, user_code: str, user: User | None) -> None:
-        """Let a user confirm a device, or with None deny it. Raises KeyError for a code that nobody was given."""
+        """Confirm a device as this user, or deny it if `user` is None. Raises KeyError for an unknown code."""
         device = next((each for each in self._devices.values() if each.user_code == user_code), None)
         if device is None:
             raise KeyError(user_code)
         self._devices[device.code] = replace(device, state=user or "denied")
 
     def given_out(self) -> tuple[str, ...]:
-        """Every refresh token and device code so far."""
+        """Every refresh token and device code that was issued."""
         return (*self._refresh_tokens, *self._devices)
 
     def good(self) -> tuple[str, ...]:
@@ -123,7 +123,7 @@ class OAuth:
         return tuple(token.value for token in self._refresh_tokens.values() if token.state == "good")
 
     def revoke_all(self) -> None:
-        """End the life of every refresh token."""
+        """Revoke every refresh token."""
         for token in self._refresh_tokens.values():
             self._refresh_tokens[token.value] = replace(token, state="revoked")
 
@@ -157,7 +157,7 @@ class OAuth:
         )
 
     def _page(self, user_code: str) -> Answer:
-        """Who opens the page confirms, as the tenant's first user."""
+        """Opening the page confirms the device as the tenant's first user."""
         users = list(self._environment.tenant.users.values())
         try:
             self.decide(user_code, users[0])
@@ -212,7 +212,7 @@ class OAuth:
         return self._granted(token.user, self._issue(client.id, token.user, token.family))
 
     def _used_again(self, token: RefreshToken) -> None:
-        """Only somebody who stole it would use a spent token: so thinks a strict service, and ends all of its kin."""
+        """Revoke the token's family, as a strict service does: a spent token that comes again may be stolen."""
         self.spent_again += 1
         if self._environment.settings.variants.reuse_revokes:
             for other in self._refresh_tokens.values():

@@ -1,7 +1,8 @@
-"""Anaplan's OAuth service: a refresh token becomes an access token, and perhaps another refresh token.
+"""Anaplan's OAuth service: exchanges a refresh token for an access token, and perhaps for a new refresh token.
 
-Anaplan's administrator chooses for each OAuth client whether its refresh tokens are *rotatable* (every use gives a new
-one, and the old one dies) or *non-rotatable*. No answer says which; the next refresh token does.
+Anaplan's administrator chooses for each OAuth client whether its refresh tokens are *rotatable* (every use
+returns a new one, and the old one stops working) or *non-rotatable*. An answer does not say which: a client's tokens
+rotate if the answer has a different refresh token.
 """
 
 from __future__ import annotations
@@ -37,13 +38,13 @@ MARGIN_SECONDS = 120
 DOCUMENTED_LIFE_SECONDS = 1800
 """The assumed life of a token whose expiry is not given (35 minutes were measured)."""
 READABLE_TOKEN = re.compile(r"[\x21-\x7e]+")
-"""What a token may consist of. urllib3 shows invalid header values in its errors, so others are not sent."""
+"""The characters of a valid token. No other token is sent, because urllib3's errors show invalid header values."""
 
 _REGIONAL = re.compile(r"https://([a-z0-9]+)\.auth\.anaplan\.com", re.IGNORECASE)
 _GLOBAL = "https://auth.anaplan.com"
 _MOST_REGIONS = "https://us1a.app.anaplan.com"
 _LONGEST_LIFE = 7 * 86_400
-"""Seconds; an answer that gives a token a longer life is not believed."""
+"""Seconds. If an answer names a longer life, it is not trusted."""
 _LONGEST_NUMBER = 9
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 _PASSING = ("authorization_pending", "server_error", "slow_down", "temporarily_unavailable")
@@ -65,7 +66,7 @@ def oauth_url(auth_url: str) -> str:
     """The OAuth service of the region that an authentication service belongs to.
 
     `https://auth.anaplan.com` → `https://us1a.app.anaplan.com`, `https://eu3.auth.anaplan.com` →
-    `https://eu3.app.anaplan.com`, as Anaplan's list of hosts has it. Other hosts (Australia's, a simulator) serve both.
+    `https://eu3.app.anaplan.com`, as in Anaplan's list of hosts. Other hosts (Australia's, a simulator) serve both.
     """
     url = auth_url.rstrip("/")
     if url.lower() == _GLOBAL:
@@ -82,7 +83,7 @@ class OAuthCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=True, om
     client_id: str
     refresh_token: str
     client_secret: str | None = None
-    """Clients for the authorization code grant have one, those for the device grant have none."""
+    """Only clients for the authorization code grant have one. Clients for the device grant do not."""
     access_token: str | None = None
     """Written by Autoload with every new refresh token, so that all executions share one access token."""
     expires_at: object = None
@@ -99,7 +100,7 @@ class OAuthCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=True, om
         return self.expires_at if isinstance(self.expires_at, int) and self.access_token else 0
 
     def replaced_by(self, grant: Grant) -> str:
-        """The secret's next value: with the new refresh token, and with the access token that came with it."""
+        """The secret's next value, with the new refresh token and the access token that came with it."""
         changed = msgspec.structs.replace(
             self,
             refresh_token=grant.refresh_token or self.refresh_token,
@@ -124,16 +125,16 @@ class Access(RedactedRepr, frozen=True):
 
 
 class Grant(RedactedRepr, frozen=True):
-    """What the OAuth service gives for a refresh token, or for a device that its user has confirmed."""
+    """What the OAuth service returns for a refresh token, or for a device code that the user has confirmed."""
 
     shown = ("expires_at",)
 
     access_token: str
-    """Empty if the answer held none that can be used."""
+    """Empty if the answer had no usable access token."""
     expires_at: int
     """Epoch ms."""
     refresh_token: str | None
-    """None if the answer held none that can be used."""
+    """None if the answer had no usable refresh token."""
 
     @property
     def access(self) -> Access:
@@ -141,12 +142,12 @@ class Grant(RedactedRepr, frozen=True):
         return Access(self.access_token, self.expires_at)
 
     def replaces(self, credentials: OAuthCredentials) -> bool:
-        """Whether the refresh token that was sent is dead, because there is another."""
+        """Whether the answer has a different refresh token, so that the one that was sent no longer works."""
         return self.refresh_token is not None and self.refresh_token != credentials.refresh_token
 
 
 class Denied(CloudWorksError):
-    """The OAuth service refuses the client or its token, and would again. `code` is OAuth's, as `invalid_grant`."""
+    """The OAuth service refuses the client or its token for good. `code` is OAuth's, such as `invalid_grant`."""
 
     def __init__(self, text: str, code: str, facts: Facts) -> None:
         super().__init__(text, facts)
@@ -156,7 +157,7 @@ class Denied(CloudWorksError):
 def refresh(http: PoolManager, url: str, credentials: OAuthCredentials, now: int, limits: Limits = LIMITS) -> Grant:
     """Send the refresh token to `url`, once.
 
-    Raises `Denied` if it is refused, `Unknown` if it may have been replaced, although no usable answer came, and
+    Raises `Denied` if it is refused, `Unknown` if there is no usable answer but the token may have been replaced, and
     `TryLater` if nothing happened.
     """
     form = {
@@ -178,12 +179,12 @@ def refresh(http: PoolManager, url: str, credentials: OAuthCredentials, now: int
 
 
 def posted(url: str, path: str, form: dict[str, str], hidden: tuple[str, ...]) -> Request:
-    """A request to the OAuth service. It takes JSON, where RFC 6749 has a form, and no `Authorization`."""
+    """A request to the OAuth service. It has a JSON body, not RFC 6749's form, and no `Authorization` header."""
     return Request("POST", checked_url(url) + path, "", msgspec.json.encode(form), hidden=hidden)
 
 
 def granted(answer: Answer, now: int) -> Grant:
-    """The tokens of an answer; those that are missing or cannot be used are left out."""
+    """The tokens of an answer, without those that are missing or unusable."""
     found = _Granted()
     with suppress(ValueError, RecursionError):
         found = msgspec.json.decode(answer.body, type=_Granted)
@@ -193,7 +194,7 @@ def granted(answer: Answer, now: int) -> Grant:
 
 
 def refused(request: Request, answer: Answer) -> CloudWorksError:
-    """The error for an answer without success: `Denied`, `TryLater` if nothing happened, else `Unknown`."""
+    """The error for an unsuccessful answer: `Denied`, `TryLater` if nothing happened, or else `Unknown`."""
     told = told_error(answer)
     if told is not None and answer.status in _REFUSALS:
         facts = _facts(request, answer, told)
@@ -207,14 +208,14 @@ def refused(request: Request, answer: Answer) -> CloudWorksError:
 
 
 class OAuthError(Struct, frozen=True):
-    """The OAuth service's own error, as RFC 6749 has it."""
+    """The OAuth service's own error, in the form of RFC 6749."""
 
     error: str
     error_description: str | None = None
 
 
 def told_error(answer: Answer) -> OAuthError | None:
-    """The error that the answer tells; None if it is not in the OAuth service's own form, but a gateway's."""
+    """The error in the answer; None if it is not in the OAuth service's own form, but comes from a gateway."""
     with suppress(ValueError, RecursionError):
         return msgspec.json.decode(answer.body, type=OAuthError)
     return None
@@ -237,7 +238,7 @@ def _token(found: object) -> str | None:
 
 
 def _life(found: object) -> int:
-    """Seconds; the documented life if the answer tells none that can be."""
+    """A token's life in seconds; the documented one if the answer has no plausible value."""
     told = str(found)
     seconds = int(told) if told.isdecimal() and len(told) <= _LONGEST_NUMBER else 0
     return seconds if 0 < seconds <= _LONGEST_LIFE else DOCUMENTED_LIFE_SECONDS

@@ -1,21 +1,22 @@
-"""Renews the access token of an OAuth log-in, and never loses a refresh token that every use replaces.
+"""Renews the access token of an OAuth log-in, and protects refresh tokens that rotate (each use replaces them).
 
-A refresh token that rotates works once. Two executions that send the same one lose it, and so does one that dies
-between Anaplan's answer and the secret. So one execution at a time renews, under a lease in the ledger:
+A rotating refresh token works only once. It is lost if two executions send it, or if an execution dies after Anaplan's
+answer and before the secret is written. So only one execution at a time renews, under a lease in the ledger:
 
-1. lease: an execution that does not get it waits for the new version of the secret, with an access token for all.
-2. read the secret again: it may have been renewed meanwhile.
-3. note in the ledger which version's token is about to be spent, and renew the lease in the same write.
-4. send it.
-5. write the secret: the new refresh token, and the access token with it. Only then is the access token used.
-6. note the new version in the ledger, and give the lease back.
+1. Take the lease. Executions that do not get it wait for the secret's new version, and share its access token.
+2. Read the secret again: another execution may have renewed it in the meantime.
+3. Note in the ledger which version's token is about to be sent, and renew the lease in the same write.
+4. Send the token.
+5. Write the new refresh token and the access token to the secret. The access token is used only after that.
+6. Note the new version in the ledger, and release the lease.
 
-A death before 4 costs nothing, and one after 5 neither. In between, the new token is lost, and only a new log-in helps:
-Anaplan refuses the old one, that version of the secret is recorded as rejected, and the lanes are held. If the secret
-cannot be written, the new token stays in memory, and the next call in this function instance tries again.
+If the execution dies before step 4 or after step 5, nothing is lost. In between, the new token is lost, and a new
+log-in is needed: Anaplan refuses the old token, that version of the secret is recorded as rejected, and the lanes are
+held. If the secret cannot be written for now, the new token stays in memory, and the next call in this function
+instance tries again.
 
-A refresh token that does not rotate is noted as such in the ledger. From then on it is like a password: no lease, and
-every function instance has an access token of its own.
+A refresh token that does not rotate is noted as such in the ledger. From then on it is used like a password: without a
+lease, and with a separate access token in each function instance.
 """
 
 from __future__ import annotations
@@ -39,14 +40,14 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager
 
 PATIENCE_SECONDS = 12
-"""How long to wait for another execution that renews. It usually takes a second."""
+"""How long to wait while another execution renews, which usually takes a second."""
 LOOK_SECONDS = 1
 EARLY_SECONDS = 600
-"""An access token that CloudWorks refuses before its time is replaced at most this often. A user who lacks a role is
-refused each time, and Secrets Manager keeps every version for a day: AWS asks for at most one in ten minutes."""
+"""If CloudWorks refuses an access token that has not expired, it is replaced at most once in this time. A user without
+the needed role is refused every time, and AWS advises against writing a secret more than once in ten minutes."""
 IDLE_SECONDS = 4 * 3600
-"""A refresh token that rotates is used this long after its access token has expired, even if nothing is loaded.
-Unless Anaplan's administrator chose otherwise, one that is not used dies after about twelve hours."""
+"""A rotating refresh token is used this long after its access token has expired, even if nothing is loaded. An unused
+one expires after about twelve hours, unless Anaplan's administrator chose another time."""
 
 AGAIN = "Get a new refresh token: anaplan-autoload auth login --device."
 _INTERRUPTED = (
@@ -57,49 +58,49 @@ _REPLACED = "The secret was replaced while its log-in was renewed. The new one i
 
 
 class NotStored(Exception):
-    """Secrets Manager refuses to write the secret, and would again. The text says why, and what to allow."""
+    """Secrets Manager refuses to write the secret, and a retry would not help. The text says why, and what to allow."""
 
 
 class Renewal(Struct, frozen=True, omit_defaults=True):
-    """What the ledger remembers about the renewals of one secret. Versions are Secrets Manager's ids."""
+    """What the ledger stores about the renewals of one secret. Versions are Secrets Manager's version ids."""
 
     spent: str | None = None
     """The version whose refresh token was sent last."""
     stored: str | None = None
-    """The version that it was replaced by; None while that is not known."""
+    """The version that replaced it; None while that is not known."""
     kept: str | None = None
     """The version whose refresh token does not rotate."""
     early_at: int = 0
-    """Epoch ms; when an access token was last replaced before its time."""
+    """When an access token was last replaced before it expired, epoch ms."""
 
 
 class Records(Protocol):
-    """The ledger's part: a lease, and a `Renewal`. `holder` names one renewal."""
+    """Where the lease and the `Renewal` are stored: the ledger. `holder` identifies one renewal."""
 
     shared: bool
-    """Whether the function sees them too."""
+    """Whether the function uses the same records."""
 
     def read(self) -> Renewal:
-        """What is remembered."""
+        """Read the stored `Renewal`."""
 
     def lease(self, holder: str, now: int) -> Renewal | None:
         """Take the lease if it is free, expired or ours; None if it is not."""
 
     def spend(self, holder: str, now: int, renewal: Renewal) -> bool:
-        """Renew the lease, and note what is about to be spent, in one write; False if the lease is lost."""
+        """Renew the lease and note which version is about to be sent, in one write; False if the lease is lost."""
 
     def end(self, holder: str, renewal: Renewal) -> None:
-        """Note how it ended, and give the lease back, if it is still ours. A failure is ignored: leases expire."""
+        """Note the result and release the lease, if it is still ours. A failure is ignored, as leases expire."""
 
 
 class Store(Protocol):
-    """Secrets Manager's part. Raises `NotStored`, or `TryLater` for trouble that may pass."""
+    """Writes the secret. Raises `NotStored`, or `TryLater` if a retry may help."""
 
     def write(self, text: str, version: str) -> None:
-        """Make this the secret's current value, as the version of this id. Writing it twice has no effect."""
+        """Make this the secret's current value, with this version id. Writing it again changes nothing."""
 
     def rehearse(self, text: str) -> None:
-        """Write a version that nobody uses, to see whether the secret can be written."""
+        """Write a version that nothing uses, to find out whether the secret can be written."""
 
 
 class _Unsaved(RedactedRepr, frozen=True):
@@ -107,7 +108,7 @@ class _Unsaved(RedactedRepr, frozen=True):
 
     holder: str
     secret: Secret
-    """Whose token it replaces."""
+    """The secret whose token it replaces."""
     successor: str
     """The version to write."""
     text: str
@@ -116,7 +117,7 @@ class _Unsaved(RedactedRepr, frozen=True):
 
 
 class _Turn(RedactedRepr, frozen=True):
-    """One renewal: who, with what, and what the ledger remembered before."""
+    """One renewal: its holder, the secret that it uses, and what the ledger stored before it."""
 
     holder: str
     secret: Secret
@@ -144,7 +145,7 @@ class Renewer:
         """Renew at `url` (`https://us1a.app.anaplan.com`), and send refresh tokens to no other host.
 
         `source`, `rejected`, `reject` and `clock` are as in `Tokens`. With `careful`, a refresh token that may rotate
-        is not sent before it is certain that the secret can be written: for people, who often may only read it.
+        is sent only after a test that the secret can be written. It is for people, who often may only read it.
         Raises `AddressInvalid` if it is not safe to send tokens to `url`.
         """
         self._http = http
@@ -161,9 +162,9 @@ class Renewer:
         self._unsaved: _Unsaved | None = None
 
     def access(self, secret: Secret, refused: str | None = None, limits: Limits = LIMITS) -> Access:
-        """An access token that does not expire soon, and is not the one that CloudWorks has just `refused`.
+        """Return an access token that does not expire soon, and is not the one that CloudWorks has just `refused`.
 
-        If that one was replaced before its time a short while ago, it is returned again.
+        Exception: the refused one is returned again if a token was replaced early in the last `EARLY_SECONDS`.
         Raises `LoginRefused` (or its `SecretInvalid`) if only a new secret can help, and `TryLater` otherwise.
         """
         if self._unsaved is not None:
@@ -186,9 +187,10 @@ class Renewer:
             secret = self._source()
 
     def is_due(self, secret: Secret) -> bool:
-        """Whether to use the refresh token now, although nobody needs it.
+        """Whether to use the refresh token now, although no access token is needed.
 
-        So that it does not expire unused; so that it is known whether it rotates; to store what could not be stored.
+        There are three reasons: it would expire unused, it is not known whether it rotates, or the last new one could
+        not be stored yet.
         """
         if self._unsaved is not None:
             return True
@@ -202,7 +204,7 @@ class Renewer:
     # One at a time.
 
     def _renew_alone(self, turn: _Turn, refused: str | None, limits: Limits) -> Access:
-        """Renew under the lease, unless that has been done meanwhile or must not be."""
+        """Renew under the lease, unless another execution already has, or this one must not."""
         try:
             ready = self._early(turn, refused) or self._ready(turn.credentials, refused)
             if ready is None:
@@ -216,7 +218,7 @@ class Renewer:
         return self._spend(turn, refused, limits)
 
     def _turn(self, holder: str) -> _Turn | None:
-        """The lease, and the secret as it is now; None while another has it, or its result cannot be read yet."""
+        """Take the lease, and read the secret; None if another execution has it, or its result cannot be read yet."""
         before = self._records.lease(holder, self._clock())
         if before is None:
             return None
@@ -227,12 +229,12 @@ class Renewer:
             self._records.end(holder, before)
             raise
         if before.stored is not None and before.spent == secret.version:
-            self._records.end(holder, before)  # Secrets Manager still returns the version before
+            self._records.end(holder, before)  # Secrets Manager still returns the previous version
             return None
         return turn
 
     def _check(self, turn: _Turn) -> None:
-        """Raise the reason why this version's token must not be sent."""
+        """Raise an error if this version's token must not be sent; its text says why."""
         self._check_rejected(turn.secret)
         if self._writable or not (turn.credentials.rotates or self._careful):
             return
@@ -245,7 +247,7 @@ class Renewer:
         self._writable = True
 
     def _early(self, turn: _Turn, refused: str | None) -> Access | None:
-        """The refused token, if it was replaced before its time a short while ago."""
+        """The refused token, if replacing it now would be too soon after the last early replacement."""
         if refused is None or not self._is_early(turn, refused):
             return None
         lately = turn.before.early_at + EARLY_SECONDS * 1000 > self._clock()
@@ -263,7 +265,7 @@ class Renewer:
         return self._renew(turn, spent, limits)
 
     def _renew(self, turn: _Turn, spent: Renewal, limits: Limits) -> Access:
-        """Send the refresh token, and store the one that comes back if it is another."""
+        """Send the refresh token. If a different one comes back, store it."""
         grant = self._ask(turn, spent, limits)
         if not grant.replaces(turn.credentials):
             if turn.before.kept != turn.secret.version:
@@ -291,9 +293,9 @@ class Renewer:
     # Storing the new token.
 
     def _save(self, unsaved: _Unsaved) -> Access:
-        """Write the secret, unless somebody stored another log-in meanwhile.
+        """Write the secret, unless somebody has stored another log-in in the meantime.
 
-        Secrets Manager may return an older version for a while, so a newer one is known by its time.
+        Secrets Manager may return an older version for a while, so times show which version is newer.
         """
         current = self._source()
         if current.version != unsaved.successor:
@@ -317,7 +319,7 @@ class Renewer:
             raise LoginRefused(unsaved.secret.version, f"{reason} {AGAIN}") from None
 
     def _save_at_last(self, unsaved: _Unsaved) -> Access:
-        """Write what could not be written before."""
+        """Retry writing a new token that could not be stored before."""
         if self._records.lease(unsaved.holder, self._clock()) is None:
             raise TryLater("Another execution is renewing Anaplan's log-in, while this one has not stored its result.")
         return self._save(unsaved)

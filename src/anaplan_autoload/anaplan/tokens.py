@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 SECRET_SECONDS = 300
 """How long the secret is assumed to be unchanged: a new version is used at most this much later."""
 LOOK_SECONDS = 3600
-"""How often a function instance looks whether a refresh token should be used."""
+"""How often a function instance checks whether a refresh token should be used."""
 
 _REMEDY = (
     "Check user and password, or that the certificate is registered with Anaplan. With single sign-on, a password "
@@ -73,7 +73,7 @@ class Tokens:
         """Log in at `url` (`https://auth.anaplan.com`), and send credentials to no other host.
 
         `source` reads the secret. `rejected` says whether Anaplan has refused a version of it, and `reject` records
-        that it has. `renewer` makes what a secret with a refresh token needs. `clock` gives epoch ms.
+        that it has. `renewer` makes the renewer for a secret with a refresh token. `clock` returns epoch ms.
         Raises `AddressInvalid` if it is not safe to send credentials to `url`.
         """
         self._http = http
@@ -116,18 +116,18 @@ class Tokens:
 
     @property
     def is_oauth(self) -> bool:
-        """Whether the token that was given last came from the OAuth service."""
+        """Whether the last token came from the OAuth service."""
         return self._token is not None and self._token.oauth
 
     @property
     def expires_at(self) -> int | None:
-        """When the token that was given last expires, epoch ms; None before the first."""
+        """When the last token expires, epoch ms; None before the first."""
         return self._token.expires_at if self._token else None
 
     def keep_alive(self) -> None:
-        """Use a refresh token that would otherwise expire unused. Looks at the secret once an hour.
+        """Use a refresh token that would otherwise expire unused. Checks the secret once an hour.
 
-        Raises what `token` raises.
+        Raises the same errors as `token`.
         """
         now = self._clock()
         if now < self._look_due:
@@ -139,7 +139,7 @@ class Tokens:
 
     @contextmanager
     def within(self, limits: Limits) -> Iterator[None]:
-        """Limit log-ins to this time for a while, for callers that can do without one."""
+        """Limit log-ins to this time for a while, for callers that can do without a log-in."""
         usual, self._limits = self._limits, limits
         try:
             yield
@@ -151,7 +151,7 @@ class Tokens:
         return self._make_renewer()
 
     def _current_secret(self) -> Secret:
-        """The secret, read again if there is no token or the last reading is old."""
+        """The secret. It is read again if there is no token yet or it was last read long ago."""
         if self._secret is not None and self._token is not None and self._clock() < self._secret_due:
             return self._secret
         secret = self._source()
@@ -161,7 +161,7 @@ class Tokens:
         return secret
 
     def _new(self, secret: Secret, now: int, refused: str | None = None) -> _Token:
-        """A token for a secret of any form; another than the one that was `refused`."""
+        """A token for a secret of any form, different from the `refused` one."""
         credentials = credentials_of(secret)
         if isinstance(credentials, OAuthCredentials):
             access = self._renewer.access(secret, refused, self._limits)
@@ -169,7 +169,7 @@ class Tokens:
         return self._log_in(secret, naming(secret, lambda: credentials.login(now)), now)
 
     def _renewed(self, token: _Token, secret: Secret, now: int) -> _Token:
-        """A token in place of one that expires soon."""
+        """A token to replace one that expires soon."""
         if not token.oauth:
             return self._refreshed(token, now) or self._new(secret, now)
         try:
@@ -186,7 +186,7 @@ class Tokens:
             "POST", f"{self._url}/token/authenticate", login.authorization, login.body, hidden=login.hidden
         )
         answer = self._exchange(request)
-        # An answer of a gateway or a proxy says nothing about the credentials.
+        # An answer from a gateway or a proxy says nothing about the credentials.
         if answer.status in _REFUSALS and (answer.is_anaplans or not answer.body):
             self._reject(secret.version)
             words = said(request, answer)
@@ -195,7 +195,7 @@ class Tokens:
         return self._issued(request, answer, now)
 
     def _refreshed(self, token: _Token, now: int) -> _Token | None:
-        """The token with a later expiry, or None if that failed; then the caller logs in."""
+        """The same token with a later expiry; None if that failed, and the caller must log in."""
         # The authentication service accepts only this scheme; it answers 400 to a Bearer header.
         request = Request("POST", f"{self._url}/token/refresh", f"AnaplanAuthToken {token.value}")
         try:

@@ -1,12 +1,12 @@
-"""What people have yet to be told in a digest, in the ledger's table.
+"""Stores in the ledger's table the messages that people will get in a digest.
 
 | `pk` | `sk` | holds |
 |---|---|---|
 | `digest` | `<lane>#<message id>#<outcome>` | `Owed` |
 
-A lane's leader notes what it owes before it tells systems; a sweep sends the digest and then forgets what was in it. So
-a death at any point leaves something to send, at worst twice. All items are in one collection, because a sweep reads
-them all.
+A lane's leader stores a message here before it informs systems. A sweep sends the digest, and then deletes its
+messages. So if either dies at any point, nothing is lost; at worst, a digest is sent twice. All items have the same
+`pk`, because a sweep reads them all.
 """
 
 from __future__ import annotations
@@ -29,23 +29,23 @@ if TYPE_CHECKING:
 
 
 class Digests:
-    """The messages that are owed, through the low-level client."""
+    """The messages that wait for a digest, through the low-level client."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
         self._client = client
         self._table = table
 
     def all(self) -> list[Owed]:
-        """Everything that is owed, read consistently."""
+        """All messages that wait for a digest, read consistently."""
         return list(self._owed())
 
     def due_at(self, lane: str, now: int, window_ms: int) -> int:
-        """When the lane's digest is to be sent, epoch ms: with what is owed already, else a window from now."""
+        """When to send the lane's digest, epoch ms: with the messages that wait already, or else a window from now."""
         first = next(self._owed(f"{lane}#", Limit=1), None)
         return first.due_at if first is not None and first.due_at > now else now + window_ms
 
     def owe(self, owed: Owed) -> None:
-        """Note a message, unless it is noted already."""
+        """Store a message, unless it is stored already."""
         try:
             self._client.put_item(
                 TableName=self._table,
@@ -56,7 +56,7 @@ class Digests:
             return
 
     def forget(self, told: Iterable[Owed]) -> None:
-        """Forget what people were told."""
+        """Delete messages that people have been sent."""
         for each in told:
             self._client.delete_item(TableName=self._table, Key=encode(_key(each)))
 
@@ -77,9 +77,9 @@ class Digests:
 
 
 def told_lately(ledger: Ledger, lane: str, now: int, window_ms: int, enough: int) -> list[int]:
-    """When the lane told of its last loads, epoch ms, newest first: at least `enough` of a window, if there are.
+    """When people were told of the lane's last loads, epoch ms, newest first: at least `enough`, if there are.
 
-    Loads that were retried, or of which nobody wanted to be told, are read and left out: so a few more are read.
+    Loads that were retried, or that nobody wanted to be told about, are left out. So more loads than that are read.
     """
     since = iso(now - 2 * window_ms)
     runs = islice(ledger.runs(lane, since, at_a_time=2 * enough), 4 * enough)

@@ -255,7 +255,7 @@ class Ledger:
         return changed
 
     def newest_loaded(self, target: str, upload: Upload) -> Upload | None:
-        """The newest data of this upload's key that this integration or flow loaded; None where there is none."""
+        """The newest data of this upload's key that this integration or flow loaded; None if there is none."""
         item = self._get_key(_loaded_key(target, upload))
         return msgspec.convert(item, Upload, strict=False) if item else None
 

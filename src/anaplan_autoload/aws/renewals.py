@@ -1,10 +1,10 @@
-"""Who renews an OAuth log-in, and what came of it, in the ledger's table.
+"""Stores in the ledger's table which execution renews an OAuth log-in, and the result of the last renewal.
 
 | `pk` | `sk` | holds |
 |---|---|---|
 | `secret#<the secret's name>` | `renewal` | `Renewal`, and the lease: `holder`, `lease_until` (epoch ms) |
 
-It holds versions of the secret, never a token.
+The item holds version ids of the secret, never a token.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class Renewals:
         self._lease_ms = lease_ms
 
     def read(self) -> Renewal:
-        """What is remembered, read consistently."""
+        """Read the stored `Renewal`, consistently."""
         answer = self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
         return _renewal(answer.get("Item", {}))
 
@@ -57,7 +57,7 @@ class Renewals:
         )
 
     def spend(self, holder: str, now: int, renewal: Renewal) -> bool:
-        """Renew the lease, and note what is about to be spent, in one write; False if the lease is lost."""
+        """Renew the lease and note which version is about to be sent, in one write; False if the lease is lost."""
         sets, removes, values = _written(renewal)
         noted = self._update(
             f"SET {', '.join(['lease_until = :until', *sets])} REMOVE {', '.join(removes)}",
@@ -67,7 +67,7 @@ class Renewals:
         return noted is not None
 
     def end(self, holder: str, renewal: Renewal) -> None:
-        """Note how it ended, and give the lease back, if it is still ours. A failure is ignored: leases expire."""
+        """Note the result and release the lease, if it is still ours. A failure is ignored, as leases expire."""
         sets, removes, values = _written(renewal)
         with suppress(*AWS_TROUBLE):
             self._update(
@@ -95,7 +95,7 @@ class Renewals:
 
 
 def secret_name(secret_id: str) -> str:
-    """A secret's name, from itself or from its ARN, which ends with six characters more."""
+    """A secret's name, from its name or its ARN. An ARN ends with a dash and six more characters."""
     arn = _ARN.fullmatch(secret_id)
     return arn[1] if arn else secret_id
 
@@ -109,7 +109,7 @@ def _renewal(item: Any) -> Renewal:
 
 
 def _written(renewal: Renewal) -> tuple[list[str], list[str], dict[str, str | int]]:
-    """The parts of SET and of REMOVE, and the values. `early_at` is always set, the others are where they are known."""
+    """The parts of SET and REMOVE, and the values. `early_at` is always set, other fields if they are known."""
     noted = {name: value for name in _NAMES if (value := getattr(renewal, name)) is not None}
     sets = [f"#{name} = :{name}" for name in noted]
     return sets, [f"#{name}" for name in _NAMES if name not in noted], {f":{name}": noted[name] for name in noted}

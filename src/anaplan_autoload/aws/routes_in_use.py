@@ -30,7 +30,7 @@ class RoutesInUse:
         self.routes: Routes | None = None
         """Empty if nobody has pushed any yet; None if none of the newest versions can be used."""
         self.version = 0
-        """Of `routes`; 0 where there is none."""
+        """Of `routes`; 0 if there are none."""
 
     def refresh(self, now: int) -> str | None:
         """Read the routes if what is known is older than 30 seconds; `now` is epoch ms.

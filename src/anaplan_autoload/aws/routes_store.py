@@ -82,11 +82,11 @@ class RoutesStore:
         self._table = table
 
     def current(self) -> Version | None:
-        """The version in use; None where there is none. One consistent read."""
+        """The version in use; None if there is none. One consistent read."""
         return self._get("current")
 
     def version(self, number: int) -> Version | None:
-        """A version by its number; None where there is none."""
+        """A version by its number; None if it does not exist."""
         return self._get(_sort_key(number)) if 0 < number < 10**10 else None
 
     def versions(self) -> Iterator[Version]:

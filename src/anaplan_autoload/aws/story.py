@@ -1,7 +1,7 @@
-"""What happened to one upload, in order of time, from what the ledger holds: `of_upload` reads it, `told` says it.
+"""What happened to one upload, in order of time. `of_upload` reads it from the ledger, `told` puts it into words.
 
-Three clocks are involved. S3 says when an object was stored, Anaplan when a run began and ended (in whole seconds), and
-the function everything else. They differ by a second or so, so `in_order` keeps causes before their effects.
+The times come from three clocks: S3's says when an object was stored, Anaplan's when a run began and ended (in whole
+seconds), and the function's everything else. They differ by about a second, so `in_order` keeps causes before effects.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.protocol import Batch
 
 CLOCKS_DIFFER_MS = 10 * 60_000
-"""Runs are filed under Anaplan's clock, uploads under ours."""
+"""Allowed difference between Anaplan's clock, which dates runs, and ours, which dates uploads."""
 
 What = Literal["uploaded", "recorded", "claimed", "asked", "began", "ended", "told", "superseded", "logged"]
 Clock = Literal["S3", "Autoload", "Anaplan"]
@@ -33,7 +33,7 @@ class Moment(Struct, frozen=True):
     """`2026-11-24T21:05:00.123Z`, on `clock`."""
     what: What
     said: str
-    """In a sentence. It may contain names of files and Anaplan's messages, so escape it."""
+    """One sentence. It may contain file names and Anaplan's messages, so escape it."""
     clock: Clock = "Autoload"
     run_id: str | None = None
 
@@ -56,7 +56,7 @@ def _open_batch(ledger: Ledger, lane: str, record: UploadRecord) -> Batch | None
 def told(record: UploadRecord, runs: Sequence[RunRecord], batch: Batch | None = None) -> list[Moment]:
     """An upload's story, causes before effects.
 
-    `runs` are the lines of the history of the batch that covered it, oldest first: all but the last failed and were
+    `runs` are the history's runs of the batch that covered it, oldest first: all but the last failed and were
     started again. `batch` is that batch while it is open.
     """
     moments = [*_arrival(record)]
@@ -106,14 +106,14 @@ def _sentence(text: str) -> str:
 
 
 def _underway(batch: Batch) -> Iterator[Moment]:
-    """What is known of a run that has not ended."""
+    """What is known about a run that has not ended."""
     if batch.posted_at is not None:
         said = f"CloudWorks was asked for a run, and began {batch.run_id}." if batch.run_id else "CloudWorks was asked."
         yield Moment(iso(batch.posted_at), "asked", said, run_id=batch.run_id)
 
 
 def in_order(story: Iterable[Moment], log: Iterable[Moment] = ()) -> list[Moment]:
-    """A story, and what the log says besides, by time; `story` keeps its order, `log` may have any."""
+    """A story merged with log lines, by time. `story` keeps its order; `log` may be in any order."""
     latest = 0
     placed: list[tuple[int, Moment]] = []
     for moment in story:

@@ -1,4 +1,4 @@
-"""Decides which loads are told in a digest: one mail for many, so that a burst does not fill a mailbox."""
+"""Decides which loads go into a digest: one mail for many loads, so that a burst does not fill a mailbox."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Owed(Struct, frozen=True):
-    """A message that systems got at once and people have yet to get, in a digest."""
+    """A message that systems got at once, and that people will get in a digest."""
 
     lane: str
     id: str
@@ -30,15 +30,15 @@ class Owed(Struct, frozen=True):
 
 
 def is_digested(told: Iterable[int], now: int, after: int, window_ms: int) -> bool:
-    """Whether a message waits for a digest: its lane told of `after` loads within the window before it.
+    """Whether a message waits for a digest, because its lane reported `after` loads within the window before it.
 
-    `told` and `now` are epoch ms. 0 loads: there are no digests.
+    `told` and `now` are epoch ms. If `after` is 0, there are no digests.
     """
     return 0 < after <= sum(now - window_ms < at <= now for at in told)
 
 
 def due(owed: Iterable[Owed], now: int) -> list[Sequence[Owed]]:
-    """The digests that are to be sent now: what is owed for one lane and time, in the order in which it ended."""
+    """The digests to send now: each has the messages of one lane and due time, in the order in which loads ended."""
     digests: dict[tuple[str, int], list[Owed]] = {}
     for each in sorted(owed, key=lambda one: (one.ended_at, one.id)):
         if each.due_at <= now:

@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 GRACE_MS = 15 * 60_000
-"""An event may come this late; a younger object is left to the next round."""
+"""Events may be this late. An object younger than this is left to the next round."""
 OVERLAP_MS = 60 * 60_000
-"""A round looks again at what was uploaded this long before the last one began: longer than `GRACE_MS`."""
+"""A round also checks uploads from this long before the last round began. Longer than `GRACE_MS`."""
 PARTS_OVERLAP_MS = 7 * 86_400_000
-"""The same for an object that was uploaded in parts. S3 shows the time when such an upload was begun, and the inbox
-drops one that was not completed in a week."""
+"""The same for objects uploaded in parts. S3 shows the time at which such an upload began, and the inbox drops uploads
+that are not complete after a week."""
 MEMORY_MS = 89 * 86_400_000
 """The ledger forgets an upload 90 days after its end, so older objects cannot be compared with it."""
 
 
 class Place(Struct, frozen=True, order=True):
-    """What is listed at once."""
+    """One place to list: a prefix of a bucket."""
 
     bucket: str
     prefix: str
 
 
 class Cursor(Struct, frozen=True):
-    """How far a round has come."""
+    """The progress of a round."""
 
     place: Place
     key: str = ""
@@ -50,22 +50,22 @@ class Cursor(Struct, frozen=True):
 
 
 class Round(Struct, frozen=True):
-    """The rounds through the buckets, as the ledger remembers them; times are epoch ms, 0 for never."""
+    """The rounds through the buckets, as stored in the ledger. Times are epoch ms; 0 means never."""
 
     number: int = 0
-    """How often this was written, so that of two sweeps at once only one goes on."""
+    """How often this was written. If two sweeps run at once, it lets only one of them go on."""
     started: int = 0
     """When the latest round began."""
     ended: int = 0
-    """When the latest round that came to its end did so."""
+    """When a round last ended."""
     covered: int = 0
-    """When the latest round began that could list everything."""
+    """When the latest round that could list everything began."""
     at: Cursor | None = None
-    """Where the round goes on; None where none is under way."""
+    """Where the round continues; None if no round is under way."""
     since: Mapping[str, int] = {}
     """What a route takes (see `taken_by`) → when a sweep first saw it. Older objects are not looked for."""
     trouble: str = ""
-    """The latest listing that S3 refused, in words."""
+    """In words, the latest listing that S3 refused."""
     trouble_at: int = 0
     found: int = 0
     """How many lost uploads were found so far."""
@@ -77,12 +77,12 @@ class Round(Struct, frozen=True):
 
 
 class Listed(Struct, frozen=True):
-    """One version of an object, as S3 lists it: those of a key newest first."""
+    """One version of an object. S3 lists the versions of a key newest first."""
 
     upload: Upload
     """`event_time` is S3's `Last-Modified`, in whole seconds."""
     latest: bool
-    """Whether the key holds this version now."""
+    """Whether this is the key's current version."""
 
 
 class Candidate(Struct, frozen=True):
@@ -95,7 +95,7 @@ class Candidate(Struct, frozen=True):
 
 
 def places(routes: Routes, buckets: Iterable[str]) -> list[Place]:
-    """What to list, in order: prefixes that lie under another one are listed with that."""
+    """The places to list, in order. A prefix under another prefix is listed together with it."""
     found: list[Place] = []
     for bucket in sorted(set(buckets)):
         first = len(found)
@@ -106,14 +106,14 @@ def places(routes: Routes, buckets: Iterable[str]) -> list[Place]:
 
 
 def next_place(listed: Iterable[Place], after: Place | None) -> Place | None:
-    """The place that comes after another one, which may have left the routes meanwhile; None at the end."""
+    """The place after another one, whose route may have been removed in the meantime; None at the end."""
     return next((place for place in listed if after is None or place > after), None)
 
 
 def taken_by(route: Route, routes: Routes) -> str:
-    """Stands for which objects a route takes, and for the lane in which the ledger knows them.
+    """Identifies which objects a route takes, and in which lane the ledger stores them.
 
-    A route that is changed so that it takes other objects starts over: what lies there already is not a lost upload.
+    A route that is changed to take other objects starts over: objects that are there already are not lost uploads.
     """
     closer = sorted(
         (other.prefix, other.suffix, other.bucket or "")
@@ -125,7 +125,7 @@ def taken_by(route: Route, routes: Routes) -> str:
 
 
 class Watched(Struct, frozen=True):
-    """The routes, and from when on each is looked after."""
+    """The routes, and since when lost uploads are looked for in each."""
 
     routes: Routes
     since: Mapping[str, int]
@@ -135,7 +135,7 @@ class Watched(Struct, frozen=True):
 
     @classmethod
     def of(cls, routes: Routes, since: Mapping[str, int], now: int) -> Watched:
-        """`since` is what is known so far; what is new counts from now on."""
+        """`since` has the routes known so far. New ones count from now on."""
         taken = {route.name: taken_by(route, routes) for route in routes}
         by_name = {name: since.get(each, now) for name, each in taken.items()}
         return cls(routes, {taken[name]: at for name, at in by_name.items()}, by_name)
@@ -144,7 +144,7 @@ class Watched(Struct, frozen=True):
 def candidates(
     listed: Iterable[Listed], last: tuple[str, str], watched: Watched, covered: int, now: int
 ) -> Iterator[Candidate]:
-    """The listed versions that the ledger should know; `last` is what was listed before them, `covered` a round's.
+    """The listed versions that should be in the ledger. `last` was listed just before them; `covered` is the round's.
 
     With `load = "latest"` a run reads what the key holds, so only that version counts.
     """
@@ -167,8 +167,8 @@ def _is_in_time(upload: Upload, since: int, covered: int, now: int) -> bool:
 
 
 def _dated(version: Listed, now: int) -> Upload:
-    """The upload with its time. An object in parts may have been begun before an older version was: what a key holds
-    now is its newest data, so that counts as uploaded now.
+    """The upload with its time. S3 may date an object uploaded in parts before an older version. The current version
+    is the newest data, so it counts as uploaded now.
     """
     if version.latest and _in_parts(version.upload) and version.upload.version_id:
         return replace(version.upload, event_time=iso(now // 1000 * 1000))

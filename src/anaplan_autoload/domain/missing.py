@@ -34,7 +34,7 @@ def said(ms: int, expect: str, now: int) -> str:
 
 
 def missing_message(expect: str, due_at: int, now: int, last: tuple[int, str] | None, lane: Underway) -> str:
-    """What is missing since when, and whether it is under way; `last` is the last load's end (epoch ms) and file."""
+    """What is missing, since when, and whether it is on its way; `last` is the last load's end (epoch ms) and file."""
 
     def at(ms: int) -> str:
         return said(ms, expect, now)

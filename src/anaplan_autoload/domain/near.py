@@ -1,6 +1,6 @@
-"""Why an object has the route that it has, or none, and what is different in routes that nearly match it.
+"""Explains why an object has its route or has no route, and how routes that nearly match it differ.
 
-Everything that explains a route asks here: `routes match`, `loads --key`, `load`, and the log.
+Used by everything that explains a route: `routes match`, `loads --key`, `load`, and the log.
 """
 
 from __future__ import annotations
@@ -77,12 +77,12 @@ def _why_not(other: Route, chosen: Route | None, bucket: str, key: str) -> str:
 
 
 class Difference(Struct, frozen=True):
-    """A way in which two texts may differ that look alike."""
+    """A way in which two similar-looking texts may differ."""
 
     words: str
     """As in `differs in …`."""
     level: Callable[[str], str]
-    """Makes two texts equal that differ in nothing else."""
+    """Makes two texts equal if they differ only in this way."""
 
 
 def _slashes(text: str) -> str:
@@ -100,11 +100,11 @@ DIFFERENCES = (
     Difference("slashes", _slashes),
     Difference("blanks", _blanks),
 )
-"""In the order in which they have to be levelled."""
+"""In the order in which they must be removed from a text."""
 
 
 def why_not(route: Route, bucket: str, key: str) -> str:
-    """What keeps a route from loading an object that it nearly matches; empty where nothing suggests that it should."""
+    """Why a route does not load an object that it nearly matches; empty if it is not close."""
     prefix, suffix = _start(route.prefix, key), _end(route.suffix, key)
     if prefix is None or suffix is None:
         for meant in readings(route, bucket):
@@ -125,7 +125,7 @@ def why_not(route: Route, bucket: str, key: str) -> str:
 
 
 def _start(prefix: str, key: str) -> tuple[str, ...] | None:
-    """How a key's beginning differs from the prefix: not at all, in some ways, or altogether (None)."""
+    """How the start of a key differs from the prefix: not at all, in some ways, or completely (None)."""
 
     def alike(levels: list[Difference]) -> bool:
         wanted = _levelled(prefix, levels)
@@ -145,7 +145,7 @@ def _end(suffix: str, key: str) -> tuple[str, ...] | None:
 
 
 def _needed(alike: Callable[[list[Difference]], bool]) -> tuple[str, ...] | None:
-    """The differences that must be levelled to make two texts alike; None where that is not enough."""
+    """The differences to remove so that two texts are equal; None if that is not enough."""
     levels = list(DIFFERENCES)
     if not alike(levels):
         return () if alike([]) else None

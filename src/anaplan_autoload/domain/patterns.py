@@ -128,7 +128,7 @@ class _Read(Struct, frozen=True):
     head: str
     """Before the first sign, corrected."""
     tail: str
-    """After the last sign, corrected; as `head` where there is no sign."""
+    """After the last sign, corrected; the same as `head` if there is no sign."""
     signs: int
     whys: tuple[str, ...]
     alternatives: tuple[str, ...] = ()

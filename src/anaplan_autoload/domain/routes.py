@@ -172,7 +172,7 @@ class Routes(Struct, frozen=True, dict=True):
         return iter(self.routes)
 
     def __len__(self) -> int:
-        """How many there are: none where nobody has pushed any yet."""
+        """How many routes there are; 0 until some have been pushed."""
         return len(self.routes)
 
     @property

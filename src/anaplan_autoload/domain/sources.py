@@ -1,8 +1,7 @@
 """What an integration or a flow reads from S3, and whether a run reads what was uploaded.
 
-A run takes no file name: it reads its integration's source files and nothing else. An upload that is none of them would
-be called loaded although nobody read it, so it is rejected. If it is not certain what a run reads, the upload is not
-rejected.
+A run takes no file name: it reads its integration's source files and nothing else. Any other upload would be reported
+as loaded although no run read it, so it is rejected. If it is not certain what a run reads, the upload is not rejected.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.tenant import Integration, Job
 
 FRESH_MS = 24 * 3_600_000
-"""How long it is remembered what an integration reads."""
+"""How long the list of an integration's source files is kept."""
 _SHOWN = 3
 """Keys that a text names."""
 _OTHER_CLOUDS = ("AzureBlob", "GoogleBigQuery")
@@ -39,7 +38,7 @@ class Source(Struct, frozen=True):
 
     key: str
     bucket: str | None = None
-    """As CloudWorks shows it; None where it does not."""
+    """As CloudWorks shows it; None if it does not."""
 
     def is_read_from(self, bucket: str, key: str) -> bool:
         """Whether this is the object: the key exactly as it is, and no bucket that is surely another one."""
@@ -52,7 +51,7 @@ class Source(Struct, frozen=True):
 
 
 Sources = tuple[Source, ...]
-"""All that is read, at least one; None in its place where that is not known."""
+"""All files that are read, at least one. None instead of this means that they are not known."""
 
 
 class Reads(Struct, frozen=True):
@@ -63,10 +62,10 @@ class Reads(Struct, frozen=True):
     asked_at: int
     """Epoch ms."""
     sources: Sources | None = None
-    """None where CloudWorks did not tell."""
+    """None if CloudWorks did not say."""
 
     def is_fresh(self, route: Route, now: int) -> bool:
-        """Whether it still stands for this route; `now` is epoch ms."""
+        """Whether it is still valid for this route; `now` is epoch ms."""
         return self.route == digest(route) and self.is_recent(now)
 
     def is_recent(self, now: int) -> bool:
@@ -120,12 +119,12 @@ def is_unread(route: Route, upload: Upload, sources: Sources | None) -> bool:
 
 
 def is_for_markers(route: Route, sources: Sources) -> bool:
-    """Whether a route takes none of the files that are read but admits empty ones, which say that a set is whole."""
+    """Whether a route loads none of the files that are read, but admits empty ones, which mark a set as complete."""
     return route.load == "latest" and route.allow_empty and not any(route.covers(source.key) for source in sources)
 
 
 def why_unread(route: Route, uploads: Sequence[Upload], sources: Sources) -> str:
-    """Why uploads of a route are rejected, and what to do; the first sentence is the news."""
+    """Why uploads of a route are rejected, and what to do. The first sentence says what happened."""
     what = "flow" if route.flow else "integration"
     if route.stage_to is not None:
         news = f"No run reads stage_to {_quoted(route.stage_to)}."
@@ -159,7 +158,7 @@ def _remedy(route: Route, sources: Sources, what: str) -> str:
 
 
 def _near_miss(key: str, source: str) -> str:
-    """How two keys differ that look alike; empty where they do not."""
+    """How two similar-looking keys differ; empty if they do not look alike."""
     if unicodedata.normalize("NFC", key) == unicodedata.normalize("NFC", source):
         return " (they look the same, but accented letters are written in different Unicode forms)"
     if _folded(key) == _folded(source):

@@ -24,9 +24,9 @@ class Expected(Struct, frozen=True):
 
     route: str
     state: Literal["loaded", "missing", "not loaded"]
-    """`not loaded`: nobody was told yet, as the sweep has not looked or the route is new."""
+    """`not loaded`: nobody has been told yet, because the sweep has not checked since or the route is new."""
     due_at: str
-    """With `missing`, the due time of which everyone was told."""
+    """With `missing`: the due time that was announced as missed."""
     loaded_at: str | None
     words: str
     """For people, in the route's time zone: `expected by Mon 06:00 BST: loaded 05:41`."""

@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.routes import Routes
 
 AT_ONCE = 10
-"""Lanes that are read at the same time: as many as a client has connections."""
+"""How many lanes are read at the same time: as many as a client has connections."""
 MOST_READ = 10_000
-"""Uploads of a lane that are read to name the files of a list of loads."""
+"""How many uploads of a lane are read to name the files of a list of loads."""
 
 
 class LoadFilter(Struct, frozen=True):
-    """Which uploads of a key are asked for: those of one bucket, or of any."""
+    """A key whose uploads are asked for, in one bucket or in any."""
 
     bucket: str | None
     key: str
@@ -67,10 +67,10 @@ def of_batch(ledger: Ledger, record: UploadRecord, lane: str) -> list[RunRecord]
 
 
 def find_uploads(ledger: Ledger, routes: Routes, wanted: LoadFilter, lanes: Iterable[str] | None = None) -> list[Found]:
-    """What the ledger knows of a key, last recorded first, in these lanes or in those where it can be.
+    """A key's uploads in the ledger, last recorded first, in these lanes; without `lanes`, wherever they may be.
 
-    Uploads are not filed by key, so all of a lane are read; of all lanes only where the one that the key's route leads
-    to has none of it, as then it may have been recorded before the routes were changed.
+    The ledger has no index by key, so all uploads of a lane are read. The lane of the key's route is read first. If it
+    has none, all lanes are read, as the key may have been recorded before the routes were changed.
     """
     if lanes is not None:
         return _in_lanes(ledger, lanes, wanted)
@@ -101,10 +101,9 @@ def _in_lanes(ledger: Ledger, lanes: Iterable[str], wanted: LoadFilter) -> list[
 
 
 def covered(ledger: Ledger, runs: Iterable[RunRecord]) -> dict[str, list[UploadRecord]]:
-    """The uploads of each of these batches, of those among the first `MOST_READ` that each lane remembers.
+    """The uploads of each of these batches, as far as they are among the first `MOST_READ` of their lane.
 
-    Uploads are not filed by batch, so a lane has to be read for the names of its files; of a huge lane only a part is
-    read.
+    The ledger has no index by batch, so the uploads of the whole lane are read, or only a part of them if it is huge.
     """
     wanted = {run.batch_id for run in runs}
     found: dict[str, list[UploadRecord]] = {}

@@ -1,4 +1,4 @@
-"""Which lanes there are, and letting go of a paused one."""
+"""Lists lanes, and resumes a paused one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HELD = (
 
 
 def known_lanes(routes: Routes, pending: Iterable[Pending]) -> dict[str, list[str]]:
-    """The lanes of the routes and those that have something to do, each with the names of its routes."""
+    """The lanes of the routes, and other lanes with work to do, each with the names of its routes."""
     lanes = {lane: route_names(routes, lane) for lane in routes.lanes}
     for found in pending:
         names = lanes.setdefault(found.lane, [])

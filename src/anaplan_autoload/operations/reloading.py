@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.operations.sending import Reload
 
 ROWS_AGAIN = "In a numbered list without a key, rows that are loaded again are added again."
-"""What a repeated load does in Anaplan; added wherever one is offered that may repeat rows."""
+"""What a repeated load does in Anaplan. Texts that offer a load which may repeat rows include it."""
 
 
 class Retries(Struct, frozen=True):
@@ -29,7 +29,7 @@ class Retries(Struct, frozen=True):
     request_id: str
     """The request id of the next retry. Two people who ask at the same time get the same id."""
     asked: UploadRecord | None
-    """The last one, where it waits or was loaded."""
+    """The last retry, if it waits or was loaded."""
 
 
 def retries_of(ledger: Ledger, route: Route, upload: Upload) -> Retries:
@@ -43,21 +43,21 @@ def retries_of(ledger: Ledger, route: Route, upload: Upload) -> Retries:
 
 
 class RetryPlan(Struct, frozen=True):
-    """What a retry asks for."""
+    """The loads that a retry requests."""
 
     route: Route
     requests: tuple[Reload, ...]
     """Oldest first."""
     retried: tuple[UploadRecord, ...]
-    """Earlier retries that wait or were loaded: these uploads are not asked for again."""
+    """Earlier retries that wait or were loaded. Their uploads are not requested again."""
 
 
 def plan_retry(
     ledger: Ledger, routes: Routes, failed: Sequence[UploadRecord], name: str, *, again: bool = False
 ) -> RetryPlan:
-    """What to ask for so that these uploads, of one batch, are loaded; with `again`, also what was retried already.
+    """The loads to request so that these uploads of one batch are loaded; with `again`, also those retried before.
 
-    `name` is where the routes are, for messages. Raises `OperationFailed` where the uploads cannot be loaded again.
+    `name` is where the routes are, for messages. Raises `OperationFailed` if the uploads cannot be loaded again.
     """
     first = failed[0].upload
     route = route_for(routes, first.bucket, first.key, name)
@@ -71,7 +71,7 @@ def plan_retry(
 
 
 def failed_uploads(ledger: Ledger, run: RunRecord) -> list[UploadRecord]:
-    """The uploads that a run covered which did not load them all; raises `OperationFailed` where there are none."""
+    """The uploads of a run that did not load everything; raises `OperationFailed` if there is nothing to load again."""
     if run.outcome == "loaded":
         raise OperationFailed(
             f"Run {run.id} loaded everything at {run.ended_at}.",
@@ -91,7 +91,7 @@ def failed_uploads(ledger: Ledger, run: RunRecord) -> list[UploadRecord]:
 
 
 def refuse_older(ledger: Ledger, route: Route, upload: Upload) -> None:
-    """Raise `OperationFailed` where newer data of the upload's key was loaded: the function would only supersede it."""
+    """Raise `OperationFailed` if newer data of the upload's key was loaded: the function would only supersede it."""
     if route.load != "each":
         return
     newest = ledger.newest_loaded(route.target, upload)
@@ -107,7 +107,7 @@ def refuse_older(ledger: Ledger, route: Route, upload: Upload) -> None:
 def route_for(routes: Routes, bucket: str, key: str, name: str) -> Route:
     """The route by which the function will load an object; `name` is where the routes are, for messages.
 
-    Raises `OperationFailed` where there is none.
+    Raises `OperationFailed` if no route loads it.
     """
     route = routes.match(bucket, key)
     if route is not None and route.excluded_by(key) is None:

@@ -1,4 +1,4 @@
-"""Requested loads, on their way to the function."""
+"""Sends requests for loads to the function, and waits until they are recorded."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 LOOK_SECONDS = 0.5
 PATIENCE_SECONDS = 120
-"""How long requests may take to be recorded, since the last one that was: Lambda may be throttled."""
+"""How long to wait for the next request to be recorded: Lambda may be throttled."""
 
 
 class Reload(Struct, frozen=True):
-    """A load to be asked for."""
+    """A load to request."""
 
     load: Load
     route: Route
@@ -38,7 +38,7 @@ class Reload(Struct, frozen=True):
 
 
 def reload(upload: Upload, route: Route, request_id: str | None = None) -> Reload:
-    """A repeated load of an upload: with `load = "each"` of exactly that version, else of the key's current object."""
+    """A repeated load of an upload: with `load = "each"`, of exactly that version; otherwise of the current object."""
     version_id = upload.version_id if route.load == "each" else None
     return Reload(
         Load(bucket=upload.bucket, key=upload.key, version_id=version_id, request_id=request_id or uuid4().hex), route
@@ -48,8 +48,8 @@ def reload(upload: Upload, route: Route, request_id: str | None = None) -> Reloa
 def chosen(uploads: Sequence[Upload], route: Route) -> list[Upload]:
     """Which of a route's uploads to request again, oldest first.
 
-    With `load = "each"` every one, as each is a load of its own. With `"latest"` the newest of every key: one run
-    covers them all, and only so does each key show as loaded.
+    With `load = "each"`, all of them, as each needs its own run. With `"latest"`, the newest of every key: one run
+    covers them all, and then every key counts as loaded.
     """
     oldest_first = sorted(uploads, key=lambda upload: upload.order)
     if route.load == "each":
@@ -58,22 +58,22 @@ def chosen(uploads: Sequence[Upload], route: Route) -> list[Upload]:
 
 
 class Watcher:
-    """Is told how far the requests have come; this one does nothing with it."""
+    """Follows the progress of the requests. This base class ignores it."""
 
     def asked(self, done: int, total: int) -> None:
-        """So many were sent to the function."""
+        """`done` of `total` requests were sent to the function."""
 
     def recorded(self, done: int, total: int) -> None:
-        """So many are in the ledger."""
+        """`done` of `total` requests are in the ledger."""
 
 
 class Patience(Struct, frozen=True):
-    """How long to wait for the ledger to have all requests of a lane."""
+    """How long to wait until the ledger has all requests of a lane."""
 
     seconds: float = PATIENCE_SECONDS
     """Since the last one was recorded."""
     pause_ms: int = 0
-    """When the lane's pause ends by itself, should the one who asks die before it ends it; 0 for never."""
+    """After this time the pause ends by itself, in case this process dies before it resumes the lane; 0: never."""
 
 
 def ask(
@@ -85,8 +85,8 @@ def ask(
 ) -> int:
     """Ask for these loads, all of one lane, in this order. Returns how many are not recorded yet.
 
-    Lambda delivers in no order. So where there are several, the lane is paused until the ledger has them all, and they
-    are loaded oldest first, or by one run. A lane that was paused before stays so.
+    Lambda does not keep the order of events. So for several requests, the lane is paused until the ledger has them all.
+    Then they are loaded oldest first, or by one run. A lane that was paused before stays paused.
     """
     if len(reloads) < 2:
         for each in reloads:
@@ -101,7 +101,7 @@ def ask(
 
 @contextmanager
 def _paused(ledger: Ledger, send: Callable[[object], None], lane: str, patience: Patience) -> Iterator[None]:
-    """Keep the lane's leaders from claiming. Afterwards, also after an error, the lane is as it was."""
+    """Pause the lane, so that leaders claim nothing. Afterwards, even after an error, it is as it was before."""
     now = wall_clock()
     if ledger.lane(lane).is_paused(now):
         yield
@@ -114,7 +114,7 @@ def _paused(ledger: Ledger, send: Callable[[object], None], lane: str, patience:
 
 
 def _missing(ledger: Ledger, reloads: Sequence[Reload], watcher: Watcher, patience: Patience) -> int:
-    """Wait until the ledger has them; returns how many it does not have when the patience ends."""
+    """Wait until the ledger has all requests; returns how many are missing when the time is over."""
     missing = [each.upload_id for each in reloads]
     deadline = time.monotonic() + patience.seconds
     while missing and time.monotonic() < deadline:

@@ -28,7 +28,7 @@ class OpenBatch(Struct, frozen=True):
     route: str
     uploads: int
     run_id: str | None
-    """None until CloudWorks has said so."""
+    """None until CloudWorks has returned it."""
     since: str
     """When the run was requested or, before that, when the batch was opened."""
     attempts: int
@@ -43,7 +43,7 @@ class LastLoad(Struct, frozen=True):
     outcome: Ending
     ended_at: str
     run_id: str
-    """`batch-…` where no run began."""
+    """`batch-…` if no run began."""
 
 
 class PlannedWait(Struct, frozen=True):
@@ -74,8 +74,8 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     routes: tuple[str, ...]
     """Those of the routes file, and those of waiting uploads."""
     state: LaneState
-    """`unled`: there is something to do and no execution does it; the next sweep starts one, within five minutes.
-    `waiting`: all uploads wait by a rule of their route."""
+    """`unled`: there is work, but no execution leads the lane; the next sweep starts one, within five minutes.
+    `waiting`: a rule of their route makes all uploads wait."""
     paused: bool
     held: bool
     """Anaplan refused the log-in; nothing is claimed until the secret has another version."""
@@ -85,7 +85,7 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     """How long the lane's lease lasts unless its leader renews it; None if nobody leads."""
     batch: OpenBatch | None
     not_before: str | None
-    """Nothing is asked of CloudWorks before."""
+    """CloudWorks is not called before this time."""
     waiting: int
     """Uploads that no batch covers yet."""
     oldest_waiting: str | None
@@ -93,19 +93,19 @@ class LaneStatus(Struct, frozen=True, kw_only=True):
     waiting_files: int = 0
     """How many different files these are."""
     settles_until: str | None = None
-    """When the route's quiet time is over, unless more comes; None while nothing settles."""
+    """When the route's quiet time is over, unless more uploads arrive; None if nothing waits for it."""
     paused_until: str | None = None
-    """When the pause ends by itself; None where it does not."""
+    """When the pause ends by itself; None if it does not."""
     waits_for: tuple[PlannedWait, ...] = ()
-    """What a rule of their route keeps back."""
+    """Uploads that wait because of a rule of their route."""
     delay_seconds: float = 0
-    """For how long the oldest upload could have been loaded but was not: planned waits do not count."""
+    """For how long the oldest upload could have been loaded, but was not. Planned waits do not count."""
     expected: tuple[Expected, ...] = ()
-    """Of the routes that say by when they expect something."""
+    """The routes that expect a file by some time, and whether it was loaded."""
 
     @property
     def gist(self) -> tuple[object, ...]:
-        """What is printed again when it changes: everything but the lease."""
+        """Everything but the lease: the status is printed again when any of it changes."""
         return (
             *(self.lane, self.state, self.paused, self.batch, self.waiting, self.oldest_waiting, self.last),
             *(self.settles_until, self.paused_until, self.waits_for),
@@ -133,10 +133,10 @@ def described(
     now: int,
     loading: Sequence[Waiting] = (),
 ) -> LaneStatus:
-    """The state that the lane's items add up to.
+    """The lane's status, from its items in the ledger.
 
-    `waiting` are the uploads that no batch covers, oldest first; `loading` those that the open batch covers, as far as
-    they have no final state yet.
+    `waiting` are the uploads that no batch covers, oldest first. `loading` are those of the open batch that have no
+    final state yet.
     """
     led = found.holder is not None and found.lease_until >= now
     planned = rules.plan(waiting, now)
@@ -163,12 +163,12 @@ def described(
 
 
 def _files(items: Sequence[Waiting]) -> int:
-    """How many different files these uploads are of."""
+    """How many different files these uploads belong to."""
     return len({(item.upload.bucket, item.upload.key) for item in items})
 
 
 def _settles_until(lane: Lane, planned: Plan, now: int) -> str | None:
-    """When what is to be claimed next has been quiet for as long as its route asks for."""
+    """When the route's quiet time is over for the uploads that are claimed next; None if they need not wait."""
     selection = planned.selection if lane.open is None else None
     seconds = settling_for(selection, now) if selection else 0
     return iso(now + seconds * 1000) if seconds else None

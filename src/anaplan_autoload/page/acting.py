@@ -1,4 +1,4 @@
-"""Does what somebody asks for: what the command line does for `retry`, `load`, `pause` and `resume`."""
+"""Carries out the page's actions: the same as `retry`, `load`, `pause` and `resume` on the command line."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from anaplan_autoload.page.services import PageServices
 
 MOST_RETRIED = 100
-"""Uploads that are asked for at once: so many fit into the time that a page may take."""
+"""How many uploads one retry may request: more would take longer than a page may."""
 PATIENCE = Patience(seconds=10, pause_ms=300_000)
 IN_USE = "use"
 """Where the routes are, for messages such as `no route in use matches`."""
 
 
 def perform(services: PageServices, act: Act) -> str:
-    """Do it, and say what was done; raises `OperationFailed` where it cannot be done."""
+    """Carry out the action, and say what was done; raises `OperationFailed` if that is not possible."""
     match act.do:
         case "retry":
             return _retry(services, act)
@@ -67,7 +67,7 @@ def _load(services: PageServices, act: Act) -> str:
 
 
 def _lane(services: PageServices, lane: str) -> str:
-    """The lane, if there is one of that id; raises `OperationFailed` where there is none."""
+    """The lane with that id; raises `OperationFailed` if it does not exist."""
     if lane in known_lanes(services.routes(), services.ledger.pending()):
         return lane
     raise OperationFailed("There is no such lane.", remedy="Its routes may have been removed. Look at the list again.")

@@ -1,4 +1,4 @@
-"""What somebody asks of the page: a view of the history, or an act."""
+"""What a user asks of the page: a view of the history, or an act."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 OUTCOMES: tuple[str, ...] = get_args(Ending)
 NOT_LOADED = "not loaded"
-"""Every outcome but loaded, where an outcome is asked for."""
+"""Stands for every outcome except loaded."""
 ROWS = (100, 1000)
-"""Loads on one page."""
+"""How many loads one page shows."""
 LONGEST = 1100
-"""Characters of a field: a key has at most 1,024 bytes."""
+"""Most characters of a field: a key has at most 1,024 bytes."""
 
 
 class View(Struct, frozen=True, omit_defaults=True):
@@ -31,12 +31,12 @@ class View(Struct, frozen=True, omit_defaults=True):
     outcome: str = ""
     """One of `OUTCOMES`, or `NOT_LOADED`."""
     key: str = ""
-    """A part of the key, in any case."""
+    """A part of the key, in upper or lower case."""
     since: str = ""
     """`2026-11-24`; this day and the next one included, in UTC."""
     until: str = ""
     older: str = ""
-    """The sort key of the last load that was shown: go on after it."""
+    """The sort key of the last load on the previous page: this page starts after it."""
     rows: int = ROWS[0]
     lane: str = ""
     """With `run` or `upload`."""
@@ -52,7 +52,7 @@ class View(Struct, frozen=True, omit_defaults=True):
 
 
 class Act(Struct, frozen=True, omit_defaults=True):
-    """Something to be done."""
+    """An action that a user asks for."""
 
     do: Literal["retry", "load", "pause", "resume"]
     lane: str
@@ -65,9 +65,9 @@ class Act(Struct, frozen=True, omit_defaults=True):
 
 
 def view_of(fields: Mapping[str, object]) -> View:
-    """The view that a form, an address or an event names; raises `OperationFailed` for what cannot be.
+    """The view that a form, an address or an event names; raises `OperationFailed` if a field is invalid.
 
-    Fields that are no part of a view are left alone.
+    Fields that do not belong to a view are ignored.
     """
     texts = {name: _text(name, value) for name, value in fields.items() if name in View.__struct_fields__}
     rows = texts.pop("rows", "") or str(ROWS[0])
@@ -82,7 +82,7 @@ def view_of(fields: Mapping[str, object]) -> View:
 
 
 def act_of(fields: Mapping[str, object]) -> Act:
-    """The act that a form or an event names; raises `OperationFailed` for what is none."""
+    """The act that a form or an event names; raises `OperationFailed` if it is invalid."""
     texts = {name: _text(name, value) for name, value in fields.items() if name in Act.__struct_fields__}
     try:
         act = msgspec.convert(texts, Act)
@@ -96,7 +96,7 @@ def act_of(fields: Mapping[str, object]) -> Act:
 
 
 def fields_of(asked: View | Act) -> dict[str, str]:
-    """The fields that `view_of` or `act_of` makes it of again."""
+    """The fields from which `view_of` or `act_of` makes the same value again."""
     return {name: str(value) for name, value in msgspec.to_builtins(asked).items()}
 
 

@@ -1,4 +1,4 @@
-"""The page of a view, and the document around it where no dashboard is."""
+"""The page of a view, and an HTML document around it for use outside a dashboard."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from anaplan_autoload.page.services import PageServices
 
 TROUBLE = (OperationFailed, RoutesInvalid, *AWS_TROUBLE)
-"""What is told in words on the page. Anything else is a mistake of ours, and belongs into the log."""
+"""The errors that the page explains to the user. Any other error is a bug, and goes to the log."""
 
 
 def view_page(services: PageServices, host: Host, view: View) -> Html:
-    """What a view shows. Raises what is in `TROUBLE`."""
+    """The HTML of a view. Raises the errors in `TROUBLE`."""
     if view.upload:
         return joined(_back(host), views.upload_view(reading.upload_detail(services, view), host))
     if view.run:

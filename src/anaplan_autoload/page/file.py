@@ -1,4 +1,4 @@
-"""The page as one file that needs nothing else: the loads, each with its details, and filters made of style alone."""
+"""The page as one self-contained file: the loads with their details, and filters that use only CSS."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
 
 
 class FileHost:
-    """A file: links lead to the loads that are in it, and nothing can be done."""
+    """The page in a file: links lead to loads in the same file, and there are no actions."""
 
     def __init__(self, anchors: dict[str, str]) -> None:
         """`anchors`: where in the file each load is, by its `View.run`."""
         self._anchors = anchors
 
     def link(self, words: str, view: View) -> Html:
-        """A link to a load of the file; else the words alone."""
+        """A link to a load in the file, or the words alone if it is not there."""
         anchor = self._anchors.get(view.run)
         return element("a", words, href=f"#{anchor}") if anchor else element("span", words)
 
     def filters(self, listing: Listing) -> Html:
-        """Radio buttons; the style sheet hides the rows that they leave out."""
+        """Radio buttons. The style sheet hides the rows that they exclude."""
         used = [each for each in OUTCOMES if any(run.outcome == each for run in listing.loads)]
         routes = [(f"r-{number}", name) for number, name in enumerate(listing.routes)]
         return joined(
@@ -44,11 +44,11 @@ class FileHost:
         )
 
     def action(self, words: str, act: Act, question: str) -> None:
-        """None: a file can do nothing."""
+        """None, because a file cannot carry out actions."""
 
 
 def file_page(services: PageServices, view: View) -> str:
-    """The document with a view's loads, from one look at the ledger."""
+    """The document with a view's loads, as the ledger has them now."""
     listing = reading.listing(services, view)
     anchors = {views.view_of_load(run).run: f"load-{number}" for number, run in enumerate(listing.loads)}
     host = FileHost(anchors)

@@ -1,4 +1,4 @@
-"""The fields by which loads are chosen, for the places that can ask again."""
+"""The fields that filter the list of loads, for hosts that can load the page again."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def fields(listing: Listing, view: View) -> Html:
-    """The labelled fields, filled in as this view has them."""
+    """The labelled fields, filled in with this view's values."""
     routes = [("", "all"), *((name, name) for name in _routes(listing, view))]
     outcomes = [("", "all"), (NOT_LOADED, "all but loaded"), *((each, each) for each in OUTCOMES)]
     return joined(

@@ -1,4 +1,4 @@
-"""What the page needs of the place that shows it: links, the filters and buttons work differently in each."""
+"""What the page needs from its host, because links, filters and buttons work differently in each."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ class Host(Protocol):
     """A place that shows the page."""
 
     def link(self, words: str, view: View) -> Html:
-        """A link to a view; plain words where the place cannot show it."""
+        """A link to a view, or plain words if the place cannot show it."""
 
     def filters(self, listing: Listing) -> Html:
         """The form that chooses which loads are listed."""
 
     def action(self, words: str, act: Act, question: str) -> Html | None:
-        """A button that does something once the question is answered with yes; None where nothing can be done.
+        """A button that carries out an act after the user has confirmed the question; None if there are no actions.
 
-        The question is our own words and names from the routes, nothing from a file.
+        The question has only our own words and names from the routes, nothing from a file.
         """

@@ -1,4 +1,4 @@
-"""HTML that is escaped by the way it is made: only `element` and `raw` make `Html`, and they escape what is not."""
+"""Builds HTML in which all text is escaped. Only `raw` lets markup through unchanged."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ def safe(text: str) -> Html:
 
 
 def raw(markup: str) -> Html:
-    """Our own markup, such as the style sheet. Never what others wrote."""
+    """Mark our own markup, such as the style sheet, as HTML. Never use it for text from elsewhere."""
     return Html(markup)
 
 
 def joined(*parts: Child) -> Html:
-    """The parts one after another; what is None is left out."""
+    """The parts one after another, without those that are None."""
     return Html("".join(safe(part) for part in parts if part is not None))
 
 
 def element(name: str, /, *children: Child, **attributes: Attribute) -> Html:
-    """An element. In attributes' names an underscore at the end is dropped (`class_`), others become dashes.
+    """An element. In the names of attributes, an underscore at the end is dropped (`class_`), others become dashes.
 
     Attributes that are None or False are left out.
     """

@@ -1,4 +1,4 @@
-"""Reads what a view shows from the ledger. The same functions as the command line's, and no write."""
+"""Reads what a view shows from the ledger, with the command line's functions. It never writes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.page.services import PageServices
 
 SEARCHED = 5_000
-"""Loads that are read at most to find those that a view asks for."""
+"""How many loads are read at most to find those that a view asks for."""
 UPLOADS_SHOWN = 100
 NOT_KNOWN = "The ledger does not know it. The history goes back 400 days, single uploads 90."
 
@@ -42,9 +42,9 @@ class Listing(Struct, frozen=True, kw_only=True):
     older: View | None = None
     """Where the list goes on."""
     cut: bool = False
-    """Whether the search ended before it had found a whole page."""
+    """Whether the search stopped before it had found a whole page."""
     uploads: tuple[Found, ...] = ()
-    """With a key, the uploads of such keys, last recorded first."""
+    """If the view has a key: the uploads of matching keys, last recorded first."""
     lanes: tuple[LaneStatus, ...] = ()
     routes: tuple[str, ...] = ()
     now: int
@@ -56,12 +56,12 @@ class LoadDetail(Struct, frozen=True, kw_only=True):
 
     run: RunRecord
     uploads: tuple[UploadRecord, ...]
-    """Of its batch, oldest first; not all where there are many."""
+    """The uploads of its batch, oldest first. If there are many, some are left out."""
     others: tuple[RunRecord, ...]
     """The other runs of the batch, oldest first."""
     rejected: Rejected
     link: str | None
-    """To its report in AWS's console."""
+    """The link to its report in the AWS console."""
 
 
 class UploadDetail(Struct, frozen=True, kw_only=True):
@@ -73,7 +73,7 @@ class UploadDetail(Struct, frozen=True, kw_only=True):
     """Of the batch that covered it, oldest first."""
     story: tuple[Moment, ...]
     waits: str = ""
-    """Why it waits; empty where it does not, or nothing keeps it."""
+    """Why it waits; empty if it does not wait, or nothing holds it back."""
 
 
 def listing(services: PageServices, view: View) -> Listing:
@@ -81,7 +81,7 @@ def listing(services: PageServices, view: View) -> Listing:
     routes, now = services.routes(), services.now()
     known = known_lanes(routes, services.ledger.pending())
     lanes = {lane: names for lane, names in known.items() if view.route in names} if view.route else known
-    lanes = lanes or known  # a route that was removed may have loaded in any of them
+    lanes = lanes or known  # a route that was removed may have used any of them
     uploads = _uploads_of(services, lanes, view.key) if view.key else []
     batches = {found.record.batch_id for found in uploads if found.record.batch_id}
     searched = _searched(_history(services, lanes, view), view, batches)
@@ -102,12 +102,12 @@ class _Searched(Struct, frozen=True):
 
     found: tuple[RunRecord, ...]
     last: str = ""
-    """The sort key after which the next page goes on; empty where there is nothing more."""
+    """The sort key after which the next page starts; empty if there are no more loads."""
     cut: bool = False
 
 
 def _searched(runs: Iterator[RunRecord], view: View, batches: set[str]) -> _Searched:
-    """The first loads that the view asks for, as many as a page takes; no more is read than that needs."""
+    """The first loads that the view asks for, up to one page. No more is read than needed for that."""
     found: list[RunRecord] = []
     for number, run in enumerate(runs, start=1):
         if _is_asked_for(run, view, batches):
@@ -120,7 +120,7 @@ def _searched(runs: Iterator[RunRecord], view: View, batches: set[str]) -> _Sear
 
 
 def load_detail(services: PageServices, view: View) -> LoadDetail:
-    """One load; raises `OperationFailed` where the ledger does not know it."""
+    """One load; raises `OperationFailed` if the ledger does not know it."""
     run = run_of(services, view.lane, view.run)
     covers = (each for each in services.ledger.uploads_in(run.lane) if run.batch_id and each.batch_id == run.batch_id)
     uploads = list(islice(covers, run.uploads_total))
@@ -128,7 +128,7 @@ def load_detail(services: PageServices, view: View) -> LoadDetail:
 
 
 def load_details(services: PageServices, runs: Sequence[RunRecord]) -> Iterator[LoadDetail]:
-    """Several loads, for which each lane is read once."""
+    """Several loads. Each lane is read only once."""
     uploads = covered(services.ledger, runs)
     batches: dict[str, list[RunRecord]] = {}
     for run in sorted(runs, key=lambda each: each.sk):
@@ -151,7 +151,7 @@ def _detail(
 
 
 def upload_detail(services: PageServices, view: View) -> UploadDetail:
-    """One upload; raises `OperationFailed` where the ledger does not know it."""
+    """One upload; raises `OperationFailed` if the ledger does not know it."""
     record = services.ledger.upload(view.lane, view.upload)
     if record is None:
         raise OperationFailed("There is no such upload.", remedy=NOT_KNOWN)
@@ -162,7 +162,7 @@ def upload_detail(services: PageServices, view: View) -> UploadDetail:
 
 
 def _waits(services: PageServices, view: View, story: Sequence[Moment]) -> str:
-    """Why an upload waits; empty where nothing keeps it."""
+    """Why an upload waits; empty if nothing holds it back."""
     if any(each.what == "claimed" for each in story):
         return ""
     lane = services.ledger.lane(view.lane)
@@ -176,7 +176,7 @@ def _waits(services: PageServices, view: View, story: Sequence[Moment]) -> str:
 
 
 def run_of(services: PageServices, lane: str, run: str) -> RunRecord:
-    """The load with that sort key (without `run#`) or id; raises `OperationFailed` where the ledger knows none."""
+    """The load with that sort key (without `run#`) or id; raises `OperationFailed` if the ledger does not know it."""
     if "#" not in run:
         lanes = [lane] if lane else known_lanes(services.routes(), services.ledger.pending())
         return find_run(services.ledger, lanes, run)
@@ -186,7 +186,7 @@ def run_of(services: PageServices, lane: str, run: str) -> RunRecord:
 
 
 def _history(services: PageServices, lanes: Iterable[str], view: View) -> Iterator[RunRecord]:
-    """The loads of these lanes in the view's time, newest first, from where the last page ended."""
+    """The loads of these lanes within the view's dates, newest first, from where the previous page ended."""
     lanes = list(lanes)
     after = view.older.removeprefix("run#")
     until = after.partition("#")[0] or view.until or "~"
@@ -197,7 +197,7 @@ def _history(services: PageServices, lanes: Iterable[str], view: View) -> Iterat
 
 
 def _is_asked_for(run: RunRecord, view: View, batches: set[str]) -> bool:
-    """Whether a load is one of those that the view shows; `batches` are those with an upload of the key."""
+    """Whether the view shows a load; `batches` are those with an upload of the key."""
     named = not view.key or run.batch_id in batches or _is_named(view.key, "", run.file)
     ended = view.outcome in ("", run.outcome) or (view.outcome == NOT_LOADED and run.outcome != "loaded")
     return view.route in ("", run.route) and ended and named
@@ -209,7 +209,7 @@ def _is_named(wanted: str, bucket: str, key: str) -> bool:
 
 
 def _uploads_of(services: PageServices, lanes: Iterable[str], key: str) -> list[Found]:
-    """The uploads whose key contains this, last recorded first, of the first `MOST_READ` of each lane."""
+    """The uploads whose key contains this text, last recorded first, among the first `MOST_READ` of each lane."""
 
     def of_lane(lane: str) -> list[Found]:
         records = islice(services.ledger.uploads_in(lane), MOST_READ)

@@ -17,7 +17,7 @@ ROWS_SHOWN = 20
 FILES_SHOWN = 3
 """A process has a file for every import in it."""
 BYTES_READ = 65_536
-"""Of each file: enough for the first rows, unless they are very long."""
+"""Bytes that are read of each file: enough for the first rows, unless they are very long."""
 CELLS_SHOWN = 30
 
 
@@ -36,11 +36,11 @@ class Rejected(Struct, frozen=True):
 
     files: tuple[RejectedFile, ...] = ()
     trouble: str = ""
-    """Why there are none to be shown although some were saved."""
+    """Why saved rows cannot be shown."""
 
 
 def rejected_of(services: PageServices, run: RunRecord) -> Rejected:
-    """The first rejected rows; none where none were saved. They are read from the stack's own reports bucket alone."""
+    """The first rejected rows, if any were saved. They are read only from the stack's own reports bucket."""
     bucket, _, prefix = (run.report_url or "").removeprefix("s3://").partition("/")
     if not run.rows_saved or not prefix:
         return Rejected()

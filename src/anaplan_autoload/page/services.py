@@ -28,19 +28,19 @@ if TYPE_CHECKING:
 
 BRISK = Config(connect_timeout=3, read_timeout=8, retries={"mode": "standard", "total_max_attempts": 3})
 LEASE_MS = 180_000
-"""The page leads no lane; `Ledger` wants one all the same."""
+"""`Ledger` needs this, although the page never leads a lane."""
 
 
 class PageSettings(Struct, frozen=True, kw_only=True):
-    """Where things are."""
+    """The names of the stack's resources, as the page needs them."""
 
     ledger_table: str
     function: str
-    """The ARN of the function's alias; empty where it is not known, which a page that only shows can do without."""
+    """The ARN of the function's alias; empty if it is not known. A page without actions does not need it."""
     reports_bucket: str = ""
-    """Empty where rejected rows are not kept."""
+    """Empty if rejected rows are not kept."""
     routes_file: str = ""
-    """A routes file in the package; empty where the routes are in the ledger."""
+    """A routes file in the package; empty if the routes are in the ledger."""
 
 
 def settings_from(environment: Mapping[str, str]) -> PageSettings:
@@ -60,7 +60,7 @@ class PageServices:
     """The clients of one function instance, or of one command; `session` makes them."""
 
     def __init__(self, settings: PageSettings, session: Session, known: Routes | None = None) -> None:
-        """`known`: the routes, where they need not be read."""
+        """`known`: the routes, if they are already known and need not be read."""
         self.settings = settings
         self.session = session
         self._known = known
@@ -82,12 +82,12 @@ class PageServices:
 
     @property
     def owner(self) -> dict[str, str]:
-        """What says to S3 that the stack's account must own the bucket; nothing where the account is not known."""
+        """Arguments that make S3 check that the stack's account owns the bucket; empty if the account is not known."""
         account = self.settings.function.split(":")[4:5]
         return {"ExpectedBucketOwner": account[0]} if account else {}
 
     def routes(self) -> Routes:
-        """The routes that the function uses; none where nobody has pushed any, or none can be understood."""
+        """The routes that the function uses; empty if none were pushed, or they cannot be read."""
         if self._known is not None:
             return self._known
         if self.settings.routes_file:

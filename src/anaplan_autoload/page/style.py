@@ -1,4 +1,4 @@
-"""The page's style sheet, and the policy that allows it alone."""
+"""The page's style sheet, and the content security policy that allows only this style sheet."""
 
 from __future__ import annotations
 
@@ -17,6 +17,6 @@ def sheet(css: str = CSS) -> Html:
 
 
 def policy(css: str = CSS) -> str:
-    """A content security policy: no script, no picture, no address but this page's own, and this style sheet only."""
+    """A content security policy: no scripts, no images, only this style sheet, and only addresses of this page."""
     allowed = b64encode(sha256(css.encode()).digest()).decode()
     return f"default-src 'none'; style-src 'sha256-{allowed}'; form-action 'self'; base-uri 'none'"

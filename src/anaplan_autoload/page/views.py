@@ -157,7 +157,7 @@ def _last(lane: LaneStatus, now: int) -> Html:
 
 
 def _names(lane: LaneStatus) -> str:
-    """The lane's routes; its id where they were removed."""
+    """The lane's routes, or its id if they were removed."""
     return ", ".join(lane.routes) or lane.lane
 
 
@@ -346,14 +346,14 @@ def _run_key(run: RunRecord) -> str:
 
 
 def table(caption: str, columns: Iterable[str], rows: Iterable[Html]) -> Html:
-    """A table that can be scrolled, by keyboard too, where it is too wide."""
+    """A table that can be scrolled if it is too wide, also with the keyboard."""
     head = element("thead", element("tr", *(element("th", column, scope="col") for column in columns)))
     whole = element("table", element("caption", caption), head, element("tbody", *rows))
     return element("div", whole, class_="scroll", role="region", aria_label=caption, tabindex="0")
 
 
 def described(facts: Iterable[tuple[str, Child]]) -> Html:
-    """Names and values; what is None or empty is left out."""
+    """Names and values, without those that are None or empty."""
     return element("dl", *(joined(element("dt", term), element("dd", value)) for term, value in facts if value))
 
 
@@ -378,17 +378,17 @@ def outcome(word: str, note: str = "") -> Html:
 
 
 def name(key: str) -> Html:
-    """A file's name, which cannot change the direction of what stands around it."""
+    """A file's name, marked up so that it cannot change the direction of the text around it."""
     return element("bdi", key)
 
 
 def took(run: RunRecord) -> str:
-    """How long a run took; empty where none began."""
+    """How long a run took; empty if no run began."""
     return duration(seconds_between(run.started_at, run.ended_at)) if run.started_at else ""
 
 
 def rows_rejected(run: RunRecord) -> str:
-    """How many rows a run rejected, as far as it is known; empty for none."""
+    """How many rows a run rejected, if that is known; empty if it rejected none."""
     rows = sum(error.occurrences for error in run.errors)
     at_least = "at least " if run.errors_total > len(run.errors) else ""
     return f"{at_least}{rows:,}" if rows else ""

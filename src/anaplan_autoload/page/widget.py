@@ -53,10 +53,10 @@ _logger = Logger(service="anaplan-autoload-page", location=None)
 
 
 class WidgetHost:
-    """A widget: buttons that call the function, by this ARN, again."""
+    """A widget: its buttons call the function with this ARN again."""
 
     def __init__(self, endpoint: str, view: View) -> None:
-        """`view` is what is shown again after an act."""
+        """`view` is shown again after an act."""
         self._endpoint = endpoint
         self._view = view
 
@@ -65,7 +65,7 @@ class WidgetHost:
         return joined(element("button", words, type="button", class_="link"), self._call({"view": fields_of(view)}))
 
     def filters(self, listing: Listing) -> Html:
-        """The fields, whose content comes with the call."""
+        """The fields. The dashboard sends their contents with each call."""
         button = element("button", "Filter", type="button", class_="btn btn-primary")
         clear = element("button", "Clear", type="button", class_="btn")
         chosen, none = self._call({"filter": True}), self._call({"view": {}})
@@ -115,7 +115,7 @@ def answer(services: PageServices, event: dict[str, Any], endpoint: str) -> str:
 
 
 def asked_view(event: dict[str, Any]) -> View:
-    """What to show: what a button named, else what the fields hold, else the widget's own parameters."""
+    """What to show: from the button that was pressed, or else the fields, or else the widget's parameters."""
     if "view" in event:
         return view_of(event["view"])
     forms = event.get("widgetContext", {}).get("forms", {}).get("all", {})
@@ -123,7 +123,7 @@ def asked_view(event: dict[str, Any]) -> View:
 
 
 def within(view: View, event: dict[str, Any]) -> View:
-    """The view with the dashboard's days, where it is a list and names no days itself."""
+    """The view with the dashboard's days, if it is a list without its own days."""
     span = event.get("widgetContext", {}).get("timeRange", {})
     span = span.get("zoom", span)
     if view.run or view.upload or view.since or view.until or view.older or "start" not in span:
@@ -136,13 +136,13 @@ _ENDS = (("since", "start"), ("until", "end"))
 
 
 def script_safe(request: Mapping[str, object]) -> Html:
-    """JSON that is the same whether the dashboard reads it as text or as HTML."""
+    """JSON that means the same whether the dashboard reads it as text or as HTML."""
     text = json.dumps(request)
     return raw(re.sub(r"[<>&']", lambda found: f"\\u{ord(found[0]):04x}", text))
 
 
 def plain(question: str) -> str:
-    """A question without characters that mean something in HTML: how the dashboard shows it is not documented."""
+    """A question without HTML's special characters, because it is not documented how the dashboard shows it."""
     return re.sub(r"[<>&\"'`]", " ", question)
 
 

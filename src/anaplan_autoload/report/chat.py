@@ -1,8 +1,8 @@
-"""A report as Slack and Teams show it, through Amazon Q Developer in chat applications.
+"""A report for Slack and Teams, through Amazon Q Developer in chat applications.
 
-Q Developer drops every SNS message whose whole body is not of a form that it knows, and `default` of our messages is
-the document that queues get. So chat has a topic of its own, which takes its custom notifications: see "Custom
-notifications" in Q Developer's administrator guide.
+Q Developer drops every SNS message whose body is not in a form that it knows. The body of our other messages is the
+document that queues get. So chat has its own topic, for messages in the form of Q Developer's custom notifications: see
+"Custom notifications" in its administrator guide.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Metadata(Struct, frozen=True, rename="camel"):
     """What Q Developer sorts by."""
 
     thread_id: str
-    """One thread a route, if the channel's preferences allow threads."""
+    """Each route has one thread, if the channel's preferences allow threads."""
     summary: str
     event_type: str
     related_resources: list[str]
@@ -54,7 +54,7 @@ class Notification(Struct, frozen=True):
     """Q Developer's custom notification."""
 
     id: str
-    """The document's `id` and `outcome`: the same each time that it is sent."""
+    """The document's `id` and `outcome`, so that a repeated message has the same id."""
     content: Content
     metadata: Metadata
     version: Literal["1.0"] = "1.0"
@@ -67,7 +67,7 @@ def publish_chat(sns: SNSClient, topic_arn: str, report: Report, stack: str) -> 
 
 
 def notification(report: Report, stack: str) -> Notification:
-    """The report for a channel that several stacks may share. Of bounded length, without markup from files' names."""
+    """The report for a channel that several stacks may share. Its length is limited, and markup in it is escaped."""
     errors = [f"- {in_words(error)}" for error in report.errors[:ERRORS_SHOWN]]
     return Notification(
         id=f"{report.id} {report.outcome}",
@@ -88,5 +88,5 @@ def notification(report: Report, stack: str) -> Notification:
 
 
 def escaped(text: str) -> str:
-    """Text that neither Slack nor Teams reads as a mention or a link behind other words."""
+    """Text in which Slack and Teams see no mentions and no links hidden behind other words."""
     return text.translate(MARKUP).replace("](", "] (")

@@ -1,4 +1,4 @@
-"""A digest: one mail about many loads of a lane, whose documents systems got one by one."""
+"""A digest: one mail about many loads of a lane. Systems got a document for each load."""
 
 from __future__ import annotations
 
@@ -26,30 +26,30 @@ WORST_FIRST: dict[ReportOutcome, str] = {
     "loaded": "loaded",
     "recovered": "recovered",
 }
-"""The outcomes that a digest can tell of, and what the subject calls them."""
+"""The outcomes that a digest can report, and what the subject calls them."""
 SHOWN = 1_000
-"""Loads that the mail lists; each takes less than 200 bytes, and SNS takes 256 KiB."""
+"""How many loads the mail lists. Each takes less than 200 bytes, and SNS accepts 256 KiB."""
 
 
 class Digest(Struct, frozen=True):
-    """What one mail tells."""
+    """The contents of one mail."""
 
     id: str
-    """The same for the same loads."""
+    """The same loads always have the same id."""
     lane: str
     routes: tuple[str, ...]
     targets: tuple[str, ...]
     """The ids of their integrations and flows."""
     loads: tuple[Owed, ...]
-    """Those that need somebody first, then in the order in which they ended."""
+    """First the loads that need somebody's attention; otherwise in the order in which they ended."""
     outcomes: dict[ReportOutcome, int]
 
 
 def publish_digest(sns: SNSClient, topic_arn: str, owed: Sequence[Owed], contact: str | None = None) -> Digest:
-    """Send people what they are owed for one lane; raises botocore's `ClientError` when SNS refuses.
+    """Send people the digest of one lane; raises botocore's `ClientError` when SNS refuses.
 
-    The attributes are those of a mail about one load. `route` and `integration_id` list all of them, so that a filter
-    for one lets the digest pass.
+    It has the same attributes as a mail about one load, but `route` and `integration_id` list all routes and ids. So a
+    subscription that filters by one of them gets the digest.
     """
     found = digest(owed)
     texts = {"id": found.id, "outcome": "digest"}
@@ -68,7 +68,7 @@ def publish_digest(sns: SNSClient, topic_arn: str, owed: Sequence[Owed], contact
 
 
 def digest(owed: Sequence[Owed]) -> Digest:
-    """What is owed for one lane, at least one message."""
+    """The digest of one lane's messages, of which there must be at least one."""
     names = "\0".join(sorted(f"{each.id} {each.outcome}" for each in owed))
     rank = list(WORST_FIRST)
     return Digest(
@@ -82,12 +82,12 @@ def digest(owed: Sequence[Owed]) -> Digest:
 
 
 def subject(found: Digest) -> str:
-    """One line of at most 99 ASCII characters, the worst first: `2 failed, 9 loaded: accounts, units`."""
+    """One line of at most 99 ASCII characters, the worst outcome first: `2 failed, 9 loaded: accounts, units`."""
     return cut(ascii_only(f"{_counts(found)}: {', '.join(found.routes)}"), SUBJECT_LIMIT, mark="...")
 
 
 def email_text(found: Digest, contact: str | None) -> str:
-    """The mail: what happened, what to do, the loads that need somebody first, and why it is one mail."""
+    """The mail: what happened, what to do, the loads (those that need attention first), and why it is one mail."""
     routes = f"({'route' if len(found.routes) == 1 else 'routes'} {', '.join(found.routes)})"
     ended = [each.ended_at for each in found.loads]
     sections = (

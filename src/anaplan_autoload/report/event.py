@@ -27,13 +27,13 @@ DETAIL_TYPES: dict[ReportOutcome, str] = {
     "recovered": "Recovered",
 }
 EVENT_LIMIT = 240 * 1024
-"""Bytes of a detail. EventBridge takes 256 KiB in one request, names and times included."""
+"""Most bytes of a detail. EventBridge accepts 256 KiB in one request, including names and times."""
 
 
 def put_event(events: EventBridgeClient, report: Report) -> None:
-    """Put the report on the default bus. A repeated one has the same `detail.id` and detail-type.
+    """Put the report on the default bus. If it is sent twice, both events have the same `detail.id` and detail-type.
 
-    Raises botocore's `ClientError` where EventBridge refuses it: the request as a whole, or this one entry.
+    Raises botocore's `ClientError` if EventBridge refuses the request or the entry in it.
     """
     detail = document(shorten(report, EVENT_LIMIT))
     entry = {"Source": SOURCE, "DetailType": DETAIL_TYPES[report.outcome], "Detail": detail}

@@ -69,7 +69,7 @@ def log_run(logger: LoggerInterface, report: Report, *, retrying: bool = False) 
 
 
 def log_line(report: Report, retrying: bool) -> LogLine:
-    """A report as the log has it."""
+    """A report in the form of the log."""
     return LogLine(
         outcome=report.outcome,
         retrying=retrying,

@@ -1,7 +1,7 @@
 """The device grant (RFC 8628): a person confirms in a browser, and this process gets a refresh token.
 
-It is our own, although there are OAuth libraries: Anaplan takes JSON where they send forms, and leaves a scope out
-that was asked for, which oauthlib takes for an error. What they would add is shorter than what would undo it.
+No OAuth library is used: they send forms, but Anaplan expects JSON. Anaplan also grants fewer scopes than were asked
+for, which oauthlib treats as an error. Working around both would take more code than this module.
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ if TYPE_CHECKING:
     from anaplan_autoload.anaplan.http import Answer, Request
 
 SCOPE = "openid profile email offline_access"
-"""The last asks for a refresh token."""
+"""`offline_access` asks for a refresh token."""
 GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 INTERVAL_SECONDS = 5
-"""Between two questions, if the service names no time."""
+"""Between two requests, if the service does not name an interval."""
 SLOWER_SECONDS = 5
-"""As much is added after every `slow_down`."""
+"""Added to the interval after every `slow_down`."""
 LONGEST_INTERVAL_SECONDS = 60
 LIFE_SECONDS = 900
-"""How long a code is assumed to be good, if the service names no time."""
+"""How long a code is assumed to be valid, if the service does not say."""
 _LONGEST_LIFE = 3600
 _REMEDIES = {
     "access_denied": "Run it again, and confirm in the browser as the user that Autoload is to be.",
@@ -48,18 +48,18 @@ _CLIENT_REMEDY = (
 
 
 class Device(RedactedRepr, frozen=True):
-    """What waits for its user. The code is a secret: with it, anybody gets the tokens."""
+    """A log-in that waits for the user to confirm it. The code is a secret: anybody who has it can get the tokens."""
 
     shown = ("user_code", "page")
 
     code: str
     user_code: str
     page: str
-    """Where the user confirms; with the code in it, if the service offers that."""
+    """The address where the user confirms. It includes the user code, if the service offers that."""
     seconds: float
-    """How long the user may take."""
+    """How long the user has to confirm."""
     interval: float
-    """Seconds between two questions."""
+    """Seconds between two requests."""
 
 
 class NewLogin(Struct, frozen=True):
@@ -68,10 +68,10 @@ class NewLogin(Struct, frozen=True):
     text: str
     """The secret's value."""
     rotates: bool | None
-    """Whether each use replaces it; None if that could not be found out."""
+    """Whether each use replaces it; None if that is not known."""
 
     def __repr__(self) -> str:
-        """Without the value."""
+        """Leave out the value, which is secret."""
         return f"NewLogin(rotates={self.rotates!r})"
 
 
@@ -103,7 +103,7 @@ def wait(
     sleep: Callable[[float], None] = time.sleep,
     clock: Callable[[], float] = time.monotonic,
 ) -> Grant:
-    """Ask until the user has confirmed. Raises `CommandFailed` when they deny it, or do nothing in time."""
+    """Ask until the user has confirmed. Raises `CommandFailed` if the user denies it or does not confirm in time."""
     form = {"grant_type": GRANT, "client_id": client_id, "device_code": device.code}
     request = oauth.posted(url, "/oauth/token", form, (device.code,))
     deadline, interval = clock() + device.seconds, device.interval
@@ -122,13 +122,15 @@ def wait(
         if told is not None and told.error == "slow_down":
             interval += SLOWER_SECONDS
         elif told is None:
-            interval = min(2 * interval, LONGEST_INTERVAL_SECONDS)  # a gateway's answer says nothing
+            interval = min(
+                2 * interval, LONGEST_INTERVAL_SECONDS
+            )  # a gateway answered, so nothing is known about the code
         elif told.error != "authorization_pending":
             raise _refused(request, answer)
 
 
 def tried(url: str, client_id: str, grant: Grant) -> NewLogin:
-    """The new log-in, after one use of its refresh token, which shows whether it rotates."""
+    """The new log-in. Its refresh token is used once, to find out whether it rotates."""
     credentials = OAuthCredentials(client_id, grant.refresh_token or "")
     try:
         again = oauth.refresh(http_pool(), url, credentials, time.time_ns() // 1_000_000)
@@ -187,7 +189,7 @@ def _is_safe(page: str) -> bool:
 
 
 def _seconds(found: object, usual: float, most: float) -> float:
-    """A time that the service names, at least a second; the usual one if it names none that can be."""
+    """The time that the service names, at least a second and at most `most`; `usual` if it names no valid time."""
     if not isinstance(found, int | float) or isinstance(found, bool) or not 0 <= found < float("inf"):
         return usual
     return min(max(float(found), 1.0), most)

@@ -1,1 +1,1 @@
-"""The dashboard: what it shows, where its data come from, and how it is drawn without AWS."""
+"""The dashboard: what it shows, where its data comes from, and how it is drawn without AWS."""

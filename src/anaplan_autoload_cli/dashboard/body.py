@@ -1,4 +1,4 @@
-"""What the dashboard shows: one description, from which its body for CloudWatch and the drawing are made.
+"""Describes what the dashboard shows. Its body for CloudWatch and the drawing are both made from this.
 
 `python -m docs.dashboard` writes the body into `template.yaml`, and a test compares the two.
 """
@@ -36,7 +36,7 @@ GREEN, AMBER, RED, VIOLET, GREY, BLUE = "#2e8b57", "#c77700", "#c62828", "#7b4fa
 
 
 class Place(Struct, frozen=True, kw_only=True):
-    """The stack that the dashboard looks at: its names, or the template's references to them."""
+    """The stack that the dashboard shows: the names of its resources, or the template's references to them."""
 
     stack: str
     region: str
@@ -55,7 +55,7 @@ TEMPLATE_PLACE = Place(
     alarms=tuple(f"${{{name}.Arn}}" for name in ALARMS),
     page="${Page.Arn}",
 )
-"""The place in CloudFormation's terms."""
+"""The place with CloudFormation's references instead of names."""
 
 
 class Series(Struct, frozen=True, kw_only=True):
@@ -63,7 +63,7 @@ class Series(Struct, frozen=True, kw_only=True):
 
     metric: str
     stat: str
-    """`Sum`, `Maximum`, `Minimum`, `p50` and their like."""
+    """`Sum`, `Maximum`, `Minimum`, `p50` and the like."""
     label: str
     """May hold `${PROP('Dim.route')}` and `${LAST_TIME_RELATIVE}`, which CloudWatch fills in."""
     by: str | None = None
@@ -71,7 +71,7 @@ class Series(Struct, frozen=True, kw_only=True):
     total: bool = False
     """Whether there is one line, the sum over all values of `by`."""
     of: Literal["stack", "function", "queue"] = "stack"
-    """Whose metric it is: the function's own, Lambda's or that of SQS."""
+    """Where the metric comes from: the function itself, Lambda or SQS."""
     color: str | None = None
 
     def home(self, place: Place) -> tuple[str, str, str]:
@@ -124,7 +124,7 @@ class LogTable(Struct, frozen=True, kw_only=True):
 
     @property
     def heads(self) -> tuple[str, ...]:
-        """What the columns are called: a latest value has a name of its own."""
+        """The names of the columns in the result. Latest values have the prefix `last_`."""
         return tuple(f"last_{name}" if self.each and name != self.each else name for name in self.columns)
 
     def query(self, place: Place) -> str:
@@ -140,7 +140,7 @@ class LogTable(Struct, frozen=True, kw_only=True):
 
 
 class AlarmStates(Struct, frozen=True, kw_only=True):
-    """Whether each alarm rings."""
+    """The state of each alarm."""
 
     title: str
     width: int = 24
@@ -354,5 +354,5 @@ def _widget_as_text(widget: dict[str, Any]) -> str:
 
 
 def for_template() -> str:
-    """The body for CloudFormation's `Fn::Sub`: what CloudWatch fills in later is not a reference of the template."""
+    """The body for CloudFormation's `Fn::Sub`, with the placeholders that CloudWatch fills in later escaped."""
     return re.sub(r"\$\{(?=PROP|LAST_)", "${!", as_text(body(TEMPLATE_PLACE)))

@@ -19,7 +19,7 @@ LEFT, RIGHT, TOP, BOTTOM = 52, 8, 8, 20
 """Margins in the drawing's units."""
 STEPS_DOWN, STEPS_ACROSS = 4, 4
 WIDE = 300
-"""Narrower drawings have fewer times below them."""
+"""Narrower drawings have fewer times on the axis."""
 MINUTES_MS, DAYS_MS = 600_000, 172_800_000
 
 
@@ -83,7 +83,7 @@ def round_up(value: float) -> float:
 
 
 def at(time: float, span_ms: int) -> str:
-    """A time on the axis, UTC: the shorter the whole span, the finer."""
+    """A time on the axis, in UTC. It is more exact if the whole span is short."""
     form = "%H:%M:%S" if span_ms < MINUTES_MS else "%H:%M" if span_ms < DAYS_MS else "%d %b"
     return datetime.fromtimestamp(time / 1000, UTC).strftime(form)
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 LEAST_PERIOD = 300
 BUCKETS = 100
-"""Into about so many periods the time is divided; a period is a multiple of five minutes."""
+"""The time is divided into about this many periods. A period is a multiple of five minutes."""
 LOOKS = 30
 LOOK_SECONDS = 1.0
 
@@ -39,7 +39,7 @@ class Alarm(Struct, frozen=True):
     """One of the stack's alarms."""
 
     name: str
-    """As the template calls it."""
+    """Its name in the template."""
     arn: str
     state: str
     """`OK`, `ALARM` or `INSUFFICIENT_DATA`."""
@@ -89,7 +89,7 @@ class CloudWatch:
         return [Line(label, tuple(points), colors[name]) for (name, label), points in found.items() if points]
 
     def rows(self, table: LogTable) -> list[Row]:
-        """A table's rows. Raises `CommandFailed` where Logs Insights does not answer."""
+        """A table's rows. Raises `CommandFailed` if Logs Insights does not answer."""
         begin, end = (moment // 1000 for moment in self.span)
         source, _, query = table.query(self._place).partition(" | ")
         group = source.removeprefix("SOURCE ").strip("'")

@@ -1,4 +1,4 @@
-"""What a drawn dashboard needs of its data, wherever they come from."""
+"""The data that a drawn dashboard needs, from any source."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ class Line(Struct, frozen=True):
 
     label: str
     points: tuple[tuple[int, float], ...]
-    """Epoch ms, the begin of a period, and its value; rising."""
+    """The start of each period (epoch ms) and its value, in order of time."""
     color: str | None = None
 
 
 class Data(Protocol):
-    """Where the dashboard's data come from."""
+    """A source of the dashboard's data."""
 
     @property
     def about(self) -> str:
-        """Whose data these are, in a sentence."""
+        """A sentence that says where the data comes from."""
 
     @property
     def span(self) -> tuple[int, int]:
-        """From when until when, epoch ms."""
+        """Start and end of the data, epoch ms."""
 
     @property
     def period(self) -> int:
@@ -44,4 +44,4 @@ class Data(Protocol):
         """A table's rows."""
 
     def alarms(self) -> Sequence[tuple[str, str]]:
-        """Each alarm with its state: `OK`, `ALARM` or `INSUFFICIENT_DATA`; empty where nobody watches."""
+        """Each alarm with its state: `OK`, `ALARM` or `INSUFFICIENT_DATA`; empty if there are no alarms."""

@@ -18,7 +18,7 @@ from anaplan_autoload_cli.dashboard.data import Line, Row
 from anaplan_autoload_cli.times import length
 
 BUCKETS = 60
-"""Into so many periods the time is divided."""
+"""The time is divided into this many periods."""
 _STATS: Mapping[str, Callable[[Sequence[float]], float]] = {"Sum": sum, "Maximum": max, "Minimum": min}
 
 
@@ -54,7 +54,7 @@ class Recording(Struct, frozen=True, kw_only=True, dict=True):
 
     @property
     def span(self) -> tuple[int, int]:
-        """From when until when, epoch ms."""
+        """Start and end of the data, epoch ms."""
         return self.begin, self.end
 
     @property
@@ -75,7 +75,7 @@ class Recording(Struct, frozen=True, kw_only=True, dict=True):
         return sorted(known, key=lambda row: _sortable(row[table.sort]), reverse=not table.ascending)[: table.limit]
 
     def alarms(self) -> list[tuple[str, str]]:
-        """None: nobody watched."""
+        """Empty, because a recording has no alarms."""
         return []
 
     def _lines(self, series: Series) -> list[Line]:
@@ -136,6 +136,6 @@ def _sortable(value: object) -> tuple[float, str]:
 
 
 def demo() -> Recording:
-    """What was recorded on a laptop's stack, with a simulator for Anaplan: `python -m local.recording`."""
+    """The recording that `python -m local.recording` made of a stack on a laptop, with a simulator for Anaplan."""
     text = files("anaplan_autoload_cli.dashboard").joinpath("demo.json").read_bytes()
     return msgspec.json.decode(text, type=Recording)

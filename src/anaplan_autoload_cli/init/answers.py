@@ -11,9 +11,9 @@ from typing import Literal
 from msgspec import Struct
 
 NEW = "new"
-"""Instead of a bucket's name: the stack makes one."""
+"""The answer instead of a bucket's name: the stack makes one."""
 NONE = "none"
-"""Instead of an address: nobody gets mails."""
+"""The answer instead of an address: nobody gets mails."""
 
 LogIn = Literal["password", "certificate", "oauth"]
 LOG_INS: tuple[LogIn, ...] = ("password", "certificate", "oauth")
@@ -23,7 +23,7 @@ CLOUDWORKS = "https://api.cloudworks.anaplan.com/2/0"
 _COMMON = ("us1", "us2", "us5", "us7", "eu1", "eu2", "eu4", "ap1")
 _OF_THEIR_OWN = ("us9", "eu3", "eu5", "gb1", "ca1", "sg1", "ae1", "in1", "id1", "me1", "au1")
 ANAPLAN_REGIONS = (*_COMMON, *_OF_THEIR_OWN)
-"""Anaplan's names of its data centers."""
+"""Anaplan's names for its data centers."""
 _AUTH_OF = {
     **{name: f"https://{name}.auth.anaplan.com" for name in _OF_THEIR_OWN},
     "ca1": "https://ca1a.auth.anaplan.com",
@@ -33,7 +33,7 @@ _CLOUDWORKS_OF = {
     "ca1": "https://ca1a.api.anaplan.com/cloudworks/2/0",
     "au1": "https://api.cloudworks.au1a.app2.anaplan.com/2/0",
 }
-"""The two regions for which Anaplan documents a CloudWorks host of their own."""
+"""The two regions with their own CloudWorks host in Anaplan's documentation."""
 
 _EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
@@ -44,7 +44,7 @@ class NotAccepted(ValueError):
 
 
 class Answers(Struct, frozen=True):
-    """What `init` has to know."""
+    """What `init` needs to know."""
 
     region: str
     """AWS's: `eu-west-1`."""
@@ -131,7 +131,7 @@ def bucket(text: str) -> str:
 
 
 def login(text: str) -> str:
-    """One of the forms of the log-in, which may be shortened."""
+    """One of the kinds of log-in; its name may be shortened."""
     found = [form for form in LOG_INS if text.strip() and form.startswith(text.strip().lower())]
     if len(found) == 1:
         return found[0]
@@ -139,7 +139,7 @@ def login(text: str) -> str:
 
 
 def integration(text: str) -> str:
-    """Any name; whether there is an integration of that name is seen later."""
+    """Any name. Whether such an integration exists is checked later."""
     name = text.strip()
     if name:
         return name

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROUTES = Path("routes.toml")
 NO_FILE = Path(os.devnull)
-"""Settings where none are written yet: the file that --config names is about to be made."""
+"""Settings without a settings file: the file that --config names is about to be made."""
 _COLUMNS = (Column("state", "State"), Column("name", "Step"), Column("what", "What", fold=True))
 
 
@@ -104,13 +104,13 @@ def _write_config(cli: Cli, answers: Answers, stack: str | None = None) -> list[
 
 
 def _with_new_settings(cli: Cli, stack: str | None = None) -> Cli:
-    """The same command line, with the file that was just written, and with a stack."""
+    """The same command line, with the file that was just written and with a stack."""
     flags = {**cli.settings.flags, "stack": stack or cli.settings.flag("stack")}
     return Cli(CommandSettings(flags, cli.settings.path, environment()), cli.out)
 
 
 def _write_route(cli: Cli, seen: Seen, file: Path) -> bool:
-    """Write the first route where there is no routes file, or only the sample; whether it was written."""
+    """Write the first route if there is no routes file, or only the sample. Returns whether it was written."""
     if seen.integration is None or seen.routed:
         return False
     try:
@@ -125,7 +125,7 @@ def _write_route(cli: Cli, seen: Seen, file: Path) -> bool:
 
 
 def _may_replace(cli: Cli, file: Path, text: str) -> bool:
-    """Whether the routes file is only the sample, and somebody agrees to replace it."""
+    """Whether the routes file is only the sample, and the user agrees to replace it."""
     if not _is_the_sample(file):
         cli.out.warning(f"{file} is there already, and is left as it is. Its route would be:")
         cli.out.hint(text)

@@ -1,4 +1,4 @@
-"""Writes `.autoload.toml`: the settings of all commands, and `init`'s answers. What else it holds is kept."""
+"""Writes `.autoload.toml`: the settings of all commands, and `init`'s answers. Its other contents are kept."""
 
 from __future__ import annotations
 
@@ -23,7 +23,8 @@ _OURS = re.compile(rf"^\[{INSTALL}\][^\n]*\n(?:(?!\[)[^\n]*(?:\n|\Z))*", re.M)
 def updated(text: str | None, answers: Answers, stack: str | None = None, profile: str | None = None) -> str:
     """The file with these answers, with the stack's name where there is a stack, and with an AWS profile.
 
-    `text` is None where there is no file yet. Without a stack no name is written: commands would look for one.
+    `text` is None if there is no file yet. The stack's name is only written if the stack exists, because commands would
+    look for it.
     """
     named = {name: value for name, value in (("stack", stack), ("profile", profile)) if value}
     settings = {**named, "region": answers.region, **_hosts(answers)}
@@ -44,13 +45,13 @@ def difference(before: str, after: str, name: str) -> str:
 
 
 def only_adds(before: str, after: str) -> bool:
-    """Whether every line of the file stays."""
+    """Whether every line of the file is kept."""
     left = after.splitlines()
     return all(line in left for line in before.splitlines())
 
 
 def _hosts(answers: Answers) -> dict[str, str | None]:
-    """Anaplan's hosts where they are not the usual ones; None removes what an earlier answer wrote."""
+    """Anaplan's hosts if they are not the usual ones; None removes what an earlier answer wrote."""
     return {
         "auth_url": answers.auth_url if answers.auth_url != AUTH else None,
         "cloudworks_url": answers.cloudworks_url if answers.cloudworks_url != CLOUDWORKS else None,

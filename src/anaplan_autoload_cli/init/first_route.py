@@ -19,11 +19,11 @@ _SHOWN = 40
 
 
 class NoRoute(ValueError):
-    """There can be no route for this integration; the text says why and what to do."""
+    """No route can be made for this integration. The text says why, and what to do."""
 
 
 def keys_of(integration: Integration) -> list[str]:
-    """The keys that the integration reads from S3; raises `NoRoute` where it reads none, or none that is known."""
+    """The keys that the integration reads from S3; raises `NoRoute` if there are none, or they are not known."""
     if integration.kind == "export":
         raise NoRoute(f"{integration.name!r} is an export: it reads nothing from S3. Name an import or a process.")
     sources = sources_of([integration])
@@ -57,7 +57,7 @@ def route_for(integration: Integration) -> str:
 
 
 def _needs(keys: list[str], prefix: str) -> str:
-    """For several files a setting that is left out, as it is not known whether they come together."""
+    """For several files, the setting `needs` as a comment, because it is not known whether the files come together."""
     if len(keys) == 1:
         return ""
     names = ", ".join(_quoted(key.removeprefix(prefix)) for key in keys)
@@ -65,7 +65,7 @@ def _needs(keys: list[str], prefix: str) -> str:
 
 
 def prefix_of(keys: list[str]) -> str:
-    """The folder that holds all keys, or a single key that is in none; empty where there is no such folder."""
+    """The folder of all keys, or the key itself if there is only one and it is in no folder; empty otherwise."""
     folders = {key.rpartition("/")[0] for key in keys}
     common = commonpath(folders)
     return f"{common}/" if common else keys[0] if len(keys) == 1 else ""

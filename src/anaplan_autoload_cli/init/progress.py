@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Seen(Struct, frozen=True):
-    """What is there. None: it could not be seen."""
+    """What exists already. None: it could not be seen."""
 
     deployed: bool | None = None
     outputs: dict[str, str] = {}
@@ -48,7 +48,7 @@ class Seen(Struct, frozen=True):
     """A connection to the bucket that works."""
     integration: Integration | None = None
     near: tuple[str, ...] = ()
-    """Names of other integrations that come close to the one that is not there."""
+    """Names of integrations that are similar to the missing one."""
     looked: bool = False
     """Whether CloudWorks could be asked."""
     routed: bool = False
@@ -69,7 +69,7 @@ class Seen(Struct, frozen=True):
 
 
 def look(cli: Cli, without_stack: Cli, answers: Answers, routes_file: Path) -> Seen:
-    """Look along an upload's way. `without_stack` asks Anaplan before there is a stack."""
+    """Check everything that an upload passes. `without_stack` asks Anaplan even before there is a stack."""
     seen = _files(Seen(), routes_file, None)
     for part in (_stack, _subscription, _existing_bucket, _secret):
         seen = _guarded(cli, part, answers, seen)
@@ -81,7 +81,7 @@ def look(cli: Cli, without_stack: Cli, answers: Answers, routes_file: Path) -> S
 def _guarded(cli: Cli, part: Callable[[Cli, Answers, Seen], Seen], answers: Answers, seen: Seen) -> Seen:
     try:
         return part(cli, answers, seen)
-    except Exception as error:  # whatever keeps one thing from being seen, the others can be
+    except Exception as error:  # if one thing cannot be seen, the others still can
         failure = error if isinstance(error, CommandFailed) else in_words(error, cli)
         why = f"{failure.message} {failure.remedy or ''}".strip()
         return seen if why in seen.trouble else replace(seen, trouble=(*seen.trouble, why))
@@ -127,7 +127,7 @@ def _secret(cli: Cli, answers: Answers, seen: Seen) -> Seen:
 
 
 def _anaplan(cli: Cli, answers: Answers, seen: Seen) -> Seen:
-    """CloudWorks, where a log-in is known without asking for one."""
+    """CloudWorks, if a log-in is known without asking the user for one."""
     if not seen.stored and not (cli.settings.get("username") or cli.settings.get("certificate")):
         return seen
     workspace = Workspace(cli.cloudworks)

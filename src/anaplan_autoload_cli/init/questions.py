@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 def answered(
     out: Output, options: Mapping[str, str | None], before: Mapping[str, str], usual: Mapping[str, str]
 ) -> Answers:
-    """The answers: those of options, else those given before, else those that somebody types.
+    """The answers: from options, or else from an earlier call, or else typed by the user.
 
-    `usual` are defaults of the prompts. Raises `CommandFailed` for an option that is not accepted, and where nobody can
-    be asked for what is missing.
+    `usual` are defaults of the prompts. Raises `CommandFailed` for an option that is not accepted, and if an answer is
+    missing and nobody can be asked.
     """
     found = {question.name: _known(question, options, before) for question in QUESTIONS}
     missing = [question for question in QUESTIONS if found[question.name] is None]
@@ -52,7 +52,7 @@ def _known(question: Question, options: Mapping[str, str | None], before: Mappin
 
 
 def _asked(out: Output, question: Question, default: str | None) -> str:
-    """What somebody types, asked for until it is accepted."""
+    """Ask until the typed answer is accepted."""
     while True:
         typed = str(typer.prompt(question.prompt, default=default, err=True))
         try:

@@ -28,13 +28,13 @@ class Step(Struct, frozen=True):
     name: str
     state: State
     what: str
-    """What there is to do, or what was found; one sentence."""
+    """One sentence: what to do, or what was found."""
     commands: tuple[str, ...] = ()
-    """What to type, in order; empty where it is done, or done elsewhere."""
+    """The commands to type, in order; empty if the step is done, or is not done by a command."""
 
 
 class Place(Struct, frozen=True):
-    """Where things are, as commands name them."""
+    """The names that commands need: of the stack, the routes file and others."""
 
     stack: str
     config: str
@@ -43,7 +43,7 @@ class Place(Struct, frozen=True):
 
 
 def steps(answers: Answers, seen: Seen, place: Place) -> list[Step]:
-    """All steps, in their order; the first that is not done is the next one."""
+    """All steps in order. The first that is not done is the next one."""
     found = [
         Step("answers", "done", f"They are in {place.config}."),
         _deploy(answers, seen, place),
@@ -56,7 +56,7 @@ def steps(answers: Answers, seen: Seen, place: Place) -> list[Step]:
         _push(seen, place),
         _upload(answers, seen, place),
     ]
-    if not seen.trouble:  # what was not looked at cannot be done yet
+    if not seen.trouble:  # what was not checked depends on a step that is not done yet
         found = [replace(step, state="later") if step.state == "unknown" else step for step in found]
     first = next((step.name for step in found if step.state != "done"), None)
     return [replace(step, state="next") if step.name == first else step for step in found]
@@ -112,7 +112,7 @@ def _bucket(answers: Answers, seen: Seen) -> Iterator[Step]:
 
 
 def _log_in(answers: Answers, seen: Seen, place: Place) -> Step:
-    """The log-in is never asked for here: it goes from a file into the secret."""
+    """The step that stores the log-in. `init` never asks for it: it goes from a file into the secret."""
     if seen.looked and seen.stored:
         return Step("log-in", "done", "Anaplan accepts it.")
     what = f"{seen.refused} Store another log-in." if seen.refused else _LOG_INS[answers.login]
@@ -215,7 +215,7 @@ def _profile(place: Place) -> str:
 
 
 def partition(region: str) -> str:
-    """The partition of AWS that a Region is in, as ARNs name it."""
+    """The AWS partition of a Region, as in ARNs."""
     if region.startswith("cn-"):
         return "aws-cn"
     return "aws-us-gov" if region.startswith("us-gov-") else "aws"

@@ -1,4 +1,4 @@
-"""Sends a probe's requests. Unlike the client, it shows every answer as it came, and lets the header be chosen."""
+"""Sends a probe's requests. Unlike the client, it returns every answer unchanged, and takes any scheme."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from anaplan_autoload_cli.context import Cli
 
 PAUSE = 2.0
-"""Seconds before a read is repeated, once, whose answer was lost or that came too often."""
+"""Seconds before a read is repeated. It is repeated once, if its answer was lost or said that it came too often."""
 LONGEST_PAUSE = 60.0
 
 
@@ -32,17 +32,17 @@ class Asker:
         self.auth_url = checked_url(cli.settings.require("auth_url"))
         self.sleep = sleep
         self.scheme = SCHEMES[0]
-        """How the token is presented."""
+        """The scheme in the `Authorization` header."""
         self._tokens = cli.tokens
         self._http = http_pool()
 
     @property
     def is_oauth(self) -> bool:
-        """Whether the log-in is one with OAuth; known after the first request."""
+        """Whether the log-in uses OAuth; known after the first request."""
         return self._tokens.is_oauth
 
     def choose_scheme(self) -> None:
-        """Present an OAuth token as CloudWorks takes it, which is not documented."""
+        """Send an OAuth token under the scheme that CloudWorks accepts, which is not documented."""
         refused = self.get("/integrations").status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
         if refused and self.is_oauth:
             self.scheme = SCHEMES[1]
@@ -52,7 +52,7 @@ class Asker:
         return self._patiently(self._request("GET", f"{self.cloudworks_url}{path}?{urlencode(query)}".rstrip("?")))
 
     def get_as(self, scheme: str, path: str, token: str | None = None) -> Answer:
-        """GET with the token, or another one, under this scheme."""
+        """GET with this scheme, and with the token or a different one."""
         authorization = f"{scheme} {token or self._tokens.token()}"
         return self._patiently(Request("GET", f"{self.cloudworks_url}{path}", authorization))
 
@@ -94,7 +94,7 @@ def part(text: str) -> str:
 
 
 def json_of(answer: Answer) -> object:
-    """The answer's JSON; None where it is none."""
+    """The answer's JSON; None if it is not JSON."""
     try:
         found: object = msgspec.json.decode(answer.body)
     except (ValueError, RecursionError):
@@ -103,7 +103,7 @@ def json_of(answer: Answer) -> object:
 
 
 def kind_of_body(answer: Answer) -> str:
-    """What an answer's body is, in words."""
+    """The kind of an answer's body, in words."""
     if answer.is_anaplans:
         return "CloudWorks' JSON"
     if answer.is_page:

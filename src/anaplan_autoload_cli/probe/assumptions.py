@@ -35,7 +35,7 @@ DEFAULT_PAGE = 25
 SHORTEST_LIFE, LONGEST_LIFE = 10, 90
 """Minutes that a token lives; 30 and 35 have been documented and seen."""
 HISTORY_SECONDS = 60
-"""A run that the history does not show for this long may be started a second time, if the answer was lost too."""
+"""If the history does not show a run within this time, and its answer was lost, it may be started a second time."""
 EARLY_SECONDS = 5
 """How much earlier than the request a run may seem to begin, on Anaplan's clock."""
 
@@ -74,7 +74,7 @@ _LATEST = (
 
 
 def _latest(path: str) -> tuple[Field, ...]:
-    """A `latestRun`, which may be missing, null or empty where there was none."""
+    """A `latestRun`. It may be missing, null or empty if there was no run."""
     parts = tuple(Field(f"{path}.{name}", kinds, matters) for name, kinds, matters in _LATEST)
     return (Field(path, (OBJECT, *_NOT_YET), "the last run is not shown"), *parts)
 

@@ -1,4 +1,4 @@
-"""What a probe found: facts, and how an answer's fields are compared with what is assumed of them."""
+"""What a probe found: facts, and how an answer's fields are compared with the assumptions."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 Verdict = Literal["agrees", "differs", "new", "unknown"]
 
 _FIELD_NAME = re.compile(r"[A-Za-z_]{1,40}")
-"""What a field's name must look like to be shown: anything else may be a name of the tenant used as a key."""
+"""Field names that may be shown. Any other may be a key that contains a name from the tenant."""
 
 
 class Fact(Struct, frozen=True):
-    """One question, what the code assumes, and what CloudWorks showed. Holds no value of the tenant."""
+    """One question, what the code assumes, and what CloudWorks showed. Contains no values from the tenant."""
 
     about: str
     """The request: `GET /integrations/run/{runId}`."""
@@ -30,7 +30,7 @@ class Fact(Struct, frozen=True):
     verdict: Verdict
     """`differs`: not as assumed. `new`: something that the code does not know and ignores. `unknown`: not answered."""
     matters: str = ""
-    """What Autoload does wrong where it differs."""
+    """What Autoload does wrong if it differs."""
 
 
 class Field(Struct, frozen=True):
@@ -51,12 +51,12 @@ class Shape(Struct, frozen=True):
 
 
 def agrees(about: str, what: str, assumed: str, found: str) -> Fact:
-    """It is as assumed."""
+    """The assumption holds."""
     return Fact(about, what, assumed, found, "agrees")
 
 
 def judged(about: str, what: str, assumed: str, found: str, is_so: bool, matters: str) -> Fact:
-    """A question whose answer is yes or no."""
+    """A question with the answer yes or no."""
     return Fact(about, what, assumed, found, "agrees" if is_so else "differs", matters)
 
 
@@ -66,14 +66,14 @@ def new(about: str, what: str, assumed: str, found: str) -> Fact:
 
 
 def unknown(about: str, what: str, assumed: str, why: str) -> Fact:
-    """It could not be asked, or there was nothing to see."""
+    """The question could not be asked, or the answer did not show it."""
     return Fact(about, what, assumed, why, "unknown")
 
 
 def compared(about: str, shape: Shape, documents: Sequence[object]) -> Iterator[Fact]:
-    """A fact for each field of the shape, and one for the fields that it does not have.
+    """A fact for each field of the shape, and one fact for all fields that are not in it.
 
-    A field below one that is missing is left out: the fact about the missing one says it.
+    Fields below a missing field are left out, because the fact about the missing field covers them.
     """
     for field in shape.fields:
         found = [kind_of(value) for document in documents for value in values(document, field.path)]
@@ -83,7 +83,7 @@ def compared(about: str, shape: Shape, documents: Sequence[object]) -> Iterator[
 
 
 def values(document: object, path: str) -> Iterator[object]:
-    """What stands at a path: nothing where its parent is not there, `ABSENT` where only the field itself is not."""
+    """The values at a path: none if the parent is missing, `ABSENT` if only the field itself is."""
     found: list[object] = [document]
     for part in path.split("."):
         name = part.removesuffix("[]")
@@ -94,7 +94,7 @@ def values(document: object, path: str) -> Iterator[object]:
 
 
 def _items(value: object) -> list[object]:
-    """A list's items; CloudWorks also shows a single item without its list, and none as an empty object."""
+    """A list's items. CloudWorks also shows a single item without the list, and an empty list as an empty object."""
     if isinstance(value, list):
         return value
     return [value] if isinstance(value, dict) and value else []

@@ -1,4 +1,4 @@
-"""What a JSON value is, in words that show nothing of it."""
+"""Describes the kind of a JSON value without showing any of it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from anaplan_autoload.anaplan.wire import normalize_time
 
 
 class Absent:
-    """The value of a field that is not there, which differs from null."""
+    """Stands for a field that is missing, which is not the same as null."""
 
 
 ABSENT: Final = Absent()
@@ -32,14 +32,14 @@ OTHER_TIME = "time in another form"
 EPOCH_SECONDS = "epoch seconds"
 
 _TEXTS = (HEX, CAPITAL_HEX, UUID, DIGITS, TIME, TIME_WITH_FRACTIONS, OTHER_TIME)
-"""The kinds of text that are special, most special first where two fit."""
+"""The special kinds of text. If two fit, the more special one comes first."""
 _GENERAL = {
     **dict.fromkeys(_TEXTS, TEXT),
     EPOCH_SECONDS: WHOLE,
     f"empty {LIST}": LIST,
     f"empty {OBJECT}": OBJECT,
 }
-"""The more general kind that a special one is too."""
+"""For each special kind, the more general kind that it belongs to."""
 _PATTERNS = {
     HEX: r"[0-9a-f]{32}",
     CAPITAL_HEX: r"[0-9A-F]{32}",
@@ -51,7 +51,7 @@ _PATTERNS = {
 
 
 def kind_of(value: object) -> str:
-    """The value's kind, as exact as can be told from its form alone."""
+    """The value's kind, as exactly as its form shows it."""
     match value:
         case Absent():
             return MISSING
@@ -73,7 +73,7 @@ def kind_of(value: object) -> str:
 
 
 def fits(kind: str, assumed: tuple[str, ...]) -> bool:
-    """Whether a value of this kind is one of those assumed, or a special case of one."""
+    """Whether this kind is one of the assumed kinds, or a special case of one."""
     return kind in assumed or _GENERAL.get(kind) in assumed
 
 

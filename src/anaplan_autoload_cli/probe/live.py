@@ -47,7 +47,7 @@ class Look(Struct, frozen=True):
 
     @property
     def phase(self) -> Phase:
-        """Where the run stands; `unknown` where it is not found or cannot be read."""
+        """The run's phase; `unknown` if the run is not found or the answer cannot be read."""
         run = self.run
         if run is None:
             return "unknown"
@@ -55,7 +55,7 @@ class Look(Struct, frozen=True):
 
     @property
     def run(self) -> Run | None:
-        """The run as the function reads it; None where it cannot."""
+        """The run as the function decodes it; None if it cannot."""
         if not self.answer.ok:
             return None
         try:
@@ -71,7 +71,7 @@ class Followed(Struct, frozen=True):
     posted: Answer
     looks: tuple[Look, ...]
     shown_after: float | None = None
-    """Seconds until the history showed it; None where it never did."""
+    """Seconds until the history showed it; None if it never did."""
 
 
 def one_run(asker: Asker, subject: Subject, say: Say) -> Iterator[Fact]:
@@ -136,11 +136,11 @@ def one_flow_run(asker: Asker, flow_id: str, say: Say) -> Iterator[Fact]:
     yield from _groups(asker, path, flow_id, run_id)
 
 
-# What followed runs show. Pure.
+# What can be learned from the runs that were followed. Pure.
 
 
 def facts_of(followed: Followed) -> Iterator[Fact]:
-    """What the looks at a run show of its queue, its course and its end."""
+    """Facts about a run's queue, progress and end, from the looks at it."""
     yield from _queue(followed.looks)
     under_way = [json_of(look.answer) for look in followed.looks if look.phase in ("queued", "running")]
     yield from compared(f"{GET_RUN} (under way)", assumptions.RUN_UNDER_WAY, under_way)
@@ -164,7 +164,7 @@ def facts_of(followed: Followed) -> Iterator[Fact]:
 
 
 def second_start(answer: Answer, first: Phase) -> Fact:
-    """What a second start was answered with; `first` is where the first run stood right after that."""
+    """The answer to a second start; `first` is the first run's phase right after it."""
     what, assumed = "while a run is going", "409 with CloudWorks' JSON"
     if answer.ok and first == "ended":
         return unknown(POST_RUN, what, assumed, "the first run had ended by then, and another one began")
@@ -173,7 +173,7 @@ def second_start(answer: Answer, first: Phase) -> Fact:
 
 
 def facts_of_cancellation(kind: str, tried: dict[Phase, Answer], last: Look) -> Iterator[Fact]:
-    """What was answered to cancelling a queued and a running run, and how it ended."""
+    """The answers to cancelling a queued and a running run, and how the run ended."""
     queued, running = tried.get("queued"), tried.get("running")
     if queued is None:
         yield unknown(POST_CANCEL, "while queued", "404 with CloudWorks' JSON", "the run was never seen queued")
@@ -244,7 +244,7 @@ def _no_earlier(about: str, what: str, seconds: float | None) -> Fact:
 
 
 def _going(asker: Asker, subject: Subject) -> str | None:
-    """Why no run can be started now; None where one can."""
+    """Why no run can be started now; None if one can."""
     answer = asker.get(f"/integrations/runs/{part(subject.integration_id)}", offset=0, limit=25)
     try:
         runs = wire.decode_history(answer.body).runs
@@ -294,7 +294,7 @@ def _first_look(look: Look) -> Fact:
 
 
 def _follow(asker: Asker, subject: Subject, followed: Followed, began: float, say: Say) -> Followed:
-    """Look until the run has ended and the history shows it, or patience ends."""
+    """Look until the run has ended and the history shows it, or the time is over."""
     looks, shown = list(followed.looks), followed.shown_after
     while (looks[-1].phase != "ended" or shown is None) and looks[-1].after < _patience(looks[-1]):
         if shown is None and followed.run_id in _ids_in_history(asker, subject):
@@ -308,7 +308,7 @@ def _follow(asker: Asker, subject: Subject, followed: Followed, began: float, sa
 
 
 def _patience(look: Look) -> float:
-    """How long to look: less for a run that has ended, which only has to show in the history, or that is not found."""
+    """How long to look: less for a run that is not found, or has ended and only has to appear in the history."""
     return PATIENCE_SECONDS if look.phase in ("queued", "running") else 2 * assumptions.HISTORY_SECONDS
 
 
@@ -322,7 +322,7 @@ def _ids_in_history(asker: Asker, subject: Subject) -> list[object]:
 
 
 def _author(asker: Asker, subject: Subject, followed: Followed) -> Iterator[Fact]:
-    """Whether the history names the author of our run as its status does."""
+    """Whether the history and the status name the same author for our run."""
     last = json_of(followed.looks[-1].answer)
     run = next((run for run in ended_runs(asker, subject) if run.id == followed.run_id), None)
     if run is not None:
@@ -368,7 +368,7 @@ def _groups(asker: Asker, path: str, flow_id: str, run_id: str) -> Iterator[Fact
 
 
 def _seconds_between(posted: Answer, started: object) -> float | None:
-    """Seconds from the answer to a start, both on Anaplan's clock; None where either is missing."""
+    """Seconds from the answer to a start, both on Anaplan's clock; None if either is missing."""
     if posted.date_ms is None or not isinstance(started, str):
         return None
     try:

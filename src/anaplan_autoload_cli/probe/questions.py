@@ -38,15 +38,15 @@ GET_CONNECTIONS = "GET /integrations/connections"
 PAGE = 100
 SMALL_PAGE = 2
 UNCLEAN_RUNS = 5
-"""How many runs with errors are asked for these."""
+"""For how many runs with errors the errors are read."""
 LONGEST_SHOWN = 100_000
-"""Minutes; what is longer is a time in another unit, not the life of a token."""
+"""Minutes. A longer time must be in another unit, so it is not read as the life of a token."""
 NOT_OF_OAUTH = "the log-in is one with OAuth, which needs no such request"
 NO_RUNS = "this integration has no runs that have ended"
 
 
 class Subject(Struct, frozen=True):
-    """What is asked about."""
+    """The integration, and what else the questions are about."""
 
     integration_id: str
     kind: str
@@ -74,10 +74,10 @@ def read_only(asker: Asker, subject: Subject) -> Iterator[Fact]:
 
 
 def guarded(about: str, questions: Callable[[Asker], Iterable[Fact]], asker: Asker) -> Iterator[Fact]:
-    """The facts, and one that says so where the answers stop coming."""
+    """The facts, and one more if an answer does not arrive or cannot be used."""
     try:
         yield from questions(asker)
-    except Exception as error:  # an answer of the wrong shape may show as any; the other questions are asked still
+    except Exception as error:  # an answer of the wrong shape may raise any error; the other questions are still asked
         yield unknown(about, "the request", "an answer", f"no answer that can be read ({type(error).__name__})")
 
 
@@ -115,7 +115,7 @@ def refresh(asker: Asker) -> Iterator[Fact]:
 
 
 def authorization(asker: Asker) -> Iterator[Fact]:
-    """Which headers CloudWorks accepts, and what it says to a token that is none."""
+    """Which headers CloudWorks accepts, and how it answers an invalid token."""
     about = GET_INTEGRATIONS
     answer = asker.get("/integrations", offset=0, limit=SMALL_PAGE)
     yield _date(about, answer)
@@ -135,7 +135,7 @@ def authorization(asker: Asker) -> Iterator[Fact]:
 
 
 def _schemes(answers: dict[str, Answer], *, is_oauth: bool) -> Iterator[Fact]:
-    """Which schemes CloudWorks accepts: an OAuth token needs one of them, any other token has been seen with both."""
+    """Which schemes CloudWorks accepts. An OAuth token needs one of them; others have worked with both."""
     if is_oauth:
         found = ", ".join(f"{scheme} {answer.status}" for scheme, answer in answers.items())
         so = any(answer.ok for answer in answers.values())
@@ -280,7 +280,7 @@ def errors(asker: Asker, subject: Subject) -> Iterator[Fact]:
 
 
 def _rejected_rows(asker: Asker, subject: Subject, told: dict[str, Answer]) -> Iterator[Fact]:
-    """Whether the rows that a run rejected come as a file; nothing of it is shown. `told`: errors by the run's id."""
+    """Whether a run's rejected rows come as a file, whose contents are not shown. `told`: errors by the run's id."""
     what, assumed = "of a run with rejected rows", "200 with rows"
     dumped = (
         (run_id, each.get("actionId"))
@@ -337,11 +337,11 @@ def flow(asker: Asker, subject: Subject) -> Iterator[Fact]:
     )
 
 
-# What several questions share.
+# Used by several questions.
 
 
 def ended_runs(asker: Asker, subject: Subject) -> list[Run]:
-    """The runs of the first page of the history that have ended, newest first; none where it cannot be read."""
+    """The ended runs on the first page of the history, newest first; empty if it cannot be read."""
     answer = asker.get(f"/integrations/runs/{part(subject.integration_id)}", offset=0, limit=PAGE)
     try:
         return [run for run in wire.decode_history(answer.body).runs if run.ended]
@@ -350,7 +350,7 @@ def ended_runs(asker: Asker, subject: Subject) -> list[Run]:
 
 
 def same_author(of_run: object, of_history: object) -> Fact:
-    """Whether a run shows one author under both names; no name is shown."""
+    """Whether both fields of a run name the same author. No name is shown."""
     return judged(
         GET_RUN,
         "run.createdBy is triggeredBy of the history",
@@ -393,7 +393,7 @@ def _shape(about: str, shape: Shape, answer: Answer) -> Iterator[Fact]:
 
 
 def decodes(about: str, answer: Answer, decode: Callable[[bytes], object]) -> Fact:
-    """Whether the function can read the answer. Its reason is not shown, as it may quote the answer."""
+    """Whether the function can read the answer. The error is not shown, as it may quote the answer."""
     try:
         decode(answer.body)
     except (ValueError, RecursionError):
@@ -414,7 +414,7 @@ def _order(answer: Answer) -> Fact:
 
 
 def _words(about: str, runs: list[object]) -> Iterator[Fact]:
-    """Triggers, codes and messages that the code knows or not; a text that it does not know is not quoted."""
+    """Which triggers, codes and messages the code knows. An unknown text is not quoted."""
     records = [run for run in runs if isinstance(run, dict)]
     triggers = {run["triggerSource"] for run in records if isinstance(run.get("triggerSource"), str)}
     known = [trigger for trigger in assumptions.TRIGGERS if trigger in triggers]
@@ -434,7 +434,7 @@ def _known(about: str, what: str, assumed: tuple[object, ...], found: Sequence[o
 
 
 def _messages(about: str, records: list[dict[str, object]]) -> Fact:
-    """How the messages of successful runs without a code read: such a run counts as partial by its message alone."""
+    """The messages of successful runs without a code: only the message shows whether such a run is partial."""
     what, assumed = "messages of successes without a code", "Success, or rows that were left out"
     successes = [run for run in records if run.get("success") is True and run.get("executionErrorCode") is None]
     texts = [str(run.get("message") or "") for run in successes if run.get("endDate")]

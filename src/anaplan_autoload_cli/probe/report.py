@@ -29,13 +29,13 @@ ANAPLAN = ".anaplan.com"
 
 
 class Setting(Struct, frozen=True):
-    """What a report says about how it was made."""
+    """How the report was made."""
 
     host: str
-    """The host of CloudWorks, or `another host` where it is not Anaplan's own."""
+    """The host of CloudWorks, or `another host` if it is not Anaplan's own."""
     kind: str
     is_oauth: bool
-    """Whether the log-in was one with OAuth, and not with a password or a certificate."""
+    """Whether the log-in used OAuth, and not a password or a certificate."""
     ran: bool
     """Whether the integration was run."""
     cancelled: bool
@@ -56,13 +56,13 @@ def counts(facts: Iterable[Fact]) -> str:
 
 
 def rows(facts: Sequence[Fact]) -> list[dict[str, object]]:
-    """One row a fact, those that need attention last, above the prompt; the fields that agree are one row a request."""
+    """One row per fact, those that need attention last, above the prompt. Fields that agree share a row per request."""
     folded = _folded(facts, lambda fields: f"{len(fields)} as assumed")
     return [_row(fact) for fact in sorted(folded, key=lambda fact: -VERDICTS.index(fact.verdict))]
 
 
 def markdown(facts: Sequence[Fact], setting: Setting) -> str:
-    """The report: everything that was asked, without a name, an id or a secret."""
+    """The report of all questions, without names, ids and secrets."""
     lines = [
         "## Probe of CloudWorks",
         "",
