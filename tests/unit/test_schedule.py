@@ -142,6 +142,8 @@ def test_times_are_said_as_on_the_clock_there(text: str, said: str) -> None:
         ("19:00-06:30 UTC weekdays", '"weekdays" is not a day'),
         ("19:00-06:30 UTC mon-", '"mon-" is not a day'),
         ("19:00-06:30 UTC mon,,tue", '"" is not a day'),
+        ("\x1e", r'"\x1e" does not name hours'),
+        ("19:00-06:30 Euro\x07pe", r'"Euro\x07pe" is not a time zone'),
     ],
 )
 def test_what_is_not_a_window_is_refused_with_the_reason(text: str, reason: str) -> None:

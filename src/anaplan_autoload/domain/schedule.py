@@ -18,6 +18,8 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from msgspec import Struct
 
+from anaplan_autoload.domain.sentences import quoted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -79,9 +81,11 @@ def window(text: str) -> Window:
         raise ScheduleInvalid(f"{hours!r} is not a span of time", 'Write two times with a dash between: "19:00-06:30".')
     begin, end = _minutes(opens), _minutes(closes)
     if begin == MIDNIGHT:
-        raise ScheduleInvalid(f'"{hours}" opens at 24:00', "Write 00:00 and the day after.")
+        raise ScheduleInvalid(f"{quoted(hours)} opens at 24:00", "Write 00:00 and the day after.")
     if begin == end:
-        raise ScheduleInvalid(f'"{hours}" opens and closes at the same time', 'Write "00:00-24:00" for a whole day.')
+        raise ScheduleInvalid(
+            f"{quoted(hours)} opens and closes at the same time", 'Write "00:00-24:00" for a whole day.'
+        )
     return Window(begin, end, zone, days)
 
 
@@ -161,7 +165,9 @@ def _instant(day: date, minutes: int, zone: str, *, first: bool) -> int:
 def _parts(text: str, example: str) -> tuple[str, str, tuple[int, ...]]:
     parts = text.split()
     if len(parts) not in (2, 3):
-        raise ScheduleInvalid(f'"{text}" does not name hours, a time zone and days', f"Write for example {example}.")
+        raise ScheduleInvalid(
+            f"{quoted(text)} does not name hours, a time zone and days", f"Write for example {example}."
+        )
     _check_zone(parts[1], example)
     return parts[0], parts[1], _days(parts[2] if len(parts) == 3 else "mon-sun")
 
@@ -171,7 +177,7 @@ def _check_zone(name: str, example: str) -> None:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ScheduleInvalid(
-            f'"{name}" is not a time zone', f"Use a name of the IANA list, as in {example}, or UTC."
+            f"{quoted(name)} is not a time zone", f"Use a name of the IANA list, as in {example}, or UTC."
         ) from None
 
 
@@ -179,7 +185,7 @@ def _minutes(text: str) -> int:
     found = _CLOCK.fullmatch(text)
     minutes = int(found[1]) * 60 + int(found[2]) if found else MIDNIGHT + 1
     if minutes > MIDNIGHT:
-        raise ScheduleInvalid(f'"{text}" is not a time of day', "Write hours and minutes from 00:00 to 24:00.")
+        raise ScheduleInvalid(f"{quoted(text)} is not a time of day", "Write hours and minutes from 00:00 to 24:00.")
     return minutes
 
 
@@ -189,7 +195,7 @@ def _days(text: str) -> tuple[int, ...]:
     for part in text.casefold().split(","):
         begin, dash, end = part.partition("-")
         if begin not in DAYS or (dash and end not in DAYS):
-            raise ScheduleInvalid(f'"{part}" is not a day or a span of days', "Write mon, mon-fri or sat,sun.")
+            raise ScheduleInvalid(f"{quoted(part)} is not a day or a span of days", "Write mon, mon-fri or sat,sun.")
         first = DAYS.index(begin)
         length = (DAYS.index(end) - first) % 7 if dash else 0
         days.update((first + step) % 7 for step in range(length + 1))
