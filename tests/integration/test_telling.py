@@ -6,7 +6,6 @@ import io
 import json
 import logging
 import re
-import sys
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -22,7 +21,7 @@ from tests.integration.test_main_path import ACCOUNTS, EACH, KEY, latest
 from tests.unit.test_schemas import mistakes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 BAD_ROWS = "Code,Name\nA1,Cash\n,Nameless\n"
@@ -70,14 +69,13 @@ def on_the_bus(autoload: Autoload) -> Channel:
 
 
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
+def log(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What the function logs."""
     handler = logger_at("INFO").registered_handler
     assert isinstance(handler, logging.StreamHandler)
     stream = io.StringIO()
-    before = handler.setStream(stream)
-    yield stream
-    handler.setStream(before or sys.stdout)
+    monkeypatch.setattr(handler, "stream", stream)  # setStream() flushes the one before, which pytest may have closed
+    return stream
 
 
 def lines_of(log: io.StringIO) -> list[dict[str, Any]]:
