@@ -39,17 +39,7 @@ from anaplan_autoload.domain.protocol import (
     Take,
     WaitFor,
 )
-from anaplan_autoload.steps import (
-    admission,
-    checking,
-    ending,
-    finishing,
-    following,
-    leaving,
-    reconciling,
-    starting,
-    sweeping,
-)
+from anaplan_autoload.steps import admission, checking, ending, finishing, following, leaving, starting, sweeping
 from anaplan_autoload.steps.answers import answers_measured
 from anaplan_autoload.steps.checking import Passed, Unfit
 from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
@@ -132,6 +122,8 @@ class Execution:
         if isinstance(parsed, Sweep):
             self.step(sweeping.sweep)
             if parsed.reconcile is not None:
+                from anaplan_autoload.steps import reconciling  # only a sweep needs it: no part of a cold start
+
                 self.step(reconciling.reconcile, parsed.reconcile)
             return {"state": "ignored", "uploads": []}
         if isinstance(parsed, Uploads):
