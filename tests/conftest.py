@@ -36,12 +36,16 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, lambda *_: None)
 
 
+SLOW_TO_SET_UP = ("tests/browser/", "tests/e2e/", "tests/unit/test_package.py")
+"""Folders and files whose fixtures start servers or build packages."""
+
+
 class OneWorkerForOneStack(LoadScopeScheduling):
     """Gives the next test to the next worker that is free, but all tests of a file to one where setting up is slow."""
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return file if file.startswith("tests/e2e/") or file == "tests/unit/test_package.py" else nodeid
+        return file if file.startswith(SLOW_TO_SET_UP) else nodeid
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:

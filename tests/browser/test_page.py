@@ -23,11 +23,7 @@ from tests.integration.cli import ALIAS
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
-# One browser, one server and one ledger for all of them, so in one worker.
-pytestmark = [
-    pytest.mark.xdist_group("browser"),
-    pytest.mark.skipif(find_chromium() is None, reason=MISSING),
-]
+pytestmark = pytest.mark.skipif(find_chromium() is None, reason=MISSING)
 
 ROUTES = """
 [[route]]
