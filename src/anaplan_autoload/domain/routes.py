@@ -15,7 +15,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Literal, get_args
 
-from msgspec import Struct, convert
+from msgspec import Struct, convert, json
 from msgspec.structs import replace
 
 from anaplan_autoload.domain.contents import ENCODINGS, Check, encoding_named, is_listable
@@ -35,6 +35,8 @@ DEFAULT_WITHIN = 86_400
 """Seconds: `within` where a route has `needs` alone, so that no set waits unannounced."""
 MAX_NEEDS = 100
 """The most files in `needs`: every upload of the route is stored with the list."""
+MAX_ROUTE_BYTES = 32 * 1024
+"""Of a route as it is stored with every upload, and several times in what a durable execution remembers."""
 MAX_RETRIES = 5
 """The most `retries`, which come after 1, 2, 4, 8 and 16 minutes."""
 
@@ -279,6 +281,7 @@ class _Draft(Struct, frozen=True):
 def _tables(text: str) -> tuple[list[object], list[Mistake]]:
     """The `[[route]]` tables, not checked yet, and the mistakes outside of them."""
     try:
+        text.encode()  # a lone surrogate is no text, and neither S3 nor the ledger takes it
         document: dict[str, object] = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: very long numbers and deep nesting too
         reason = "it nests too deep" if isinstance(error, RecursionError) else error
@@ -302,6 +305,10 @@ def _draft(number: int, table: object) -> _Draft:
     wrong += _missing(table) + _load_mistakes(table, values) + _exclude_mistakes(values)
     wrong += _needs_mistakes(table, values)
     route = None if wrong else convert(values, Route)
+    if route and (size := len(json.encode(route))) > MAX_ROUTE_BYTES:
+        reason = f"it takes {size:,} bytes, and every upload is stored with its route"
+        remedy = f"Shorten its lists of names and patterns: {MAX_ROUTE_BYTES:,} bytes are possible."
+        route, wrong = None, [Mistake(reason, remedy)]
     shown = name if isinstance(name, str) and name else number
     return _Draft(name, route, tuple(replace(mistake, route=shown) for mistake in wrong))
 
