@@ -15,8 +15,8 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from anaplan_autoload.domain import routes
-from anaplan_autoload.domain.routes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.parsing import load
 from local.aws.journal import function_lines, metrics
 from local.aws.processes import EVERYWHERE
 from local.aws.stack import ROOT, STACK_NAME, Message, Options, Stack
@@ -124,7 +124,7 @@ class EditedRoutes:
             return []
         self._seen = text
         try:
-            found = routes.load(self.path)
+            found = load(self.path)
         except RoutesInvalid as error:
             return [*(f"         {mistake}" for mistake in error.mistakes), f"         {KEPT}"]
         number = self._stack.push(text or "")

@@ -14,7 +14,9 @@ from msgspec.structs import replace
 from anaplan_autoload.domain.contents import ENCODINGS, Check, as_toml, is_listable
 from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.outcomes import ReportOutcome
-from anaplan_autoload.domain.routes import Mistake, Route, Routes, RoutesInvalid, load, parse
+from anaplan_autoload.domain.routes import Route, Routes
+from anaplan_autoload.domain.routes_file.mistakes import Mistake, RoutesInvalid
+from anaplan_autoload.domain.routes_file.parsing import load, parse
 
 ONE = "a2fb43a93bc84bcb9f37dd59a75eb940"
 TWO = "b" * 32
@@ -249,7 +251,7 @@ def test_a_file_without_usable_routes_is_refused(text: str, finding: str) -> Non
         ("lane", f'"{"a" * 64}"', f'lane "{"a" * 64}" is not a valid name.'),
         ("retries", "6", "retries is not between 0 and 5. Write a number from 0 to 5."),
         ("retries", "-1", "retries is not between 0 and 5."),
-        ("retries", "true", "retries is true or false. Write a number from 0 to 5."),
+        ("retries", "true", "retries is true or false. Write a number from 0 to 5, without quotes."),
         ("retries", "1.0", "retries is a number with a fraction."),
         ("allow_empty", '"yes"', "allow_empty is text. Write true or false."),
         ("allow_empty", "{}", "allow_empty is a table."),

@@ -102,7 +102,7 @@ _KNOWN = {
     "Duplicate resource name": "The name is taken. Choose another, or rename what has it.",
     "Credentials are invalid": "Check that the AWS keys are active and belong to the right user.",
     "Bucket name is invalid": "Check the bucket's name, and that it exists.",
-    "Bucket access denied": "Give the keys' user the policy that `anaplan-autoload connections policy` prints.",
+    "Bucket access denied": "Give the keys' user this policy: anaplan-autoload connections policy --bucket BUCKET",
     "Role arn is invalid": "Check the role's ARN, and that its trust policy admits Anaplan.",
     "Invalid value for workspace_id": "Name the integrations' workspace with --workspace; it must be one of yours.",
     "Invalid value for model_id": "Check --model: 32 digits and capital letters, as in the model's address.",

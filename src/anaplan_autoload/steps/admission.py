@@ -16,7 +16,7 @@ from anaplan_autoload.aws.staging import GONE
 from anaplan_autoload.domain import protocol, rules
 from anaplan_autoload.domain.events import Drain, Load, UnknownEvent, Upload
 from anaplan_autoload.domain.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take
-from anaplan_autoload.domain.routes import Mistake, RoutesInvalid
+from anaplan_autoload.domain.routes_file.mistakes import Mistake, RoutesInvalid
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps import reading
 from anaplan_autoload.steps.leading import OLD, LeaseLost, renewed, stops_if_lost
