@@ -211,7 +211,7 @@ def _samples(source: Source, found: Routes) -> list[Finding]:
         warning(
             f"route {route.name}",
             f"{SAMPLE_INTEGRATION} is the sample's id: its runs would fail",
-            f"Put your integration's id into {source}: anaplan-autoload integrations list shows it.",
+            f"Put your integration's id into {source}. See: anaplan-autoload integrations list",
         )
         for route in found
         if route.integration == SAMPLE_INTEGRATION
