@@ -582,7 +582,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "a lost upload has another identity than its event gives it",
-        (Edit("aws/lost_uploads.py", "_listed", 'None if version_id == "null" else version_id', "None"),),
+        (Edit("aws/objects.py", "upload_of", 'None if version_id == "null" else version_id', "None"),),
         "events that come too late",
     ),
     Mutation(

@@ -15,13 +15,13 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from anaplan_autoload.domain import routes
-from anaplan_autoload.domain.routes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.parsing import load
 from local.aws.journal import function_lines, metrics
 from local.aws.processes import EVERYWHERE
 from local.aws.stack import ROOT, STACK_NAME, Message, Options, Stack
 from local.cloudworks import Pace, SimulatorSettings
-from local.page import PageServer
+from local.page import serve_page
 from local.sam import files
 
 LOOK_SECONDS = 0.5
@@ -83,11 +83,11 @@ def main() -> None:
     logs = ROOT / ".local/logs" / time.strftime("%Y-%m-%dT%H.%M.%S")
     print("Starting …", flush=True)
     try:
-        with Stack(_stack_options(options, logs)) as stack, PageServer(stack.page) as page:
+        with Stack(_stack_options(options, logs)) as stack, serve_page(stack.page) as page:
             current = stack.store.current()
             routes_text = current.text if current else ROUTES.format(**stack.seed(INTEGRATIONS))
             edited = EditedRoutes(stack, routes_text)
-            print(_guide(stack, edited.path, page.url), flush=True)
+            print(_guide(stack, edited.path, page), flush=True)
             if options.docker:
                 written = files.Files(SAM_FOLDER)
                 command = " ".join(quote(word) for word in written.command("s3-put"))
@@ -124,7 +124,7 @@ class EditedRoutes:
             return []
         self._seen = text
         try:
-            found = routes.load(self.path)
+            found = load(self.path)
         except RoutesInvalid as error:
             return [*(f"         {mistake}" for mistake in error.mistakes), f"         {KEPT}"]
         number = self._stack.push(text or "")

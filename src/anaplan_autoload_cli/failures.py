@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 from anaplan_autoload.anaplan.credentials import RESUMES, LoginRefused
 from anaplan_autoload.anaplan.errors import AddressInvalid, CloudWorksError
 from anaplan_autoload.anaplan.http import quoted
-from anaplan_autoload.domain.routes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
 from anaplan_autoload_cli.login import refusal
 from anaplan_autoload_cli.output import CommandFailed
 

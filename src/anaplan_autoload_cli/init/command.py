@@ -10,7 +10,8 @@ import msgspec
 import typer
 from msgspec.structs import replace
 
-from anaplan_autoload.domain.routes import RoutesInvalid, load
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.parsing import load
 from anaplan_autoload_cli.context import Cli, cli_of
 from anaplan_autoload_cli.init import config
 from anaplan_autoload_cli.init.answers import ANAPLAN_REGIONS, LOG_INS, NEW, NONE

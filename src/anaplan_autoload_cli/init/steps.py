@@ -153,7 +153,7 @@ def _connection(answers: Answers, seen: Seen, place: Place) -> Step:
     )
     commands = (
         f"anaplan-autoload connections policy --bucket {named} --prefix incoming/ --prefix source/",
-        f"anaplan-autoload connections create --name inbox --bucket {named} --keys-from <AWS profile>",
+        f"anaplan-autoload connections create --name inbox --bucket {named} --keys-from <AWS profile> --workspace …",
     )
     return Step("connection", "later" if seen.looked else "unknown", what, commands)
 
