@@ -116,7 +116,9 @@ def _tell_overdue(
         tell(StepContext(step.logger, seen.untold + 1), services, lease, batch, "overdue", STILL_RUNNING)
         renewed(services, lease, told.batch(batch), wait=seen.delay)
     except AWS_TROUBLE as error:
-        step.logger.warning("The run is overdue, and not everyone could be told; trying again", extra={"reason": str(error)})
+        step.logger.warning(
+            "The run is overdue, and not everyone could be told; trying again", extra={"reason": str(error)}
+        )
         return replace(seen, untold=seen.untold + 1, delay=min(seen.delay, services.settings.poll_max))
     return told
 
