@@ -21,7 +21,7 @@ from local.aws.journal import function_lines, metrics
 from local.aws.processes import EVERYWHERE
 from local.aws.stack import ROOT, STACK_NAME, Message, Options, Stack
 from local.cloudworks import Pace, SimulatorSettings
-from local.page import PageServer
+from local.page import serve_page
 from local.sam import files
 
 LOOK_SECONDS = 0.5
@@ -84,11 +84,11 @@ def main() -> None:
     logs = ROOT / ".local/logs" / time.strftime("%Y-%m-%dT%H.%M.%S")
     print("Starting …", flush=True)
     try:
-        with Stack(_stack_options(options, logs)) as stack, PageServer(stack.page) as page:
+        with Stack(_stack_options(options, logs)) as stack, serve_page(stack.page) as page:
             current = stack.store.current()
             routes_text = current.text if current else ROUTES.format(**stack.seed(INTEGRATIONS))
             edited = EditedRoutes(stack, routes_text)
-            print(_guide(stack, edited.path, page.url), flush=True)
+            print(_guide(stack, edited.path, page), flush=True)
             if options.docker:
                 written = files.Files(SAM_FOLDER)
                 command = " ".join(quote(word) for word in written.command("s3-put"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -334,6 +335,24 @@ def test_a_route_that_lacks_something_is_refused(values: dict[str, str], finding
     (found,) = findings(table(**values))
 
     assert found.startswith(f"routes.toml: {finding}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("exclude", str([f"{number:04}" + "x" * 400 + "*" for number in range(100)])),
+        ("needs", str([f"{number:04}" + "é" * 200 for number in range(100)])),
+        ("window", str(["19:00-06:30 Europe/London mon-fri"] * 1_000)),
+    ],
+)
+def test_a_route_that_is_too_large_to_be_stored_with_every_upload_is_refused(key: str, value: str) -> None:
+    (found,) = findings(table(**{key: value}))
+
+    assert re.fullmatch(
+        r'routes.toml: route "accounts": it takes [34]\d,\d{3} bytes, and every upload is stored with its route. '
+        r"Shorten its lists of names and patterns: 32,768 bytes are possible.",
+        found,
+    )
 
 
 def test_every_mistake_is_told_at_once() -> None:

@@ -42,6 +42,7 @@ from anaplan_autoload.anaplan.http import (
     received,
     unusable,
 )
+from anaplan_autoload.anaplan.json_text import decoded
 from anaplan_autoload.domain.runs import Flow, History, Run, RunError
 from anaplan_autoload.domain.tenant import Integration
 
@@ -396,8 +397,7 @@ def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -
 
 
 def _json(answer: Answer) -> object:
-    decoded: object = msgspec.json.decode(answer.body) if answer.body else None
-    return decoded
+    return decoded(answer.body) if answer.body else None
 
 
 class _Paged(Protocol):

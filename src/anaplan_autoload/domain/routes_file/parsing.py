@@ -5,7 +5,7 @@ from __future__ import annotations
 import tomllib
 from pathlib import Path
 
-from msgspec import Struct, convert
+from msgspec import Struct, convert, json
 from msgspec.structs import replace
 
 from anaplan_autoload.domain.routes import Route, Routes
@@ -14,6 +14,9 @@ from anaplan_autoload.domain.routes_file.keys import CHECKS
 from anaplan_autoload.domain.routes_file.mistakes import Mistake, RoutesInvalid, unknown_key
 from anaplan_autoload.domain.routes_file.one_route import misfits
 from anaplan_autoload.domain.routes_file.values import checked
+
+MAX_ROUTE_BYTES = 32 * 1024
+"""Of a route as it is stored with every upload, and several times in what a durable execution remembers."""
 
 
 def load(path: Path, reports: tuple[str, str] | None = None) -> Routes:
@@ -63,6 +66,7 @@ class _Draft(Struct, frozen=True):
 def _tables(text: str) -> tuple[list[object], list[Mistake]]:
     """The `[[route]]` tables, not checked yet, and the mistakes outside of them."""
     try:
+        text.encode()  # a lone surrogate is no text, and neither S3 nor the ledger takes it
         document: dict[str, object] = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: very long numbers and deep nesting too
         reason = "it nests too deep" if isinstance(error, RecursionError) else error
@@ -85,5 +89,9 @@ def _draft(number: int, table: object) -> _Draft:
     values, wrong = checked(table, CHECKS)
     wrong += misfits(table, values)
     route = None if wrong else convert(values, Route)
+    if route and (size := len(json.encode(route))) > MAX_ROUTE_BYTES:
+        reason = f"it takes {size:,} bytes, and every upload is stored with its route"
+        remedy = f"Shorten its lists of names and patterns: {MAX_ROUTE_BYTES:,} bytes are possible."
+        route, wrong = None, [Mistake(reason, remedy)]
     shown = name if isinstance(name, str) and name else number
     return _Draft(name, route, tuple(replace(mistake, route=shown) for mistake in wrong))
