@@ -16,7 +16,7 @@ from statistics import median
 from tempfile import TemporaryDirectory
 
 from anaplan_autoload.aws.routes_in_use import RoutesInUse
-from anaplan_autoload.domain.routes import parse
+from anaplan_autoload.domain.routes_file.parsing import parse
 from bench.markdown import table
 from tests.autoload import BUCKET, Autoload
 from tests.command_line import run

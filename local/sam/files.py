@@ -20,9 +20,9 @@ import yaml
 from msgspec import Struct
 from samtranslator.yaml_helper import yaml_parse  # reads `!Ref` and its like
 
-from local.aws.processes import HOST
 from local.aws.resources import FUNCTION
 from local.aws.stack import ROOT, Stack
+from local.http_server import HOST
 from local.sam.samples import INTEGRATIONS, ROUTES, Json, runnable
 
 MACHINE = "host.docker.internal"
@@ -108,7 +108,7 @@ def architecture() -> str:
 
 
 def build(package: Path, for_architecture: str | None = None) -> None:
-    """Build the function's package, for this machine's processor if none is named.
+    """Build the function's package, for this machine's processor if none is named; prints what it lacks.
 
     Raises RuntimeError with what pip or make said.
     """
@@ -121,6 +121,7 @@ def build(package: Path, for_architecture: str | None = None) -> None:
     built = subprocess.run(make, env=own, capture_output=True, text=True, check=False)  # noqa: S603 (our own command)
     if built.returncode:
         raise RuntimeError(f"The function's package cannot be built for {for_architecture}:\n{built.stderr.strip()}")
+    print(built.stdout, end="", file=sys.stderr)
 
 
 def _plain(part: Any) -> Any:

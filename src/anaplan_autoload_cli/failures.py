@@ -5,14 +5,14 @@ from __future__ import annotations
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError, ProfileNotFound
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
 from anaplan_autoload.anaplan.credentials import RESUMES, LoginRefused
 from anaplan_autoload.anaplan.errors import AddressInvalid, CloudWorksError
 from anaplan_autoload.anaplan.http import quoted
-from anaplan_autoload.domain.routes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
 from anaplan_autoload_cli.login import refusal
 from anaplan_autoload_cli.output import CommandFailed
 
@@ -46,6 +46,11 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
             return CommandFailed(str(error))
         case NoRegionError():
             return CommandFailed("No AWS region is set.", remedy="Give --region, or set AWS_REGION.")
+        case ProfileNotFound():
+            return CommandFailed(
+                f"{str(error).rstrip('.')}.",
+                remedy="Check the profile's name. To list the profiles: aws configure list-profiles",
+            )
         case NoCredentialsError():
             return CommandFailed("No AWS credentials were found.", remedy="Give --profile, or log in to AWS first.")
         case ClientError():
@@ -55,7 +60,7 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
         case ResponseParserError():
             return CommandFailed("The answer did not come from AWS: it cannot be read.", remedy=_PROXY)
         case HTTPError() | HTTPException():
-            return CommandFailed(f"The connection broke off: {_named(error)}.", remedy=_PROXY)
+            return CommandFailed(f"The connection was interrupted: {_named(error)}.", remedy=_PROXY)
         case OSError(filename=str(name)):
             return CommandFailed(f"{name}: {error.strerror}.")
         case OSError():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from anaplan_autoload.domain import routes
+from anaplan_autoload.domain.routes_file.parsing import parse
 from local.chaos.plan import SHARED_LANE, draw
 
 
@@ -29,7 +29,7 @@ def test_a_small_storm_has_its_share_of_everything() -> None:
 def test_the_routes_have_no_mistakes_use_both_modes_and_two_share_a_lane() -> None:
     plan = draw(1, 10, 6)
     text = "\n".join(route.toml(f"{number:032x}") for number, route in enumerate(plan.routes))
-    parsed = list(routes.parse(text, "routes.toml"))
+    parsed = list(parse(text, "routes.toml"))
     assert [route.load for route in parsed] == ["latest", "each"] * 3
     assert [route.lane for route in parsed] == [None] * 4 + [SHARED_LANE] * 2
 

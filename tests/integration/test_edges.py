@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aws_durable_execution_sdk_python.exceptions import InvocationError
 from botocore.exceptions import ClientError
+from msgspec.structs import replace
 
 from anaplan_autoload.aws import staging
-from local.cloudworks import Fault, Pace
+from local.cloudworks import Fault, Pace, Reply, Request
 from tests.autoload import BUCKET, Autoload, ExecutionFailed
 from tests.integration.test_flows import a_flow
 from tests.integration.test_main_path import ACCOUNTS, EACH, KEY, each, latest
@@ -330,6 +331,61 @@ def test_a_run_whose_code_is_not_a_number_ends(autoload: Autoload) -> None:
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
     assert outcomes(autoload) == ["failed"]
+
+
+LONG = "Anaplan Connection Error " * 40_000
+
+
+@pytest.mark.parametrize(
+    ("message", "author"),
+    [
+        (b'"caf\xe9\t\x00 \\ud83d"', b'"\xff"'),
+        (f'"{LONG}"'.encode(), f'"{LONG}"'.encode()),
+    ],
+    ids=["damaged", "long"],
+)
+def test_a_run_ends_however_its_texts_are(autoload: Autoload, message: bytes, author: bytes) -> None:
+    latest(autoload)
+    sizes = autoload.watch_checkpoints()
+    handle = autoload.simulator.handle
+
+    def spoil(request: Request) -> Reply:
+        reply = handle(request)
+        if reply.answer is None or STATUS not in request.path:
+            return reply
+        times = b'"startDate": 1795554000, "endDate": 1795554060'
+        body = b'{"run": {%b, "success": true, "message": %b, "createdBy": %b}}'
+        return replace(reply, answer=replace(reply.answer, body=body % (times, message, author)))
+
+    autoload.simulator.handle = spoil  # type: ignore[method-assign]
+
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert len(outcomes(autoload)) == 1
+    assert max(sizes) < 200_000
+
+
+def test_a_flow_whose_steps_say_much_ends(autoload: Autoload) -> None:
+    flow = a_flow(autoload)
+    sizes = autoload.watch_checkpoints()
+    end = {"startDate": 4102444800, "endDate": 4102444860, "success": False, "message": LONG}
+    told = {"id": flow, "latestRun": end, "steps": [{"referrer": "i", "name": "First", "latestRun": end}]}
+    autoload.simulator.add_fault(
+        Fault(
+            kind="status",
+            method="GET",
+            path="/integrationflows/",
+            status=200,
+            body=json.dumps({"integrationFlow": told}),
+            content_type="application/json",
+            count=1,
+        )
+    )
+
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert outcomes(autoload) == ["loaded"]
+    assert max(sizes) < 200_000
 
 
 def test_an_integration_whose_model_is_gone_frees_its_lane_once_it_is_overdue(autoload: Autoload) -> None:

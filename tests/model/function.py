@@ -27,9 +27,9 @@ from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload.aws.services import Services
 from anaplan_autoload.aws.settings import Settings
 from anaplan_autoload.aws.standings import Standings
-from anaplan_autoload.domain import routes
 from anaplan_autoload.domain.events import Upload, Uploads, parse
 from anaplan_autoload.domain.lost import Round, Watched
+from anaplan_autoload.domain.routes_file.parsing import parse as parse_routes
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.handler import make_handler
 from local.cloudworks import PASSWORD, USERNAME, Simulator, seed
@@ -180,7 +180,7 @@ class Function:
         if "month_end" in self.ids:
             self._read_also(self.ids["month_end"], SECOND)
         text = self.ROUTES.format(**self.ids, window=json.dumps(WINDOW))
-        self.routes: Routes = routes.parse(text, "routes.toml")
+        self.routes: Routes = parse_routes(text, "routes.toml")
         self.settings = Settings(
             secret_id="anaplan",
             ledger_table=TABLE,

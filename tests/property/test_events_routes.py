@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 
 from anaplan_autoload.domain.events import Drain, Load, Sweep, UnknownEvent, Upload, Uploads, parse
 from anaplan_autoload.domain.near import explain
-from anaplan_autoload.domain.routes import Route, Routes, RoutesInvalid
-from anaplan_autoload.domain.routes import parse as parse_routes
+from anaplan_autoload.domain.routes import Route, Routes
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.parsing import parse as parse_routes
 
 ONE = "a2fb43a93bc84bcb9f37dd59a75eb940"
 TWO = "b" * 32

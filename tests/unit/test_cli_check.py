@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from anaplan_autoload.domain import routes
+from anaplan_autoload.domain.routes_file.parsing import load
 from tests.command_line import run
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ def test_a_learned_check_is_one_that_the_file_passes(here: Path, encoding: str) 
 
     assert run("check", "sample.csv", "--route", "open").code == 0
     assert run("check", "good.csv", "--route", "open").code == 1
-    (_, route) = routes.load(here / "routes.toml")
+    (_, route) = load(here / "routes.toml")
     assert route.check is not None and route.check.columns == ("Code", "Größe", "Parent")
 
 

@@ -20,7 +20,6 @@ OPERATIONS, ITS_SOURCE = ROOT / "docs/operations.md", ROOT / "local/transcripts/
 FENCED = re.compile(r"^```.*?^```", re.M | re.S)
 LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
 HEADING = re.compile(r"^#+ (.+)$", re.M)
-TYPED = re.compile(r"(?:\$ |`)anaplan-autoload ([a-z][a-z-]*)((?: [^`\n#|]*)?)")
 
 
 README = ROOT / "README.md"
@@ -119,28 +118,6 @@ def test_tests_that_the_docs_name_exist() -> None:
     }
 
     assert named and named - defined == set()
-
-
-@pytest.mark.parametrize("path", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_commands_that_the_docs_mention_are_there_with_their_options(path: Path) -> None:
-    sections = help_by_command()
-    assert list(unknown(path.read_text(encoding="utf-8"), sections)) == []
-
-
-def help_by_command() -> dict[str, str]:
-    """The help page's sections, by the command's words; under `` what all commands share."""
-    parts = re.split(r"^#+ (.+)$", PAGE.read_text(encoding="utf-8"), flags=re.M)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
-
-
-def unknown(text: str, sections: dict[str, str]) -> Iterator[str]:
-    """The commands in a text that the help does not have, or not with those options."""
-    for typed in TYPED.finditer(text):
-        first, rest = typed[1], typed[2].split()
-        command = next((words for words in (f"{first} {rest[0]}" if rest else first, first) if words in sections), None)
-        known = sections.get(command or "", "") + sections["`anaplan-autoload`"]
-        if command is None or any(option not in known for option in rest if option.startswith("--")):
-            yield typed[0]
 
 
 def test_the_operations_page_was_written_from_its_source() -> None:

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from samtranslator.yaml_helper import yaml_parse
 
 from anaplan_autoload.anaplan.wire import decode_integration
-from anaplan_autoload.domain.routes import parse
+from anaplan_autoload.domain.routes_file.parsing import parse
 from anaplan_autoload.domain.tenant import Connection, Integration
 from anaplan_autoload_cli.init import answers as asked
 from anaplan_autoload_cli.init.answers import Answers, NotAccepted

@@ -46,8 +46,8 @@ PURE = [
     "zoneinfo",
 ]
 """What `domain/` may import apart from itself: nothing that uses a clock, random numbers, the network or AWS."""
-READS_A_FILE = (f"{FUNCTION}.domain.routes", "pathlib")
-"""The one exception: `routes.load` reads `routes.toml` from the package."""
+READS_A_FILE = (f"{FUNCTION}.domain.routes_file.parsing", "pathlib")
+"""The one exception: `load` reads `routes.toml` from the package."""
 FOLDERS = ("src", "local", "tests")
 
 

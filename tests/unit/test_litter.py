@@ -6,7 +6,8 @@ import pytest
 
 from anaplan_autoload.domain.litter import excluded_by
 from anaplan_autoload.domain.near import explain
-from anaplan_autoload.domain.routes import RoutesInvalid, parse
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.parsing import parse
 
 ROUTE = """
 [[route]]

@@ -5,16 +5,17 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from anaplan_autoload.domain import routes
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.lost import Listed, Place, Round, Watched, candidates, next_place, places, taken_by
+from anaplan_autoload.domain.routes import Routes
+from anaplan_autoload.domain.routes_file.parsing import parse
 from anaplan_autoload.domain.times import epoch_ms, iso
 
 NOW = epoch_ms("2026-11-24T12:00:00.000Z")
 HOUR = 3_600_000
 DAY = 24 * HOUR
 ID = "a2fb43a93bc84bcb9f37dd59a75eb940"
-ROUTES = routes.parse(
+ROUTES = parse(
     f"""
 [[route]]
 name = "accounts"
@@ -155,14 +156,14 @@ def test_a_route_that_takes_other_objects_begins_anew(changed: dict[str, object]
     after = replace(route, **changed)
 
     before = taken_by(route, ROUTES)
-    assert (taken_by(after, routes.Routes((after, *others))) != before) is begins_anew
+    assert (taken_by(after, Routes((after, *others))) != before) is begins_anew
 
 
 def test_a_route_that_takes_over_from_a_closer_one_begins_anew() -> None:
     *closer, others = ROUTES
 
-    assert taken_by(others, ROUTES) != taken_by(others, routes.Routes((others,)))
-    assert taken_by(closer[0], ROUTES) == taken_by(closer[0], routes.Routes((closer[0],)))
+    assert taken_by(others, ROUTES) != taken_by(others, Routes((others,)))
+    assert taken_by(closer[0], ROUTES) == taken_by(closer[0], Routes((closer[0],)))
 
 
 def test_what_is_known_of_routes_that_are_gone_is_forgotten() -> None:

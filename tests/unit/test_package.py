@@ -22,10 +22,14 @@ ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "anaplan_autoload"
 UNZIPPED_LIMIT = 250 * 1024**2
 """Bytes; Lambda's own. Far from it, as what grows unnoticed slows every cold start."""
-EXPECTED_LIMIT = 35 * 1024**2
-ZIPPED_LIMIT = 12 * 1024**2
+EXPECTED_LIMIT = 35_000_000
+ZIPPED_LIMIT = 12_000_000
 MACHINES = {"arm64": (183, "aarch64"), "x86_64": (62, "x86_64")}
 """Architecture → its number in an ELF header, and its name in the name of a wheel."""
+
+
+HERE = f"{sys.version_info.major}.{sys.version_info.minor}"
+"""This Python's version, as pip and the Makefile call it."""
 
 
 def build(artifacts: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -55,6 +59,34 @@ def package(architecture: str, packages: dict[str, Path], tmp_path_factory: pyte
         assert built.returncode == 0, built.stderr
         packages[architecture] = artifacts
     return packages[architecture]
+
+
+@pytest.fixture(scope="session")
+def package_for_here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package for this machine and this Python, which compiles its modules."""
+    if platform.machine() not in ("aarch64", "x86_64"):
+        pytest.skip("the function runs on arm64 and x86_64 only")
+    artifacts = tmp_path_factory.mktemp("package_for_here")
+    architecture = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
+    built = build(artifacts, f"ARCHITECTURE={architecture}", f"PYTHON_VERSION={HERE}")
+    assert built.returncode == 0, built.stderr
+    return artifacts
+
+
+def compile_package(package: Path, *version_and_python: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """What `make` does last."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, ROOT / "src/bytecode.py", package, *version_and_python],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def bytecode(package: Path) -> dict[str, bytes]:
+    """The bytecode files of a package, by their names in it."""
+    return {file.relative_to(package).as_posix(): file.read_bytes() for file in package.rglob("*.pyc")}
 
 
 def pins(file: str) -> dict[str, str]:
@@ -154,15 +186,77 @@ def test_everything_compiled_is_for_python_3_13_on_the_architecture(package: Pat
     for file in compiled:
         assert struct.unpack_from("<H", file.read_bytes(), 18) == (number,), file.name
         assert f".cpython-313-{name}" in file.name or ".abi3" in file.name, file.name
+    assert all(name.endswith(".cpython-313.pyc") for name in bytecode(package))
 
 
-def test_the_package_stays_small(package: Path, tmp_path: Path) -> None:
-    size = sum(path.stat().st_size for path in package.rglob("*") if path.is_file())
-    zipped = Path(shutil.make_archive(str(tmp_path / "package"), "zip", package))
+def test_a_cold_start_compiles_nothing(package_for_here: Path) -> None:
+    program = """
+import os, sys, anaplan_autoload.handler, anaplan_autoload.page.widget
+for module in list(sys.modules.values()):
+    cached = getattr(module, "__cached__", None)
+    if cached and cached.startswith(sys.argv[1]) and not os.path.exists(cached):
+        print(module.__name__)
+"""
+    uncompiled = subprocess.run(  # noqa: S603
+        [sys.executable, "-B", "-c", program, package_for_here],
+        env={**os.environ, "PYTHONPATH": str(package_for_here), "AWS_DEFAULT_REGION": "eu-west-1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert uncompiled.stdout == ""
 
-    assert size < EXPECTED_LIMIT < UNZIPPED_LIMIT
-    assert zipped.stat().st_size < ZIPPED_LIMIT
-    assert not list(package.rglob("__pycache__"))
+
+def test_bytecode_is_the_same_each_time_and_names_no_folder_of_the_build(
+    package_for_here: Path, tmp_path: Path
+) -> None:
+    first = bytecode(package_for_here)
+    other = tmp_path / "other"
+    shutil.copytree(package_for_here, other, ignore=shutil.ignore_patterns("__pycache__"))
+    compiled = compile_package(
+        other, HERE, PYTHONHASHSEED="7", PYTHONOPTIMIZE="1", PYTHONPYCACHEPREFIX=str(tmp_path / "elsewhere")
+    )
+
+    assert (compiled.returncode, compiled.stdout) == (0, "")
+    assert bytecode(other) == first
+    assert all(file[4:8] == b"\1\0\0\0" for file in first.values()), "Python need not compare it with the source"
+    assert not [name for name, file in first.items() if str(package_for_here).encode() in file]
+    handler = first[f"anaplan_autoload/__pycache__/handler.{sys.implementation.cache_tag}.pyc"]
+    assert b"/var/task/anaplan_autoload/handler.py" in handler
+
+
+def test_a_build_without_a_python_that_works_says_what_it_costs(tmp_path: Path) -> None:
+    (tmp_path / "python3.99").write_text("#!/bin/sh\nexit 127\n")
+    (tmp_path / "python3.99").chmod(0o755)
+    (tmp_path / "module.py").touch()
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+
+    built = compile_package(tmp_path, "3.99", "", PATH=path)
+    assert (built.returncode, built.stderr, bytecode(tmp_path)) == (0, "", {})
+    assert built.stdout.count("\n") == 1
+    assert "about three times as long" in built.stdout and "FUNCTION_PYTHON=/path/to/python3.99" in built.stdout
+
+    for python in ("python3.99", sys.executable, "/no/python"):
+        named = compile_package(tmp_path, "3.99", python, PATH=path)
+        assert (named.returncode, named.stdout) == (1, "")
+        assert f"FUNCTION_PYTHON={python} is no Python 3.99 that works" in named.stderr
+
+
+def test_a_module_that_cannot_be_compiled_fails_the_build(tmp_path: Path) -> None:
+    (tmp_path / "module.py").write_text("no module\n")
+    compiled = compile_package(tmp_path, HERE, sys.executable)
+
+    assert compiled.returncode == 1
+    assert "module.py" in compiled.stdout and "cannot be compiled" in compiled.stderr
+
+
+def test_the_package_stays_small(package: Path, package_for_here: Path, tmp_path: Path) -> None:
+    for each in (package, package_for_here):  # the second has bytecode everywhere
+        size = sum(path.stat().st_size for path in each.rglob("*") if path.is_file())
+        zipped = Path(shutil.make_archive(str(tmp_path / "package"), "zip", each))
+
+        assert size < EXPECTED_LIMIT < UNZIPPED_LIMIT
+        assert zipped.stat().st_size < ZIPPED_LIMIT
 
 
 def test_only_the_services_that_the_function_calls_are_described(package: Path) -> None:
@@ -189,16 +283,8 @@ def test_a_build_without_a_service_that_the_code_calls_fails(package: Path, tmp_
     assert pruned.stderr == "prune.py: botocore describes no service named sns\n"
 
 
-@pytest.mark.skipif(
-    platform.machine() not in ("aarch64", "x86_64"), reason="the function runs on arm64 and x86_64 only"
-)
-def test_the_function_works_as_it_is_packed(tmp_path: Path) -> None:
+def test_the_function_works_as_it_is_packed(package_for_here: Path, tmp_path: Path) -> None:
     """The main path's tests run against a package for this machine and this Python, as a folder on the path."""
-    package = tmp_path / "package"
-    architecture = {"aarch64": "arm64"}.get(platform.machine(), platform.machine())
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    built = build(package, f"ARCHITECTURE={architecture}", f"PYTHON_VERSION={version}")
-    assert built.returncode == 0, built.stderr
     # moto describes more services than the function calls, and botocore looks for them here too.
     models = tmp_path / "home/.aws/models"
     models.parent.mkdir(parents=True)
@@ -208,7 +294,7 @@ def test_the_function_works_as_it_is_packed(tmp_path: Path) -> None:
     found = subprocess.run(  # noqa: S603
         [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "no:cacheprovider", "-o", "pythonpath=.", *chosen],
         cwd=ROOT,
-        env={**os.environ, "HOME": str(tmp_path / "home"), "PYTHONPATH": str(package)},
+        env={**os.environ, "HOME": str(tmp_path / "home"), "PYTHONPATH": str(package_for_here)},
         capture_output=True,
         text=True,
         check=False,

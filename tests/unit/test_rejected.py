@@ -137,6 +137,14 @@ def harmless(*chunks: bytes) -> bytes:
         (b"a\n=1\r=2\r\n=3", b"a\n'=1\r'=2\r\n'=3"),
         (b"\xef\xbb\xbf=1,a", b"\xef\xbb\xbf'=1,a"),
         (b"-2+3+cmd|' /C calc'!A0,a", b"'-2+3+cmd|' /C calc'!A0,a"),
+        (b'"\n=1",a', b'"\'\n=1",a'),
+        ("a,＝1+1,＋1\n".encode(), "a,'＝1+1,'＋1\n".encode()),
+        ('"－1","＠x"\n'.encode(), '"\'－1","\'＠x"\n'.encode()),
+        (b'5" pipe,=1+1\n', b"5\" pipe,'=1+1\n"),
+        (b'a"b,"c",=1\n"d","=1"\n', b'a"b,"c",\'=1\n"d","\'=1"\n'),
+        (b'"a"b"c,=1\n', b'"a"b"c,\'=1\n'),
+        (b'a"",=1\n', b'a"",\'=1\n'),
+        (b'"a""",=1,"","=1"\n', b'"a""",\'=1,"","\'=1"\n'),
     ],
 )
 def test_a_cell_that_starts_like_a_formula_is_disarmed(row: bytes, safe: bytes) -> None:
@@ -194,7 +202,7 @@ def test_any_csv_reads_as_before_but_for_a_quote_before_formulas(
 
 def disarmed(cell: str) -> str:
     number = re.fullmatch(r"[+-](\d[\d.,]*|\.\d+)", cell, re.ASCII)
-    return f"'{cell}" if cell.startswith(("=", "+", "-", "@")) and not number else cell
+    return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\n")) and not number else cell
 
 
 def test_an_endless_line_does_not_fill_the_memory() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import msgspec
@@ -13,7 +14,9 @@ from msgspec.structs import replace
 from anaplan_autoload.domain.contents import ENCODINGS, Check, as_toml, is_listable
 from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.outcomes import ReportOutcome
-from anaplan_autoload.domain.routes import Mistake, Route, Routes, RoutesInvalid, load, parse
+from anaplan_autoload.domain.routes import Route, Routes
+from anaplan_autoload.domain.routes_file.mistakes import Mistake, RoutesInvalid
+from anaplan_autoload.domain.routes_file.parsing import load, parse
 
 ONE = "a2fb43a93bc84bcb9f37dd59a75eb940"
 TWO = "b" * 32
@@ -248,7 +251,7 @@ def test_a_file_without_usable_routes_is_refused(text: str, finding: str) -> Non
         ("lane", f'"{"a" * 64}"', f'lane "{"a" * 64}" is not a valid name.'),
         ("retries", "6", "retries is not between 0 and 5. Write a number from 0 to 5."),
         ("retries", "-1", "retries is not between 0 and 5."),
-        ("retries", "true", "retries is true or false. Write a number from 0 to 5."),
+        ("retries", "true", "retries is true or false. Write a number from 0 to 5, without quotes."),
         ("retries", "1.0", "retries is a number with a fraction."),
         ("allow_empty", '"yes"', "allow_empty is text. Write true or false."),
         ("allow_empty", "{}", "allow_empty is a table."),
@@ -332,6 +335,24 @@ def test_a_route_that_lacks_something_is_refused(values: dict[str, str], finding
     (found,) = findings(table(**values))
 
     assert found.startswith(f"routes.toml: {finding}")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("exclude", str([f"{number:04}" + "x" * 400 + "*" for number in range(100)])),
+        ("needs", str([f"{number:04}" + "é" * 200 for number in range(100)])),
+        ("window", str(["19:00-06:30 Europe/London mon-fri"] * 1_000)),
+    ],
+)
+def test_a_route_that_is_too_large_to_be_stored_with_every_upload_is_refused(key: str, value: str) -> None:
+    (found,) = findings(table(**{key: value}))
+
+    assert re.fullmatch(
+        r'routes.toml: route "accounts": it takes [34]\d,\d{3} bytes, and every upload is stored with its route. '
+        r"Shorten its lists of names and patterns: 32,768 bytes are possible.",
+        found,
+    )
 
 
 def test_every_mistake_is_told_at_once() -> None:

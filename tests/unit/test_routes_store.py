@@ -15,7 +15,7 @@ from moto import mock_aws
 from anaplan_autoload.aws import routes_store
 from anaplan_autoload.aws.routes_in_use import EARLIER_VERSIONS, RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore, TooLarge, Version
-from anaplan_autoload.domain.routes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

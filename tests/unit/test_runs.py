@@ -580,10 +580,40 @@ def test_a_last_run_may_be_text() -> None:
     assert page.total == 4
 
 
-@pytest.mark.parametrize("record", [{}, {"id": 7}, {"id": "r", "startDate": "soon"}, {"id": "r", "endDate": []}])
+@pytest.mark.parametrize(
+    "record",
+    [
+        {},
+        {"id": 7},
+        {"id": "r", "startDate": "soon"},
+        {"id": "r", "endDate": []},
+        {"id": "r" * 201},
+        {"id": "r\n1"},
+        {"id": "\0"},
+    ],
+)
 def test_a_history_that_cannot_be_read_is_refused_rather_than_guessed_at(record: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         history(history_of_runs={"runs": [record]})
+
+
+@pytest.mark.parametrize("run_id", ["", "r" * 201, "r\n1", "\x1b[2J"])
+def test_a_run_cannot_have_an_id_that_the_ledger_or_sns_would_refuse(run_id: str) -> None:
+    with pytest.raises(ValueError, match="a run's id is missing, too long or not printable"):
+        wire.decode_run_id(json.dumps({"run": {"id": run_id}}).encode())
+    with pytest.raises(ValueError, match="a run's id"):
+        wire.decode_flow(json.dumps({"integrationFlow": {"id": run_id or "\t", "latestRun": LATEST}}).encode())
+
+
+def test_texts_that_are_only_shown_are_cut() -> None:
+    run = status(createdBy="A" * 500_000, traceId="t" * 500_000, triggerSource="s" * 500_000)
+    assert [len(text or "") for text in (run.author, run.trace_id, run.trigger)] == [2_000] * 3
+
+
+@pytest.mark.parametrize("code", [10**16, -(10**16), "9" * 40, 1e300, "9" * 5_000, "1e999", float(10**40)])
+def test_a_code_that_no_ledger_could_hold_is_still_a_failure(code: object) -> None:
+    run = status(endDate=ENDED, success=True, executionErrorCode=code)
+    assert (run.error_code, run.outcome) == (-1, "failed")
 
 
 def errors(content: object) -> tuple[RunError, ...]:
@@ -630,6 +660,12 @@ def test_every_action_and_message_of_every_record_counts() -> None:
         ("", "Odd", 2, False),
     ]
     assert found[2].values == ("v",)
+
+
+@pytest.mark.parametrize("told", [None, 0, -3, "many", "", [], 10**40, 1e300, True])
+def test_an_error_counts_for_one_row_at_least(told: object) -> None:
+    [error] = errors([{"errorMessages": [{**ACTION, "errorMessage": [{**MESSAGE, "occurrences": told}]}]}])
+    assert error.occurrences == 1
 
 
 def test_an_action_that_only_left_a_dump_is_named() -> None:

@@ -42,6 +42,7 @@ from anaplan_autoload.anaplan.http import (
     received,
     unusable,
 )
+from anaplan_autoload.anaplan.json_text import decoded
 from anaplan_autoload.domain.runs import Flow, History, Run, RunError
 from anaplan_autoload.domain.tenant import Integration
 
@@ -101,7 +102,7 @@ _KNOWN = {
     "Duplicate resource name": "The name is taken. Choose another, or rename what has it.",
     "Credentials are invalid": "Check that the AWS keys are active and belong to the right user.",
     "Bucket name is invalid": "Check the bucket's name, and that it exists.",
-    "Bucket access denied": "Give the keys' user the policy that `anaplan-autoload connections policy` prints.",
+    "Bucket access denied": "Give the keys' user this policy: anaplan-autoload connections policy --bucket BUCKET",
     "Role arn is invalid": "Check the role's ARN, and that its trust policy admits Anaplan.",
     "Invalid value for workspace_id": "Name the integrations' workspace with --workspace; it must be one of yours.",
     "Invalid value for model_id": "Check --model: 32 digits and capital letters, as in the model's address.",
@@ -396,8 +397,7 @@ def _decoded(request: Request, answer: Answer, decode: Callable[[Answer], _T]) -
 
 
 def _json(answer: Answer) -> object:
-    decoded: object = msgspec.json.decode(answer.body) if answer.body else None
-    return decoded
+    return decoded(answer.body) if answer.body else None
 
 
 class _Paged(Protocol):

@@ -17,7 +17,6 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-import msgspec
 import urllib3
 from msgspec import Struct
 from urllib3.connection import HTTPConnection, HTTPSConnection
@@ -34,6 +33,7 @@ from anaplan_autoload.anaplan.errors import (
     TryLater,
     Unknown,
 )
+from anaplan_autoload.anaplan.json_text import decoded
 from anaplan_autoload.domain.sentences import with_request
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ class Answer(RedactedRepr, frozen=True):
 
     def _own_words(self) -> str | None:
         try:
-            envelope = msgspec.json.decode(self.body, type=_Envelope)
+            envelope = decoded(self.body, _Envelope)
         except (ValueError, RecursionError):
             return None
         match envelope.status:

@@ -29,6 +29,7 @@ from anaplan_autoload.anaplan.http import (
     quoted,
     unusable,
 )
+from anaplan_autoload.anaplan.json_text import decoded
 
 if TYPE_CHECKING:
     from urllib3 import PoolManager
@@ -187,7 +188,7 @@ def granted(answer: Answer, now: int) -> Grant:
     """The tokens of an answer, without those that are missing or unusable."""
     found = _Granted()
     with suppress(ValueError, RecursionError):
-        found = msgspec.json.decode(answer.body, type=_Granted)
+        found = decoded(answer.body, _Granted)
     access_token = _token(found.access_token) or ""
     expires_at = now + _life(found.expires_in) * 1000 if access_token else 0
     return Grant(access_token, expires_at, _token(found.refresh_token))
@@ -217,7 +218,7 @@ class OAuthError(Struct, frozen=True):
 def told_error(answer: Answer) -> OAuthError | None:
     """The error in the answer; None if it is not in the OAuth service's own form, but comes from a gateway."""
     with suppress(ValueError, RecursionError):
-        return msgspec.json.decode(answer.body, type=OAuthError)
+        return decoded(answer.body, OAuthError)
     return None
 
 

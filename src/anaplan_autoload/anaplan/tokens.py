@@ -12,8 +12,6 @@ from functools import cached_property
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-import msgspec
-
 from anaplan_autoload.anaplan.credentials import LoginRefused, credentials_of, naming
 from anaplan_autoload.anaplan.errors import CloudWorksError, Refused, TryLater, Unknown
 from anaplan_autoload.anaplan.http import (
@@ -28,6 +26,7 @@ from anaplan_autoload.anaplan.http import (
     said,
     unusable,
 )
+from anaplan_autoload.anaplan.json_text import decoded
 from anaplan_autoload.anaplan.oauth import DOCUMENTED_LIFE_SECONDS, MARGIN_SECONDS, READABLE_TOKEN, OAuthCredentials
 
 if TYPE_CHECKING:
@@ -219,7 +218,7 @@ class Tokens:
             raise error if isinstance(error, Refused | TryLater) else TryLater(str(error), facts=error.facts)
         info = _NO_TOKEN
         with suppress(ValueError, RecursionError):
-            info = msgspec.json.decode(answer.body, type=_Issued).token_info
+            info = decoded(answer.body, _Issued).token_info
         # urllib3 shows invalid header values in its errors, so reject such tokens here.
         if not READABLE_TOKEN.fullmatch(info.token_value):
             error = unusable(request, answer, " without a usable token")

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 from msgspec import Struct
 
+from anaplan_autoload.anaplan.json_text import decoded
 from anaplan_autoload.domain.runs import Flow, History, Run, RunError, Step
 from anaplan_autoload.domain.tenant import EXPORT_JOB, S3, Connection, End, FlowSummary, Integration, Job
 from anaplan_autoload.domain.times import epoch_ms
@@ -27,6 +28,13 @@ if TYPE_CHECKING:
 
 
 _T = TypeVar("_T")
+
+_LONGEST_ID = 200
+"""Characters of a run's id; CloudWorks' have 32."""
+_LONGEST_TEXT = 2_000
+"""Characters of a name or another text that is only shown."""
+_LARGEST = 10**15
+"""The largest code or count; the ledger takes numbers of 38 digits."""
 
 
 def normalize_time(value: str | int | float) -> str:
@@ -44,22 +52,22 @@ def normalize_time(value: str | int | float) -> str:
 
 def decode_run(body: bytes, run_id: str) -> Run:
     """`GET /integrations/run/{runId}`."""
-    run = msgspec.json.decode(body, type=_RunStatus).run.plain()
+    run = decoded(body, _RunStatus).run.plain()
     return msgspec.structs.replace(run, id=run_id)
 
 
 def decode_run_id(body: bytes) -> str:
     """The id of the run that `POST …/run` started."""
-    return msgspec.json.decode(body, type=_Started).run.id
+    return decoded(body, _Started).run.id
 
 
 def decode_history(body: bytes, date_ms: int | None = None) -> History:
     """`GET /integrations/runs/{integrationId}`; `date_ms` is from the answer's `Date` header."""
-    page = msgspec.json.decode(body, type=_HistoryPage)
+    page = decoded(body, _HistoryPage)
     history = page.history_of_runs
     runs = tuple(run.plain(history.integration_id) for run in history.runs or ())
-    if any(not run.id for run in runs):
-        raise ValueError("a run without an id")
+    for run in runs:
+        _check_run_id(run.id)
     paging = _paging(page.meta)
     total = _count(paging.total_size)
     return History(runs, _count(history.total_runs) if total is None else total, date_ms, _size(paging, len(runs)))
@@ -67,7 +75,7 @@ def decode_history(body: bytes, date_ms: int | None = None) -> History:
 
 def decode_flow(body: bytes, date_ms: int | None = None) -> Flow:
     """`GET /integrationflows/{integrationFlowId}`; `date_ms` is from the answer's `Date` header."""
-    flow = msgspec.json.decode(body, type=_FlowDetail).integration_flow
+    flow = decoded(body, _FlowDetail).integration_flow
     steps = tuple(
         Step(step.name or step.referrer or "unnamed", step.referrer, _latest(step.latest_run, step.referrer))
         for step in flow.steps or ()
@@ -75,12 +83,14 @@ def decode_flow(body: bytes, date_ms: int | None = None) -> Flow:
     run = _latest(flow.latest_run)
     if run is not None and not run.id:
         run = msgspec.structs.replace(run, id=f"{flow.id}-{epoch_ms(run.started_at) if run.started_at else 'queued'}")
+    if run is not None:
+        _check_run_id(run.id)
     return Flow(flow.id, flow.name or "", run, steps, date_ms)
 
 
 def decode_errors(body: bytes) -> tuple[RunError, ...]:
     """`GET /integrations/runerror/{runId}`; `{}`, `[]` and null all mean that there are none."""
-    runs = msgspec.json.decode(body, type=_RunErrors).runs
+    runs = decoded(body, _RunErrors).runs
     return tuple(
         error for run in _listed(runs) for action in _listed(run.error_messages) for error in _action_errors(action)
     )
@@ -158,7 +168,7 @@ class Page(Struct, frozen=True):
 
 def decode_page(body: bytes, key: str) -> Page:
     """A page of a listing: the items under `key` (missing or null means none)."""
-    page = msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+    page = decoded(body, dict[str, msgspec.Raw])
     items = msgspec.json.decode(page[key], type=list[object] | None) if key in page else None
     paging = _paging(msgspec.json.decode(page["meta"]) if "meta" in page else None)
     return Page(items or [], _size(paging, len(items or [])), _count(paging.total_size))
@@ -208,8 +218,7 @@ class _RunId(Struct, frozen=True):
     id: str
 
     def __post_init__(self) -> None:
-        if not self.id:
-            raise ValueError("the run's id is empty")
+        _check_run_id(self.id)
 
 
 class _Started(Struct, frozen=True):
@@ -360,6 +369,12 @@ class _RunErrors(Struct, frozen=True):
     runs: list[_WireErrors] | _WireErrors | None = None
 
 
+def _check_run_id(text: str) -> None:
+    """Raises `ValueError` for a text that cannot be the id of a run: the ledger and SNS could not take it."""
+    if not 0 < len(text) <= _LONGEST_ID or not text.isprintable():
+        raise ValueError("a run's id is missing, too long or not printable")
+
+
 def _listed(value: list[_T] | _T | None) -> list[_T]:
     if isinstance(value, list):
         return value
@@ -375,10 +390,11 @@ def _part(value: object, shape: type[_T]) -> _T:
 
 
 def _text(value: object) -> str | None:
-    """Text as it is, a number as text; None for everything else and for empty text."""
-    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
-        return str(value) or None
-    return None
+    """Text of at most `_LONGEST_TEXT` characters, a number as text; None for everything else and for empty text."""
+    if isinstance(value, str):
+        return value[:_LONGEST_TEXT] or None
+    counts = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= _LARGEST
+    return str(value) if counts else None
 
 
 def _words(value: object) -> str:
@@ -400,13 +416,14 @@ def _truth(value: object) -> bool | None:
 
 
 def _code(value: object) -> int | None:
-    """None if there is no code; -1 for a code that is not a number, so that it does not count as success."""
+    """None if there is no code; -1 for one that is not a number or too large, so that it does not count as success."""
     if value is None or value == "":
         return None
     try:
-        return int(float(str(value))) if not isinstance(value, int) else int(value)
+        code = int(value) if isinstance(value, int) else int(float(str(value)))
     except (ValueError, OverflowError):
         return -1
+    return code if abs(code) <= _LARGEST else -1
 
 
 def _count(value: object) -> int | None:
@@ -459,7 +476,7 @@ def _action_errors(action: _WireAction) -> Iterator[RunError]:
         yield RunError(
             action=_text(action.action_name) or action_id or "",
             message=_words(error.local_message_text),
-            occurrences=_code(error.occurrences) or 1,
+            occurrences=_count(error.occurrences) or 1,
             values=_texts(error.values),
             action_id=action_id,
             dump=dump,

@@ -133,13 +133,18 @@ def _key_part(text: str) -> str:
 
 NUMBER = rb"[+-](?:\d[\d.,]*|\.\d+)(?:[eE][+-]?\d+)?%?"
 SIGNED_NUMBER = re.compile(NUMBER)
-FORMULA = re.compile(rb"[=+\-@\t\r]")
-UNQUOTED_FORMULA = re.compile(rb"(?<=[,;\t\r\n])(?=[=+\-@])(?!" + NUMBER + rb"(?:[,;\t\r\n]|\Z))|(?<=[,;\r\n])(?=\t)")
+WIDE = rb"\xef\xbc[\x9d\x8b\x8d\xa0]"
+"""The full-width forms of `=`, `+`, `-` and `@` in UTF-8, which some spreadsheets take for the plain ones."""
+FORMULA = re.compile(rb"[=+\-@\t\r\n]|" + WIDE)
+UNQUOTED_FORMULA = re.compile(
+    rb"(?<=[,;\t\r\n])(?=[=+\-@]|" + WIDE + rb")(?!" + NUMBER + rb"(?:[,;\t\r\n]|\Z))|(?<=[,;\r\n])(?=\t)"
+)
+ENDS_OF_CELLS = (b",", b";", b"\t", b"\r", b"\n")
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 def without_formulas(chunks: Iterable[bytes]) -> Iterator[bytes]:
-    """The same CSV with a `'` before each cell that starts with `=`, `+`, `-`, `@`, tab or carriage return.
+    """The same CSV with a `'` before each cell that starts with `=`, `+`, `-`, `@`, a tab or a line break.
 
     Plain numbers (`-12.5`) stay as they are: they are harmless, and dumps are full of them. Commas, semicolons and tabs
     all end a cell, because the character at which a spreadsheet splits depends on its user's country. Works on bytes of
@@ -169,21 +174,23 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
 def _block_without_formulas(block: bytes, quoted: bool) -> tuple[bytes, bool]:
     """The safe block, and whether its end is inside quotes; `quoted` says whether its start is.
 
-    Quotes divide a block into parts outside and inside of them, in turn. A doubled quote closes and opens again with
-    nothing in between, so it does not start a cell.
+    Only a quote at the start of a cell opens it. A doubled quote inside closes and opens it again with nothing in
+    between, so it does not start a cell. Any other quote is a character like others, as in `5" pipe,=1+1`.
     """
     parts = block.split(b'"')
-    safe, cell_starts = [], not quoted
+    safe, cell_starts, closed = [], not quoted, False
     for number, part in enumerate(parts):
+        last = number + 1 == len(parts)
         if quoted:
             goes_on = parts[number + 1 : number + 2] == [b""] and number + 2 < len(parts)
             safe.append(_safe_cell(part, whole=not goes_on) if cell_starts else part)
-            cell_starts = False
+            cell_starts, quoted, closed = False, last, True
         else:
             safe.append(_safe_cells(part, cell_starts))
-            cell_starts = part.endswith((b",", b";", b"\t", b"\r", b"\n")) if part else cell_starts
-        quoted = not quoted
-    return b'"'.join(safe), not quoted
+            cell_starts = part.endswith(ENDS_OF_CELLS) if part else cell_starts
+            quoted = not last and (cell_starts or (closed and not part))
+            closed = False
+    return b'"'.join(safe), quoted
 
 
 def _safe_cell(cell: bytes, whole: bool = True) -> bytes:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
-from anaplan_autoload.domain.routes import Routes, RoutesInvalid
+from anaplan_autoload.domain.routes import Routes
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
 
 if TYPE_CHECKING:
     from anaplan_autoload.aws.routes_store import RoutesStore, Version
@@ -20,7 +21,7 @@ class RoutesInUse:
     """What one function instance knows of the routes in the ledger."""
 
     def __init__(self, store: RoutesStore, reports: tuple[str, str] | None) -> None:
-        """`reports`: as for `domain.routes.parse`."""
+        """`reports`: as for `routes_file.parsing.parse`."""
         self._store = store
         self._reports = reports
         self._read_at: int | None = None

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from anaplan_autoload.domain import routes
-from anaplan_autoload.domain.routes import Mistake, RoutesInvalid
+from anaplan_autoload.domain.routes_file.mistakes import Mistake, RoutesInvalid
 from anaplan_autoload.domain.times import iso
 
 if TYPE_CHECKING:
@@ -68,10 +67,12 @@ class Version(Struct, frozen=True):
         return f"routes version {self.number}"
 
     def routes(self, reports: tuple[str, str] | None) -> Routes:
-        """Its routes; `reports` as for `domain.routes.parse`. Raises `RoutesInvalid`."""
+        """Its routes; `reports` as for `routes_file.parsing.parse`. Raises `RoutesInvalid`."""
+        from anaplan_autoload.domain.routes_file.parsing import parse  # an invocation that resumes reads no routes
+
         if self.flaw is not None:
             raise RoutesInvalid([Mistake(self.flaw, "Push the routes again.", file=self.name)])
-        return routes.parse(self.text, self.name, reports)
+        return parse(self.text, self.name, reports)
 
 
 class RoutesStore:

@@ -25,7 +25,6 @@ from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.secret import SecretStore, secret_source
 from anaplan_autoload.aws.settings import check_settings
 from anaplan_autoload.aws.standings import Standings
-from anaplan_autoload.domain import routes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,8 +94,11 @@ class Services:
     @cached_property
     def routes_of_file(self) -> Routes | None:
         """The routes in `ROUTES_FILE`; None if it is not set. Raises `RoutesInvalid` if anything in it is wrong."""
-        file = self.settings.routes_file
-        return routes.load(file, self._reports) if file else None
+        if not (file := self.settings.routes_file):
+            return None
+        from anaplan_autoload.domain.routes_file.parsing import load  # most functions have their routes in the ledger
+
+        return load(file, self._reports)
 
     @cached_property
     def routes_in_use(self) -> RoutesInUse:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anaplan_autoload.aws.refusals import AWS_TROUBLE
-from anaplan_autoload.domain.routes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
 from anaplan_autoload.operations.failed import OperationFailed
 from anaplan_autoload.page import reading, views
 from anaplan_autoload.page.asking import View

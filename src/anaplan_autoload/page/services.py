@@ -16,8 +16,8 @@ from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.aws.settings import SettingsInvalid
 from anaplan_autoload.aws.standings import Standings
-from anaplan_autoload.domain import routes
 from anaplan_autoload.domain.routes import Routes
+from anaplan_autoload.domain.routes_file.parsing import load
 from anaplan_autoload.operations.failed import OperationFailed
 
 if TYPE_CHECKING:
@@ -91,7 +91,7 @@ class PageServices:
         if self._known is not None:
             return self._known
         if self.settings.routes_file:
-            return routes.load(Path(self.settings.routes_file))
+            return load(Path(self.settings.routes_file))
         self._in_use.refresh(self.now())
         return self._in_use.routes or Routes(())
 

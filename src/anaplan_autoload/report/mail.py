@@ -202,7 +202,7 @@ def _for_the_administrator(report: Report) -> list[str]:
         lines.append(f"Load it again: anaplan-autoload retry {_argument(report.id)}")
     if report.outcome == "missing":
         lines.append(f"See what waits and what runs: anaplan-autoload status {_argument(report.route)}")
-        lines.append(f"See the route's loads: anaplan-autoload loads {_argument(report.route)}")
+        lines.append(f"See the route's loads: anaplan-autoload loads --route {_argument(report.route)}")
     if report.outcome == "rejected" and report.problems:
         lines.append(
             "If the route's check is wrong, correct it and push the routes. A check that a good file passes: "

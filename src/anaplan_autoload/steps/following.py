@@ -31,7 +31,7 @@ KNOWN_RUNS = 25
 GIVEN_UP_MS = 15 * 60_000
 """A run that CloudWorks has not known for this long is given up."""
 MESSAGE_LENGTH = 2_000
-"""Characters of a run's message that are kept."""
+"""Characters of a run's message that are kept, and of its cause."""
 STILL_RUNNING = "The run has not ended yet. Autoload keeps following it."
 
 State = Literal["running", "ended", "stopped"]
@@ -138,7 +138,8 @@ def _run(
         return Run(id=run_id, ended_at=iso(now), success=False, message=gone), None
     if run is None or not run.ended:
         return None, None
-    return replace(run, id=run_id or run.id, message=run.message[:MESSAGE_LENGTH]), None
+    kept = {"message": run.message[:MESSAGE_LENGTH], "cause": run.cause[:MESSAGE_LENGTH]}
+    return replace(run, id=run_id or run.id, **kept), None
 
 
 def flow_run_since(services: Services, flow_id: str, since: int) -> tuple[Run | None, int]:

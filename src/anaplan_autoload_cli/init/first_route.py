@@ -7,7 +7,7 @@ import re
 from os.path import commonpath
 from typing import TYPE_CHECKING
 
-from anaplan_autoload.domain.routes import parse
+from anaplan_autoload.domain.routes_file.parsing import parse
 from anaplan_autoload.domain.sources import sources_of
 
 if TYPE_CHECKING:

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 
 from anaplan_autoload.anaplan.credentials import LoginRefused, decode_secret
 from anaplan_autoload.aws.secret import secret_source
-from anaplan_autoload.domain.routes import RoutesInvalid, load
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.parsing import load
 from anaplan_autoload.domain.tenant import S3, Connection, Integration
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
 from anaplan_autoload_cli.failures import in_words

@@ -11,7 +11,7 @@ from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
 from anaplan_autoload.anaplan.http import http_pool
-from anaplan_autoload.domain import routes
+from anaplan_autoload.domain.routes_file.parsing import parse
 from anaplan_autoload_cli.output import CommandFailed
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def deployed_routes(client: LambdaClient, alias: str, file: str) -> Routes:
         raise _not_had(f"the package of {alias} cannot be downloaded ({type(error).__name__})") from error
     except (BadZipFile, KeyError, UnicodeDecodeError) as error:
         raise _not_had(f"the package of {alias} is not a zip file with a {file}") from error
-    return routes.parse(text, f"{file} of {alias}")
+    return parse(text, f"{file} of {alias}")
 
 
 def _downloaded(location: str) -> bytes:

@@ -16,8 +16,9 @@ from msgspec import Struct
 
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.standings import Standings
-from anaplan_autoload.domain import routes
 from anaplan_autoload.domain.routes import Routes
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.parsing import load
 from anaplan_autoload_cli.login import LEASE_MS
 from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.routes_in_use import NONE_YET, PUSH, routes_in_use, routes_store
@@ -46,7 +47,7 @@ class Source(Struct, frozen=True):
     about: str
     """What a finding is about."""
     parse: Callable[[tuple[str, str] | None], Routes]
-    """The routes; its argument is as for `domain.routes.parse`. Raises `RoutesInvalid`."""
+    """The routes; its argument is as for `routes_file.parsing.parse`. Raises `RoutesInvalid`."""
 
     def __str__(self) -> str:
         """Its name."""
@@ -128,7 +129,7 @@ def named_routes_path(cli: Cli, given: str | None) -> Path | None:
 
 def file_source(path: Path) -> Source:
     """A routes file."""
-    return Source(str(path), "routes file", lambda reports: routes.load(path, reports))
+    return Source(str(path), "routes file", lambda reports: load(path, reports))
 
 
 def _stack_is_known(cli: Cli) -> bool:
@@ -165,7 +166,7 @@ def routes_and_origin(cli: Cli, given: str | None) -> tuple[Routes, str]:
     Raises `RoutesInvalid` where the file holds a mistake, `CommandFailed` if there are no routes.
     """
     if path := find_routes_path(cli, given):
-        return routes.load(path), str(path)
+        return load(path), str(path)
     if not _stack_is_known(cli):
         raise _no_routes_file()
     found = routes_in_use(cli)
@@ -182,7 +183,7 @@ def routes_name(cli: Cli, given: str | None) -> str:
 
 def known_routes(cli: Cli, given: str | None = None) -> list[Route]:
     """The routes that `read_routes` gives; none if there are none. For commands that can work without."""
-    with suppress(CommandFailed, routes.RoutesInvalid, ClientError, BotoCoreError):
+    with suppress(CommandFailed, RoutesInvalid, ClientError, BotoCoreError):
         return list(read_routes(cli, given))
     return []
 

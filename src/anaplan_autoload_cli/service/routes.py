@@ -13,7 +13,8 @@ from anaplan_autoload.domain import rules
 from anaplan_autoload.domain.contents import as_toml, learned
 from anaplan_autoload.domain.near import explain
 from anaplan_autoload.domain.patterns import doubts
-from anaplan_autoload.domain.routes import Routes, RoutesInvalid
+from anaplan_autoload.domain.routes import Routes
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
 from anaplan_autoload_cli.completion import RouteName
@@ -34,7 +35,8 @@ from anaplan_autoload_cli.service.places import (
 from anaplan_autoload_cli.settings import NoSuchStack
 
 if TYPE_CHECKING:
-    from anaplan_autoload.domain.routes import Mistake, Route
+    from anaplan_autoload.domain.routes import Route
+    from anaplan_autoload.domain.routes_file.mistakes import Mistake
     from anaplan_autoload_cli.context import Cli
 
 app = group("Push, check and compare routes, and see which route an upload takes.")
@@ -209,7 +211,7 @@ def _samples(source: Source, found: Routes) -> list[Finding]:
         warning(
             f"route {route.name}",
             f"{SAMPLE_INTEGRATION} is the sample's id: its runs would fail",
-            f"Put your integration's id into {source}: anaplan-autoload integrations list shows it.",
+            f"Put your integration's id into {source}. See: anaplan-autoload integrations list",
         )
         for route in found
         if route.integration == SAMPLE_INTEGRATION

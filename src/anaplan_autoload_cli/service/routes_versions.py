@@ -14,7 +14,8 @@ from msgspec import Struct
 
 from anaplan_autoload.aws.routes_store import TooLarge
 from anaplan_autoload.aws.services import wall_clock
-from anaplan_autoload.domain.routes import RoutesInvalid, parse
+from anaplan_autoload.domain.routes_file.mistakes import RoutesInvalid
+from anaplan_autoload.domain.routes_file.parsing import parse
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.failures import in_words
 from anaplan_autoload_cli.output import Column, CommandFailed
