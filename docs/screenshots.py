@@ -22,7 +22,8 @@ from anaplan_autoload_cli.dashboard.recording import demo
 from local.aws.stack import ROOT, Options, Stack
 from local.browser import BrowserMissing, browsing
 from local.cloudworks import Pace, SimulatorSettings
-from local.page import PageServer, address
+from local.page import address, serve_page
+from local.transcripts.stage import ROUTES
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -32,20 +33,7 @@ INSTALL = ROOT / "tests/browser/install"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 WIDTH, HEIGHT = 1400, 600
 """Pixels; a picture is as high as its page, and at least this."""
-ROUTES = """\
-[[route]]
-name = "accounts"
-prefix = "incoming/accounts/"
-integration = "{Accounts}"
-
-[[route]]
-name = "actuals"
-prefix = "incoming/actuals/"
-integration = "{Actuals}"
-load = "each"
-stage_to = "source/actuals.csv"
-"""
-INTEGRATIONS = (("Accounts", "incoming/accounts/accounts.csv"), ("Actuals", "source/actuals.csv"))
+INTEGRATIONS = (("Accounts", "incoming/accounts/accounts.csv"), ("Actuals", "source/Actuals.csv"))
 UPLOADED = (
     ("accounts.csv", "incoming/accounts/accounts.csv"),
     ("accounts.csv", "incoming/actuals/2026-09.csv"),
@@ -76,9 +64,9 @@ def load_history() -> Iterator[Mapping[str, str]]:
             for name, key in UPLOADED:
                 stack.upload(key, (ROOT / "local/data" / name).read_bytes())
                 stack.wait_idle()
-            with PageServer(stack.page) as served:
+            with serve_page(stack.page) as url:
                 [partial] = listing(stack.page, View(outcome="partial")).loads
-                yield {"load-history": served.url, "load": served.url.rstrip("/") + address(view_of_load(partial))}
+                yield {"load-history": url, "load": url + address(view_of_load(partial))}
 
 
 SCENES: tuple[Callable[[], AbstractContextManager[Mapping[str, str]]], ...] = (dashboard, load_history)

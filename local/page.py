@@ -9,10 +9,10 @@ carries a token that no other page can read.
 from __future__ import annotations
 
 import secrets
+from contextlib import contextmanager
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import TYPE_CHECKING, Self
+from http.server import BaseHTTPRequestHandler
+from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from anaplan_autoload.page.acting import perform
@@ -21,9 +21,11 @@ from anaplan_autoload.page.document import TROUBLE, document, notice, trouble, v
 from anaplan_autoload.page.filters import fields
 from anaplan_autoload.page.html import Html, element, joined
 from anaplan_autoload.page.style import policy, sheet
-from local.aws.processes import HOST
+from local.http_server import HOST, LocalServer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from anaplan_autoload.page.reading import Listing
     from anaplan_autoload.page.services import PageServices
 
@@ -76,36 +78,14 @@ def address(view: View) -> str:
     return f"/?{urlencode(fields_of(view))}" if fields_of(view) else "/"
 
 
-class PageServer:
-    """Serves the page on a free port of 127.0.0.1 while its `with` block lasts."""
-
-    def __init__(self, services: PageServices) -> None:
-        self._server = _Server(services)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="page", daemon=True)
-
-    @property
-    def url(self) -> str:
-        """Where the page is."""
-        return f"http://{HOST}:{self._server.server_port}/"
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+@contextmanager
+def serve_page(services: PageServices) -> Iterator[str]:
+    """Serve the page on a free port of 127.0.0.1 until the end of the `with` block; yields its address."""
+    with _Server(services).serving() as server:
+        yield f"http://{HOST}:{server.server_port}"
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-
+class _Server(LocalServer):
     def __init__(self, services: PageServices) -> None:
         super().__init__((HOST, 0), _Handler)
         self.services = services

@@ -10,10 +10,10 @@ import re
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from functools import cache
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
 from pathlib import Path
-from threading import Lock, Thread
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Self
 from urllib.parse import quote_plus, unquote
 from zipfile import ZipFile
@@ -33,6 +33,7 @@ from anaplan_autoload.domain.events import Uploads, parse
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.handler import make_handler
 from local.cloudworks import PASSWORD, USERNAME, S3Buckets, Simulator, seed, serve
+from local.http_server import HOST, LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -110,15 +111,8 @@ class Sent:
             def log_message(self, *_: object) -> None:
                 """Stay quiet."""
 
-        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        thread = Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            server.server_close()
-            thread.join()
+        with LocalServer((HOST, 0), Handler).serving() as server:
+            yield f"http://{HOST}:{server.server_port}"
 
 
 class Runner(DurableFunctionTestRunner):

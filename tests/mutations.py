@@ -217,6 +217,50 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         (Edit("steps/sweeping.py", "sweep", 'services.send({"drain": found.lane}, step.logger)', ""),),
     ),
     Mutation(
+        "an open batch has no mark",
+        (Edit("aws/ledger.py", "_first_ids", "'waiting'", "'marked'"),),
+        "a death before the last batch is closed",
+    ),
+    Mutation(
+        "the ids that a dead leader left are never deleted",
+        (
+            Edit(
+                "aws/ledger.py", "Ledger.delete_leftover", "self._forget_ids(left.lane, left.batch_id, left.total)", ""
+            ),
+        ),
+        "a death before a batch's ids are deleted",
+    ),
+    Mutation(
+        "the ids that a dead leader left are taken for work",
+        (
+            Edit("aws/ledger.py", "_Found.leftovers", "lane.open.id != each.batch_id", "False"),
+            Edit("aws/ledger.py", "_Found.leftovers", "lane.open is None", "False"),
+        ),
+        "tests/integration/test_open_batches.py",
+    ),
+    Mutation(
+        "the ids of an open batch are deleted",
+        (Edit("aws/ledger.py", "Ledger.delete_leftover", "lane.get('open', {}).get('id') == left.batch_id", "False"),),
+        "tests/integration/test_open_batches.py",
+    ),
+    Mutation(
+        "of many ids that a leader deletes, those with the mark go first",
+        (
+            Edit(
+                "aws/ledger.py",
+                "Ledger._forget_ids",
+                "reversed(range(-(-total // IDS_PER_ITEM)))",
+                "range(-(-total // IDS_PER_ITEM))",
+            ),
+        ),
+        "tests/integration/test_open_batches.py",
+    ),
+    Mutation(
+        "the mark of 1.0 is not seen",
+        (Edit("aws/ledger.py", "_Found.add", "self.free = True", "pass"),),
+        "tests/integration/test_open_batches.py",
+    ),
+    Mutation(
         "no second look after the release, without the sweep",
         (Edit("steps/admission.py", "release", "_planned(services, lease.lane, now).selection is None", "True"),),
         CALM,
@@ -538,7 +582,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "a lost upload has another identity than its event gives it",
-        (Edit("aws/lost_uploads.py", "_listed", 'None if version_id == "null" else version_id', "None"),),
+        (Edit("aws/objects.py", "upload_of", 'None if version_id == "null" else version_id', "None"),),
         "events that come too late",
     ),
     Mutation(

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import http.client
 import re
-import sys
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import msgspec
 from msgspec import Struct
 
-from local.aws.processes import HOST
 from local.aws.resources import ALIAS
+from local.http_server import HOST, LocalServer
 
 if TYPE_CHECKING:
     from local.aws.executions import Executions
@@ -54,45 +52,27 @@ class Backends(Struct, frozen=True, kw_only=True):
     moto_port: int
 
 
-class Dispatcher:
-    """Serves from its creation on; answers 503 until `connect` tells whom to hand requests to."""
+class Dispatcher(LocalServer):
+    """Answers 503 until `connect` tells whom to hand requests to."""
+
+    backends: Backends | None = None
 
     def __init__(self, listen: str = HOST) -> None:
         """`listen` is the address of the interface that it is reached by."""
-        self._server = _Server((listen, 0), _Handler)
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="dispatcher", daemon=True)
-        self._thread.start()
+        super().__init__((listen, 0), _Handler)
 
     @property
     def url(self) -> str:
         """What `AWS_ENDPOINT_URL_LAMBDA` is set to."""
-        return f"http://{HOST}:{self._server.server_port}"
+        return f"http://{HOST}:{self.server_port}"
 
     def connect(self, backends: Backends) -> None:
         """Start to hand requests on."""
-        self._server.backends = backends
-
-    def close(self) -> None:
-        """Stop serving."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-    backends: Backends | None = None
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Show what went wrong, unless it is that a client hung up."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
+        self.backends = backends
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: _Server
+    server: Dispatcher
     protocol_version = "HTTP/1.1"
     wbufsize = -1
     disable_nagle_algorithm = True

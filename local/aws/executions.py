@@ -16,8 +16,8 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from local.aws.processes import HOST
 from local.aws.resources import ALIAS, DeployedFunction
+from local.http_server import HOST
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

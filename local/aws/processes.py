@@ -20,8 +20,8 @@ from typing import Self
 
 from msgspec import Struct
 
-HOST = "127.0.0.1"
-"""Where the parts find each other."""
+from local.http_server import HOST
+
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (asked for with --docker)
 """To be listened on for containers, which reach this machine by the address of its bridge."""
 ATTEMPTS = 3

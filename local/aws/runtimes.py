@@ -17,7 +17,8 @@ from threading import Lock
 import msgspec
 from msgspec import Struct
 
-from local.aws.processes import HOST, Command, Guardian, Server, free_port, start_server
+from local.aws.processes import Command, Guardian, Server, free_port, start_server
+from local.http_server import HOST
 
 INVOKE = "/2015-03-31/functions/function/invocations"
 """The emulator's only path: it serves one function and does not look at the name."""

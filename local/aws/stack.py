@@ -36,10 +36,11 @@ from local.aws.dispatcher import Backends, Dispatcher
 from local.aws.executions import Execution, Executions, Rate
 from local.aws.journal import Metric, function_lines, metrics
 from local.aws.notifications import Notifications
-from local.aws.processes import HOST, Command, Guardian, Server, bare_environment, start_server
+from local.aws.processes import Command, Guardian, Server, bare_environment, start_server
 from local.aws.resources import DeployedFunction, Resources, create, expand
 from local.aws.runtimes import Pool, Sandbox, find_emulator
 from local.cloudworks import PASSWORD, USERNAME, S3Buckets, Serving, Simulator, SimulatorSettings, seed, serve
+from local.http_server import HOST
 
 ROOT = Path(__file__).parents[2]
 STACK_NAME = "autoload"
@@ -228,8 +229,7 @@ class Stack:
         emulator = find_emulator(ROOT)
         guardian = self._parts.enter_context(Guardian())
         moto = self._serve(guardian, "moto", lambda port: _moto(port, self.options.listen))
-        dispatcher = Dispatcher(self.options.listen)
-        self._parts.callback(dispatcher.close)
+        dispatcher = self._parts.enter_context(Dispatcher(self.options.listen).serving())
         self.aws = Aws(moto.url, dispatcher.url)
         self._parts.callback(self.aws.close)
         self.simulator = Simulator(S3Buckets(self.aws.s3), settings=self.options.anaplan or SimulatorSettings())

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import socket
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Lock, Thread
+from http.server import BaseHTTPRequestHandler
+from threading import Lock
 from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
@@ -17,8 +16,7 @@ from local.cloudworks.admin import Admin
 from local.cloudworks.dates import http_date
 from local.cloudworks.http_messages import Answer, Request
 from local.cloudworks.simulator import Reply, Simulator
-
-HOST = "127.0.0.1"
+from local.http_server import HOST, LocalServer
 
 
 class Serving(Struct, frozen=True):
@@ -51,23 +49,17 @@ def serve(simulator: Simulator, port: int = 0, listen: str = HOST) -> Iterator[S
     A simulator may be served again, on the same port if need be: an outage that its memory survives.
     """
     server = _Server(simulator, port, listen)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, name="cloudworks", daemon=True)
-    thread.start()
-    simulator.open()
     try:
-        yield Serving(server.server_address[1])
+        with server.serving():
+            simulator.open()
+            yield Serving(server.server_port)
     finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
         server.close_connections()
         simulator.close()
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(LocalServer):
     """Knows its open connections, so that none outlives it."""
-
-    daemon_threads = True
 
     def __init__(self, simulator: Simulator, port: int, listen: str) -> None:
         super().__init__((listen, port), _Handler)
@@ -95,11 +87,6 @@ class _Server(ThreadingHTTPServer):
             for connection in self._open:
                 with suppress(OSError):
                     connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Show what went wrong, unless it is that a client hung up."""
-        if not isinstance(sys.exception(), ConnectionError):
-            super().handle_error(request, client_address)  # type: ignore[arg-type]
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -20,9 +20,9 @@ import yaml
 from msgspec import Struct
 from samtranslator.yaml_helper import yaml_parse  # reads `!Ref` and its like
 
-from local.aws.processes import HOST
 from local.aws.resources import FUNCTION
 from local.aws.stack import ROOT, Stack
+from local.http_server import HOST
 from local.sam.samples import INTEGRATIONS, ROUTES, Json, runnable
 
 MACHINE = "host.docker.internal"

@@ -14,6 +14,7 @@ from botocore.exceptions import (
     NoCredentialsError,
     NoRegionError,
     ParamValidationError,
+    ProfileNotFound,
 )
 from botocore.exceptions import ConnectionError as NotConnected
 from botocore.parsers import ResponseParserError
@@ -60,6 +61,11 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
             return CommandFailed(str(error))
         case NoRegionError():
             return CommandFailed("No AWS region is set.", remedy="Give --region, or set AWS_REGION.")
+        case ProfileNotFound():
+            return CommandFailed(
+                f"{str(error).rstrip('.')}.",
+                remedy="Check the profile's name. To list the profiles: aws configure list-profiles",
+            )
         case NoCredentialsError():
             return CommandFailed("No AWS credentials were found.", remedy="Give --profile, or log in to AWS first.")
         case ClientError():
@@ -75,7 +81,7 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
         case ResponseParserError():
             return CommandFailed("The answer did not come from AWS: it cannot be read.", remedy=_PROXY)
         case HTTPError() | HTTPException():
-            return CommandFailed(f"The connection broke off: {_named(error)}.", remedy=_PROXY)
+            return CommandFailed(f"The connection was interrupted: {_named(error)}.", remedy=_PROXY)
         case OSError(filename=str(name)):
             return CommandFailed(f"{name}: {error.strerror}.")
         case OSError(errno=number) if number in _LOCAL:

@@ -162,7 +162,7 @@ class Output:
             return
         if not self.interactive:
             raise CommandFailed(
-                f"{question} Nobody can answer here.", remedy="Add --yes to go ahead without being asked."
+                f"{question} There is no terminal to answer in.", remedy="Add --yes to go ahead without being asked."
             )
         import typer  # here, as the help of the top level needs none
 

@@ -29,8 +29,8 @@ class NoSuchStack(CommandFailed):
     def __init__(self, stack: str, region: str | None) -> None:
         super().__init__(
             f"There is no stack {stack!r} in {region}.",
-            remedy="Name it with --stack, its region with --region, its account with --profile; these there are: "
-            "aws cloudformation describe-stacks --query 'Stacks[].StackName'",
+            remedy="Check --stack, --region and --profile. To list the stacks: aws cloudformation describe-stacks "
+            "--query 'Stacks[].StackName'",
         )
 
 
@@ -148,9 +148,7 @@ class CommandSettings:
             return {}
         found = self._document.get(INSTALL, {})
         if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-            raise CommandFailed(
-                f"{self.path}: [{INSTALL}] is not a table of texts.", remedy="Delete it, and call init."
-            )
+            raise CommandFailed(f"{self.path}: [{INSTALL}] is not a table of texts.", remedy="Delete it, and run init.")
         return found
 
     @cached_property

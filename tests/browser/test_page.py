@@ -16,7 +16,7 @@ from anaplan_autoload.page.file import file_page
 from anaplan_autoload.page.services import PageServices, PageSettings
 from anaplan_autoload.page.widget import answer
 from local.browser import MISSING, browsing, find_chromium
-from local.page import PageServer
+from local.page import serve_page
 from tests.autoload import REPORTS, Autoload
 from tests.integration.cli import ALIAS
 
@@ -82,9 +82,9 @@ def services(autoload: Autoload) -> PageServices:
 
 
 @pytest.fixture(scope="module")
-def server(services: PageServices) -> Iterator[PageServer]:
+def server(services: PageServices) -> Iterator[str]:
     """The page, served."""
-    with PageServer(services) as served:
+    with serve_page(services) as served:
         yield served
 
 
@@ -96,15 +96,15 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, server: PageServer) -> Iterator[Page]:
+def page(browser: Browser, server: str) -> Iterator[Page]:
     """The list of loads; fails the test for a script of somebody else's, an error, or a request to anywhere else."""
     opened = browser.new_page()
     strange: list[str] = []
-    opened.on("request", lambda asked: strange.append(asked.url) if not asked.url.startswith(server.url) else None)
+    opened.on("request", lambda asked: strange.append(asked.url) if not asked.url.startswith(server) else None)
     opened.on("pageerror", lambda error: strange.append(str(error)))
     opened.on("console", lambda said: strange.append(said.text))
     opened.on("dialog", lambda dialog: strange.append(dialog.message))
-    opened.goto(f"{server.url}?since=2026-02-01")
+    opened.goto(f"{server}/?since=2026-02-01")
     yield opened
     opened.close()
     assert strange == []
@@ -154,7 +154,7 @@ def test_loads_are_filtered(page: Page) -> None:
     assert rows(page) == ["loaded"]
     page.get_by_label("From").fill("2027-01-01")
     page.get_by_role("button", name="Filter").click()
-    assert page.get_by_text("No such load is in the ledger.").is_visible()
+    assert page.get_by_text("No loads were found.").is_visible()
 
 
 def test_a_load_tells_its_errors_rejected_rows_and_uploads_and_an_upload_its_story(page: Page) -> None:
@@ -204,8 +204,8 @@ def test_filters_and_details_are_reached_by_keyboard_alone(page: Page) -> None:
     tab_to(page, "All loads")
 
 
-def test_a_thousand_rows_are_shown_at_once_and_the_rest_after_them(page: Page, server: PageServer) -> None:
-    page.goto(f"{server.url}?route=many&rows=1000")
+def test_a_thousand_rows_are_shown_at_once_and_the_rest_after_them(page: Page, server: str) -> None:
+    page.goto(f"{server}/?route=many&rows=1000")
     assert page.locator("tr.o").count() == 1_000
     page.get_by_role("link", name="Older loads").click()
     assert page.locator("tr.o").count() == MANY - 1_000
@@ -224,13 +224,13 @@ def test_a_hostile_name_is_text_everywhere(page: Page) -> None:
 VIEWS = ("list", "load", "upload", "confirmation", "trouble")
 
 
-def test_axe_finds_nothing_serious(browser: Browser, server: PageServer) -> None:
+def test_axe_finds_nothing_serious(browser: Browser, server: str) -> None:
     opened = browser.new_page(bypass_csp=True)
     found: dict[str, list[str]] = {}
     for view in VIEWS:
         match view:
             case "list":
-                opened.goto(f"{server.url}?since=2026-02-01")
+                opened.goto(f"{server}/?since=2026-02-01")
             case "load":
                 open_load(opened, "sales/bad.csv")
             case "confirmation":
@@ -238,7 +238,7 @@ def test_axe_finds_nothing_serious(browser: Browser, server: PageServer) -> None
             case "upload":
                 opened.get_by_role("link", name="sales/bad.csv").click()
             case "trouble":
-                opened.goto(f"{server.url}?outcome=none")
+                opened.goto(f"{server}/?outcome=none")
         found |= serious(opened, view)
     opened.close()
     assert found == {}
@@ -257,10 +257,10 @@ def serious(page: Page, view: str) -> dict[str, list[str]]:
     return found
 
 
-def test_axe_notices_what_is_unreadable(browser: Browser, server: PageServer) -> None:
+def test_axe_notices_what_is_unreadable(browser: Browser, server: str) -> None:
     """Else nothing serious would be found where nothing is looked at."""
     opened = browser.new_page(bypass_csp=True)
-    opened.goto(f"{server.url}?since=2026-02-01")
+    opened.goto(f"{server}/?since=2026-02-01")
     opened.add_style_tag(content=".autoload h1 { color: #999999; }")
     found = serious(opened, "list")
     opened.close()

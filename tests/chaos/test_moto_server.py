@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from local.aws.clients import CREDENTIALS, Aws
-from local.aws.processes import HOST, Command, Guardian, bare_environment, start_server
+from local.aws.processes import Command, Guardian, bare_environment, start_server
 from local.aws.stack import ROOT
+from local.http_server import HOST
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient

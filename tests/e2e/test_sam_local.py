@@ -19,10 +19,11 @@ import msgspec
 import pytest
 
 from local.aws.clients import CREDENTIALS
-from local.aws.processes import EVERYWHERE, HOST, Command, Guardian, Server, bare_environment, free_port, start_server
+from local.aws.processes import EVERYWHERE, Command, Guardian, Server, bare_environment, free_port, start_server
 from local.aws.runtimes import find_emulator
 from local.aws.stack import ROOT, Options, Stack
 from local.cloudworks import Pace, SimulatorSettings
+from local.http_server import HOST
 from local.sam import files
 from local.sam.samples import SAMPLES
 from tests.e2e.conftest import SHORT

@@ -8,7 +8,7 @@ import threading
 from collections import deque
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -16,6 +16,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from msgspec import Struct
+
+from local.http_server import HOST, LocalServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,33 +119,22 @@ class _Handler(BaseHTTPRequestHandler):
         """Print nothing."""
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, request: object, client_address: object) -> None:
-        """Print nothing when a client hangs up before it has read everything."""
-
-
 @contextmanager
 def scripted(certificate: Path | None = None) -> Iterator[Script]:
     """Serve a script on a free port of this machine; with a certificate (PEM, its key included), over TLS."""
     script = Script()
     handler = type("Handler", (_Handler,), {"script": script})
-    server = _Server(("127.0.0.1", 0), handler)
+    server = LocalServer((HOST, 0), handler)
     if certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(certificate)
         server.socket = context.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    script.url = f"{'https' if certificate else 'http'}://127.0.0.1:{server.server_address[1]}"
-    try:
-        yield script
-    finally:
-        script.over.set()
-        server.shutdown()
-        server.server_close()
-        thread.join(5)
+    script.url = f"{'https' if certificate else 'http'}://{HOST}:{server.server_port}"
+    with server.serving():
+        try:
+            yield script
+        finally:
+            script.over.set()
 
 
 def certificate_of(key: rsa.RSAPrivateKey, expiry: datetime) -> str:

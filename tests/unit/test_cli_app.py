@@ -284,7 +284,7 @@ def test_an_encoding_that_lacks_characters_gets_them_escaped(tmp_path: Path, as_
 @pytest.mark.parametrize(
     ("error", "message", "remedy"),
     [
-        (ProfileNotFound(profile="nope"), "AWS cannot be used: The config profile (nope) could not", "--profile"),
+        (ProfileNotFound(profile="nope"), "The config profile (nope) could not", "list-profiles"),
         (TokenRetrievalError(provider="sso", error_msg="Token has expired"), "AWS cannot be used: Error", "sso login"),
         (InvalidRegionError(region_name="mars west"), "Provided region_name 'mars west'", "eu-west-1"),
         (EndpointConnectionError(endpoint_url="https://x"), "AWS cannot be reached: Could not connect", "the network"),

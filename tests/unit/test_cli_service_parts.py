@@ -110,7 +110,7 @@ def test_a_version_is_asked_for_only_where_each_is_loaded() -> None:
 def test_a_reload_is_known_to_the_ledger_by_its_request() -> None:
     asked = reload(upload(), LATEST, "mine")
 
-    assert asked.upload_id == upload(at=NOW + 5, etag="e", version_id="v", request_id="mine").id
+    assert asked.load.upload_id == upload(at=NOW + 5, etag="e", version_id="v", request_id="mine").id
 
 
 def test_an_object_is_recognized_by_its_version_however_it_was_recorded() -> None:

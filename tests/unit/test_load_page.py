@@ -16,7 +16,7 @@ from anaplan_autoload.page.html import element, joined, raw, safe
 from anaplan_autoload.page.services import PageServices, PageSettings
 from anaplan_autoload.page.style import CSS, policy
 from anaplan_autoload.page.widget import plain, script_safe
-from local.page import PageServer, address
+from local.page import address, serve_page
 
 
 @pytest.mark.parametrize(
@@ -59,16 +59,16 @@ def test_the_policy_allows_our_style_sheet_and_no_script() -> None:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[PageServer]:
+def server() -> Iterator[str]:
     """A server that refuses before it asks AWS anything."""
     settings = PageSettings(ledger_table="ledger", function="arn:aws:lambda:eu-west-1:1:function:autoload:live")
-    with PageServer(PageServices(settings, boto3.session.Session(region_name="eu-west-1"))) as served:
+    with serve_page(PageServices(settings, boto3.session.Session(region_name="eu-west-1"))) as served:
         yield served
 
 
-def asked(server: PageServer, method: str, path: str, form: str = "", **headers: str) -> tuple[int, str]:
+def asked(server: str, method: str, path: str, form: str = "", **headers: str) -> tuple[int, str]:
     """How it answers: the status and the text."""
-    host = server.url.removeprefix("http://").rstrip("/")
+    host = server.removeprefix("http://")
     connection = http.client.HTTPConnection(host)
     connection.putrequest(method, path, skip_host=True)
     for name, value in {"Host": host, "Content-Length": str(len(form)), **headers}.items():
@@ -95,9 +95,9 @@ def asked(server: PageServer, method: str, path: str, form: str = "", **headers:
     ],
 )
 def test_the_laptops_page_obeys_its_own_pages_alone(
-    server: PageServer, method: str, path: str, headers: dict[str, Any], status: int
+    server: str, method: str, path: str, headers: dict[str, Any], status: int
 ) -> None:
-    own = server.url.rstrip("/")
+    own = server
     headers = {name: own if value == "own" else value for name, value in headers.items()}
 
     found, text = asked(server, method, path, urlencode({"do": "pause", "lane": "x", "token": "guessed"}), **headers)

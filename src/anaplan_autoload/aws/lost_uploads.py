@@ -15,9 +15,8 @@ import msgspec
 from msgspec.structs import replace
 
 from anaplan_autoload.aws.ledger import decode, encode
-from anaplan_autoload.domain.events import Upload
+from anaplan_autoload.aws.objects import upload_of
 from anaplan_autoload.domain.lost import Cursor, Listed, Round
-from anaplan_autoload.domain.times import iso
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -74,14 +73,5 @@ def list_page(s3: S3Client, at: Cursor, owner: str | None) -> tuple[list[Listed]
 
 
 def _listed(bucket: str, version: Any, owner: str | None) -> Listed:
-    version_id = version["VersionId"]
-    upload = Upload(
-        bucket=bucket,
-        key=version["Key"],
-        event_time=iso(int(version["LastModified"].timestamp()) * 1000),
-        size=version["Size"],
-        etag=version["ETag"].strip('"'),
-        version_id=None if version_id == "null" else version_id,
-        owner=owner,
-    )
-    return Listed(upload, version["IsLatest"])
+    upload = upload_of(bucket, version["Key"], version["Size"], version)
+    return Listed(replace(upload, owner=owner), version["IsLatest"])

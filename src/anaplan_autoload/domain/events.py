@@ -164,7 +164,7 @@ class Load(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     @property
     def upload_id(self) -> str:
-        """`Upload.id` of the upload that it becomes."""
+        """`Upload.id` of the upload that it becomes: the ledger knows it by this."""
         return Upload(self.bucket, self.key, "", request_id=self.request_id).id
 
 

@@ -36,7 +36,7 @@ def retries_of(ledger: Ledger, route: Route, upload: Upload) -> Retries:
     """Follow an upload to its last retry. Each retry's request id is derived from the upload that failed before it."""
     while True:
         again = reload(upload, route, f"retry-{sha256(upload.id.encode()).hexdigest()[:32]}")
-        record = ledger.upload(route.lane_id, again.upload_id)
+        record = ledger.upload(route.lane_id, again.load.upload_id)
         if record is None or record.state in ("waiting", "loaded"):
             return Retries(again.load.request_id, record)
         upload = record.upload

@@ -31,11 +31,6 @@ class Reload(Struct, frozen=True):
     load: Load
     route: Route
 
-    @property
-    def upload_id(self) -> str:
-        """The id under which the ledger will know it."""
-        return Upload(self.load.bucket, self.load.key, event_time="", request_id=self.load.request_id).id
-
 
 def reload(upload: Upload, route: Route, request_id: str | None = None) -> Reload:
     """A repeated load of an upload: with `load = "each"`, of exactly that version; otherwise of the current object."""
@@ -115,7 +110,7 @@ def _paused(ledger: Ledger, send: Callable[[object], None], lane: str, patience:
 
 def _missing(ledger: Ledger, reloads: Sequence[Reload], watcher: Watcher, patience: Patience) -> int:
     """Wait until the ledger has all requests; returns how many are missing when the time is over."""
-    missing = [each.upload_id for each in reloads]
+    missing = [each.load.upload_id for each in reloads]
     deadline = time.monotonic() + patience.seconds
     while missing and time.monotonic() < deadline:
         known = {found.upload.id for found in ledger.uploads(reloads[0].route.lane_id, missing)}

@@ -11,13 +11,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload.aws.ledger import NotTaken
+from anaplan_autoload.aws.objects import upload_of
 from anaplan_autoload.aws.refusals import AwsRefused, code_of, in_words, may_heal, remedy
 from anaplan_autoload.aws.staging import GONE
 from anaplan_autoload.domain import protocol, rules
 from anaplan_autoload.domain.events import Drain, Load, UnknownEvent, Upload
 from anaplan_autoload.domain.protocol import Batch, Claim, Failure, Lane, Later, Lease, Nothing, State, Stop, Take
 from anaplan_autoload.domain.routes_file.mistakes import Mistake, RoutesInvalid
-from anaplan_autoload.domain.times import iso
 from anaplan_autoload.steps import reading
 from anaplan_autoload.steps.leading import OLD, LeaseLost, renewed, stops_if_lost
 from anaplan_autoload.steps.routing import routes_in_use
@@ -163,16 +163,7 @@ def _requested(services: Services, load: Load) -> Upload:
         if may_heal(error):
             raise
         raise AwsRefused(f"load: S3 refused to describe {place}: {in_words(error)}. {remedy(error)}") from error
-    version_id = head.get("VersionId")
-    return Upload(
-        bucket=load.bucket,
-        key=load.key,
-        event_time=iso(round(head["LastModified"].timestamp() * 1000)),
-        size=head["ContentLength"],
-        etag=head["ETag"].strip('"'),
-        version_id=None if version_id == "null" else version_id,
-        request_id=load.request_id,
-    )
+    return replace(upload_of(load.bucket, load.key, head["ContentLength"], head), request_id=load.request_id)
 
 
 @stops_if_lost

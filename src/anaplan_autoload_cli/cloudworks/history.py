@@ -101,7 +101,7 @@ def dump(
     """
     cli = cli_of(context)
     if output and output.exists() and not force:
-        raise CommandFailed(f"{output} is there already.", remedy="Give another name, or --force to replace it.")
+        raise CommandFailed(f"{output} exists already.", remedy="Give another name, or --force to replace it.")
     if reason := _why_no_run(cli, run_id):
         raise CommandFailed(f"No run began, so no rows were rejected: {reason}")
     found = _found(cli, run_id, action)

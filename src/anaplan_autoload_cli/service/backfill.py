@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from anaplan_autoload.aws.ledger import UPLOAD_DAYS
+from anaplan_autoload.aws.objects import upload_of
 from anaplan_autoload.aws.services import wall_clock
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.times import iso
@@ -98,14 +99,7 @@ def listed(s3: S3Client, bucket: str, route: Route, since: str) -> Iterator[Uplo
     """
     for page in s3.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=route.prefix):
         for version in page.get("Versions", []):
-            upload = Upload(
-                bucket=bucket,
-                key=version["Key"],
-                event_time=iso(round(version["LastModified"].timestamp() * 1000)),
-                size=version["Size"],
-                etag=version["ETag"].strip('"'),
-                version_id=None if version["VersionId"] == "null" else version["VersionId"],
-            )
+            upload = upload_of(bucket, version["Key"], version["Size"], version)
             if upload.event_time >= since and (version["IsLatest"] or route.load == "each"):
                 yield upload
 

@@ -76,7 +76,7 @@ def _seen(cli: Cli, place: Place) -> Upload | None:
         cli.out.hint(f"{str(error).rstrip('.')}. Size, etag and version in the event are made up.")
         return None
     if found is None:
-        cli.out.hint(f"You may not look at {place.url}. Size, etag and version in the event are made up.")
+        cli.out.hint(f"You may not read {place.url}. Size, etag and version in the event are made up.")
         return None
     return found
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import ClientError
 
+from anaplan_autoload.aws.objects import upload_of
 from anaplan_autoload.domain.events import Upload
-from anaplan_autoload.domain.times import iso
 from anaplan_autoload_cli.output import CommandFailed
 
 if TYPE_CHECKING:
@@ -36,11 +36,4 @@ def head(s3: S3Client, place: Place, version_id: str | None = None) -> Upload | 
                 f"There is no {place.url}{which}.", remedy="Check bucket and key; the key is not URL-encoded."
             ) from error
         raise
-    return Upload(
-        bucket=place.bucket,
-        key=place.key,
-        event_time=iso(round(found["LastModified"].timestamp() * 1000)),
-        size=found["ContentLength"],
-        etag=found["ETag"].strip('"'),
-        version_id=None if found.get("VersionId") == "null" else found.get("VersionId"),
-    )
+    return upload_of(place.bucket, place.key, found["ContentLength"], found)

@@ -61,5 +61,5 @@ def _record(each: Reload) -> Record:
         "route": each.route.name,
         "lane": each.route.lane_id,
         "request_id": each.load.request_id,
-        "upload_id": each.upload_id,
+        "upload_id": each.load.upload_id,
     }
