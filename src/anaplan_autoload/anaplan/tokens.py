@@ -47,7 +47,7 @@ _REMEDY = (
     "works for exception users only. Repeated failed log-ins lock a user out, so this one is not repeated."
 )
 _REFUSALS = (HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-_LONGEST_TIME = 16
+_LONGEST_TIME = 15
 """Digits of a time in ms."""
 
 
