@@ -172,7 +172,7 @@ def _with_password(out: Output, username: str) -> LoginMethod:
     if not password:
         if not out.interactive:
             raise CommandFailed(
-                f"The password of {username} is not known, and nobody can type it here.",
+                f"The password of {username} is not known, and there is no terminal to type it in.",
                 remedy="Set ANAPLAN_PASSWORD, or name a secret with --secret-id.",
             )
         password = getpass(f"Password of {username}: ")
