@@ -275,7 +275,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         (
             Edit(
                 "steps/following.py",
-                "look",
+                "_look",
                 "renewed(services, lease, batch, wait=delay)",
                 "renewed(services, lease, batch)",
             ),

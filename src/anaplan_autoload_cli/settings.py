@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -164,7 +165,9 @@ class CommandSettings:
             if name == INSTALL:
                 continue
             if name not in SETTINGS:
-                raise CommandFailed(f"{self.path}: unknown key {name}.", remedy=f"Known are: {', '.join(SETTINGS)}.")
+                close = get_close_matches(name.casefold(), SETTINGS, n=1)
+                remedy = f"Did you mean {close[0]}?" if close else f"Known are: {', '.join(SETTINGS)}."
+                raise CommandFailed(f"{self.path}: unknown key {name}.", remedy=remedy)
             if not isinstance(value, str):
                 raise CommandFailed(f"{self.path}: {name} is not text.", remedy="Write it in double quotes.")
             settings[name] = value
@@ -176,7 +179,7 @@ class CommandSettings:
         if self._config is None and not path.exists():
             return {}
         try:
-            return tomllib.loads(path.read_text(encoding="utf-8"))
+            return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a byte order mark first
         except OSError as error:
             raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
         except ValueError as error:

@@ -219,6 +219,8 @@ def learned(content: bytes, size: int) -> Check:
     if kind := _format(content):
         raise ValueError(f"it is {kind}, not text")
     encoding = _probable_encoding(content)
+    if not _is_text_in(content[:HEAD_BYTES], encoding, whole=False):
+        raise ValueError("it is not text")
     text = _text(content[:HEAD_BYTES], encoding, whole=False)
     delimiter = _probable_delimiter(_first_line(text))
     columns = next(_records(io.StringIO(text, newline=""), delimiter), [])

@@ -91,7 +91,7 @@ def init(
 def _write_config(cli: Cli, answers: Answers, stack: str | None = None) -> list[str]:
     """Write the answers, and return the files that were written. Asks before a line is lost."""
     path = cli.settings.path
-    before = path.read_text(encoding="utf-8") if path.exists() else None
+    before = path.read_text(encoding="utf-8-sig") if path.exists() else None
     after = config.updated(before, answers, stack, cli.settings.flag("profile"))
     if before == after:
         return []

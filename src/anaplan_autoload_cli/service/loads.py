@@ -40,7 +40,7 @@ from anaplan_autoload_cli.service.places import (
     read_routes,
     the_ledger,
 )
-from anaplan_autoload_cli.times import count, moment
+from anaplan_autoload_cli.times import MOST, count, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,7 +86,7 @@ def loads(
     key: Annotated[str | None, typer.Option(help="Was this file loaded? s3://bucket/key, or only a key.")] = None,
     since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed, was partial or was rejected.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 25,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 25,
     lane: Annotated[str | None, typer.Option(help="Only in this lane; for routes that were removed.")] = None,
     run: Annotated[str | None, typer.Option("--run", help="Only this run (or batch-…).")] = None,
     files: Annotated[bool, typer.Option("--files", help="With --run: every upload that it covered.")] = False,
