@@ -431,7 +431,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "tests/integration/test_waits.py",
     ),
     Mutation(
-        "a route that waits keeps back another in its lane",
+        "a route that waits holds back another in its lane",
         (
             Edit(
                 "domain/rules.py",
