@@ -357,17 +357,6 @@ class Execution:
 
     def follow(self, lease: Lease, batch: Batch) -> tuple[Run, Batch]:
         """Follow the run to its end, however long it takes. Tell everyone, once, if it is overdue."""
-        seen = Following()
-        while True:
-            seen = self.poll(lease, batch, seen)
-            if seen.stop is not None:
-                raise Stopped(seen.stop)
-            if seen.run is not None:
-                return seen.run, batch
-            batch = self.tell_overdue(lease, batch, "The run has not ended yet. Autoload keeps following it.")
-
-    def poll(self, lease: Lease, batch: Batch, seen: Following) -> Following:
-        """Look at the run repeatedly until something has to be done."""
         left = self.services.settings.operation_limit - self.operations
 
         def check(state: Following, context: WaitForConditionCheckContext) -> Following:
@@ -379,12 +368,13 @@ class Execution:
                 return WaitForConditionDecision.continue_waiting(Duration.from_seconds(state.delay))
             return WaitForConditionDecision.stop_polling()
 
-        start = msgspec.structs.replace(seen, state="running", looks=0)
         seen = self.context.wait_for_condition(
-            check, WaitForConditionConfig(strategy, start, Json(Following)), name="follow"
+            check, WaitForConditionConfig(strategy, Following(), Json(Following)), name="follow"
         )
         self.operations += 1 + seen.looks
-        return seen
+        if seen.run is None:
+            raise Stopped(seen.stop)
+        return seen.run, seen.batch(batch)
 
     def tell_overdue(self, lease: Lease, batch: Batch, reason: str, request: str = "") -> Batch:
         """Announce, once, that a batch takes longer than its route allows."""

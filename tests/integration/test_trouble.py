@@ -7,6 +7,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
+from anaplan_autoload.aws.rejections import Rejections
 from anaplan_autoload.domain.times import iso
 from local.cloudworks import Fault, Pace
 from tests.autoload import Autoload
@@ -224,6 +225,17 @@ def test_a_refused_log_in_holds_the_lane_with_one_alert_until_the_secret_changes
 
     [loaded] = autoload.messages()
     assert loaded["outcome"] == "loaded" and loaded["uploads_total"] == 3
+
+
+def test_a_refused_secret_is_known_by_its_name_and_by_its_arn(autoload: Autoload) -> None:
+    """The function has the ARN, and the command line may be given either."""
+    arn = autoload.secrets.describe_secret(SecretId="anaplan")["ARN"]
+    by_arn, by_name = (Rejections(autoload.dynamodb, "ledger", secret_id) for secret_id in (arn, "anaplan"))
+
+    by_arn.add("refused")
+
+    assert by_name.includes("refused")
+    assert not by_name.includes("the next")
 
 
 def test_an_empty_secret_holds_the_lane_and_says_what_belongs_in_it(autoload: Autoload) -> None:

@@ -487,7 +487,7 @@ def test_a_rejected_file_is_told_with_both_ways_out() -> None:
 
 
 UNFIT = (
-    Problem("columns", "Code, Name", "Code, Title", "Gone: Name. New: Title.", "incoming/accounts/a.csv"),
+    Problem("columns", "Code, Name", "Code, Title", "Missing: Name. New: Title.", "incoming/accounts/a.csv"),
     Problem("shrink", "at most 50 % smaller than the file loaded last", "7 bytes\x1b[31m", key="incoming/b.csv"),
 )
 
@@ -506,11 +506,11 @@ def test_a_file_that_failed_its_check_is_told_with_expected_above_found() -> Non
     assert (
         "What the check found:\n"
         "incoming/accounts/a.csv:\n"
-        "columns:\n  expected: Code, Name\n  found:    Code, Title\n  Gone: Name. New: Title.\n"
+        "columns:\n  expected: Code, Name\n  found:    Code, Title\n  Missing: Name. New: Title.\n"
         "incoming/b.csv:\n"
         "shrink:\n  expected: at most 50 % smaller than the file loaded last\n  found:    7 bytes [31m\n"
     ) in text
-    assert "somebody could still replace it" in text
+    assert "somebody may have replaced it since" in text
     assert "no run would read it" not in text and "routes check --online" not in text
     assert "anaplan-autoload routes learn accounts FILE" in text and "anaplan-autoload retry batch-7" in text
 
@@ -526,7 +526,7 @@ def test_a_check_is_told_in_the_subject_and_in_the_document() -> None:
         "about": "columns",
         "expected": "Code, Name",
         "found": "Code, Title",
-        "hint": "Gone: Name. New: Title.",
+        "hint": "Missing: Name. New: Title.",
         "key": "incoming/accounts/a.csv",
     }
 

@@ -52,7 +52,7 @@ def list_view(listing: Listing, host: Host) -> Html:
 
 def _loads(listing: Listing, host: Host) -> Html:
     if not listing.loads:
-        told = "No such load is in the ledger." if listing.view.filtered else "Nothing was loaded yet."
+        told = "No loads were found." if listing.view.filtered else "Nothing was loaded yet."
         return element("p", told)
     numbers = {name: number for number, name in enumerate(listing.routes)}
     rows = [_load_row(run, host, f"o o-{run.outcome} r-{numbers[run.route]}") for run in listing.loads]

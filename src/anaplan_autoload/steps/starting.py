@@ -188,7 +188,7 @@ def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -
     route = batch.route
     try:
         ask = services.cloudworks.run_flow if route.flow else services.cloudworks.run_integration
-        services.tokens.token()
+        services.tokens.token(current=True)
         posted = msgspec.structs.replace(
             batch, posted_at=services.clock(), lost_since=batch.unresolved_since, run_id=None
         )
