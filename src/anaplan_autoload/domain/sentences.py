@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-_REQUEST = re.compile(r" \([A-Z]+ https?://[^\s()]+\)")
-_SENTENCE = re.compile(r'(?:"[^"]*"|(?!\.(?:\s|$))[^\n])+')
+_REQUEST = r" \([A-Z]+ https?://[^\s()]+\)"
+_SENTENCE = r'(?:"[^"]*"|(?!\.(?:\s|$))[^\n])+'
 
 
 def quoted(text: str, longest: int | None = None) -> str:
@@ -21,15 +21,15 @@ def with_request(text: str, asked: str) -> str:
 
 def without_request(text: str) -> str:
     """The text without its requests."""
-    return _REQUEST.sub("", text)
+    return re.sub(_REQUEST, "", text)
 
 
 def requests_in(text: str) -> list[str]:
     """The requests that a text names: `POST https://…`."""
-    return [match[2:-1] for match in _REQUEST.findall(text)]
+    return [match[2:-1] for match in re.findall(_REQUEST, text)]
 
 
 def first_sentence(text: str) -> str:
     """The first sentence without its full stop. A full stop inside quotation marks does not end it."""
-    match = _SENTENCE.match(text.strip())
+    match = re.match(_SENTENCE, text.strip())
     return match[0].strip() if match else ""
