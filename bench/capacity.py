@@ -118,6 +118,8 @@ def _read_units(operation: str, params: Mapping[str, Any], answer: Mapping[str, 
         case "BatchGetItem":
             items = (item for found in answer["Responses"].values() for item in found)
             return 0.5 * sum(_kilobytes(item, 4) for item in items)
+        case "TransactGetItems":
+            return 2.0 * sum(max(1, _kilobytes(found.get("Item", {}), 4)) for found in answer["Responses"])
         case "Query" | "Scan":
             return consistency * max(1, ceil(sum(map(size, answer["Items"])) / 4096))
     return 0.0

@@ -71,7 +71,7 @@ def of_loads() -> Iterator[tuple[str, Count]]:
     yield "an upload left to a leader: durable operations", Count(left.operations)
     yield "an upload left to a leader: write units", Count(left.write_units)
     yield f"a burst of {SMALL_BURST}: durable operations besides looks", Count(burst.operations - burst.looks)
-    yield f"a burst of {SMALL_BURST}: write units besides looks", Count(burst.write_units - 2 * burst.looks)
+    yield f"a burst of {SMALL_BURST}: write units besides looks", Count(burst.write_units - burst.looks)
     yield f"a burst of {SMALL_BURST}: requests to CloudWorks", Count(burst.requests["cloudworks"], LOOKS_BY_CHANCE)
 
 
@@ -79,7 +79,7 @@ def _of_load(name: str, usage: load_cost.Usage) -> Iterator[tuple[str, Count]]:
     dollars = round(sum(usage.costs().values()) * load_cost.LOADS, 3)
     yield f"{name}: looks", Count(usage.looks, LOOKS_BY_CHANCE)
     yield f"{name}: durable operations besides looks", Count(usage.operations - usage.looks)
-    yield f"{name}: write units besides looks", Count(usage.write_units - 2 * usage.looks)
+    yield f"{name}: write units besides looks", Count(usage.write_units - usage.looks)
     yield f"{name}: read units", Count(usage.read_units, 1)
     yield f"{name}: requests to CloudWorks", Count(usage.requests["cloudworks"], LOOKS_BY_CHANCE)
     yield f"{name}: messages", Count(usage.requests["sns"])

@@ -217,6 +217,50 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         (Edit("steps/sweeping.py", "sweep", 'services.send({"drain": found.lane}, step.logger)', ""),),
     ),
     Mutation(
+        "an open batch has no mark",
+        (Edit("aws/ledger.py", "_first_ids", "'waiting'", "'marked'"),),
+        "a death before the last batch is closed",
+    ),
+    Mutation(
+        "the ids that a dead leader left are never deleted",
+        (
+            Edit(
+                "aws/ledger.py", "Ledger.delete_leftover", "self._forget_ids(left.lane, left.batch_id, left.total)", ""
+            ),
+        ),
+        "a death before a batch's ids are deleted",
+    ),
+    Mutation(
+        "the ids that a dead leader left are taken for work",
+        (
+            Edit("aws/ledger.py", "_Found.leftovers", "lane.open.id != each.batch_id", "False"),
+            Edit("aws/ledger.py", "_Found.leftovers", "lane.open is None", "False"),
+        ),
+        "tests/integration/test_open_batches.py",
+    ),
+    Mutation(
+        "the ids of an open batch are deleted",
+        (Edit("aws/ledger.py", "Ledger.delete_leftover", "lane.get('open', {}).get('id') == left.batch_id", "False"),),
+        "tests/integration/test_open_batches.py",
+    ),
+    Mutation(
+        "of many ids that a leader deletes, those with the mark go first",
+        (
+            Edit(
+                "aws/ledger.py",
+                "Ledger._forget_ids",
+                "reversed(range(-(-total // IDS_PER_ITEM)))",
+                "range(-(-total // IDS_PER_ITEM))",
+            ),
+        ),
+        "tests/integration/test_open_batches.py",
+    ),
+    Mutation(
+        "the mark of 1.0 is not seen",
+        (Edit("aws/ledger.py", "_Found.add", "self.free = True", "pass"),),
+        "tests/integration/test_open_batches.py",
+    ),
+    Mutation(
         "no second look after the release, without the sweep",
         (Edit("steps/admission.py", "release", "_planned(services, lease.lane, now).selection is None", "True"),),
         CALM,
@@ -231,9 +275,21 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         (
             Edit(
                 "steps/following.py",
-                "look",
+                "_look",
                 "renewed(services, lease, batch, wait=delay)",
                 "renewed(services, lease, batch)",
+            ),
+        ),
+        "tests/integration/test_long_waits.py",
+    ),
+    Mutation(
+        "the lease is shortened when a run is said to be overdue",
+        (
+            Edit(
+                "steps/following.py",
+                "_tell_overdue",
+                "renewed(services, lease, told.batch(batch), wait=seen.delay)",
+                "renewed(services, lease, told.batch(batch))",
             ),
         ),
         "tests/integration/test_long_waits.py",
@@ -375,7 +431,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "tests/integration/test_waits.py",
     ),
     Mutation(
-        "a route that waits keeps back another in its lane",
+        "a route that waits holds back another in its lane",
         (
             Edit(
                 "domain/rules.py",

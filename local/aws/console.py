@@ -43,7 +43,7 @@ stage_to = "source/sales.csv"
 """
 INTEGRATIONS = (("Accounts", "incoming/accounts/accounts.csv"), ("Sales", "source/sales.csv"))
 GUIDE = """\
-Autoload runs on this laptop. Anaplan is simulated; the logs of every part are in {logs}
+Autoload runs on this machine, with a simulated Anaplan. All logs are in {logs}
 
 In another terminal:
   source {environment}
@@ -53,13 +53,14 @@ Upload it with any S3 client:
   {python} -c \\
     "import boto3; boto3.client('s3').upload_file('accounts.csv', '{inbox}', 'incoming/accounts/accounts.csv')"
 Under incoming/sales/ every upload gets a run of its own, oldest first; a repeated code is a rejected row.
-Look after it with the command line, which that file leads here too (stack {stack}):
+Watch it with the command line, which environment.sh points at this stack ({stack}):
   anaplan-autoload status --watch
   anaplan-autoload loads
   anaplan-autoload routes history
 or in a browser, with buttons to retry, load, pause and resume: {page}
-The routes are in the ledger. Edit {routes} and save it, and it is pushed; the function
-uses it within 30 seconds. Or push any file: anaplan-autoload routes push FILE. Ctrl-C ends everything.
+To change the routes, edit and save {routes}
+It is pushed at once, and the function uses it within 30 seconds. Or push any file: anaplan-autoload routes push FILE
+Ctrl-C stops everything.
 """
 DOCKER_GUIDE = """\
 Containers reach all of this, and so do other machines in your network: it listens on every address, without a password.
@@ -70,7 +71,7 @@ SAM_FOLDER = ROOT / ".local/sam"
 BOTOCORES = re.compile(r"\[INFO\]\s+\S+Z\s.*Found (credentials|endpoint) ")
 """Lines that the SDK logs in every invocation, and that are not useful here."""
 HEARTBEATS = frozenset({"AnaplanAnswers", "Sweeps", "LanesHeld"})
-"""Metrics that are written all the time, and say nothing new of the loads."""
+"""Metrics that are written all the time and say nothing about loads."""
 QUIET = frozenset(
     {"level", "message", "timestamp", "service", "executionArn", "operationId", "operationName", "attempt", "location"}
 )
@@ -98,7 +99,7 @@ def main() -> None:
             finally:
                 print("Stopping …", flush=True)
     except KeyboardInterrupt:
-        print("Everything has ended.")
+        print("Everything has stopped.")
 
 
 class EditedRoutes:

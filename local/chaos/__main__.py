@@ -28,7 +28,7 @@ def main() -> int:
         print(f"Seed {plan.seed}: {unfinished}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Everything has ended.")
+        print("Everything has stopped.")
         return 130
     verdict = judge(evidence)
     print(report(plan, evidence, verdict))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from io import TextIOWrapper
 
 INTERRUPTED = 130
 """As `output.INTERRUPTED`, which is not imported yet when it is needed."""
@@ -24,6 +25,7 @@ def main() -> None:
 
 
 def _run() -> None:
+    _open_streams()
     from anaplan_autoload_cli import commands  # here, as it takes long enough to be interrupted
 
     try:
@@ -35,6 +37,14 @@ def _run() -> None:
         app.main()
     finally:
         sys.stdout.flush()  # now, as a closed pipe that shows at the interpreter's end cannot be caught any more
+
+
+def _open_streams() -> None:
+    """Write nowhere to what the caller has closed, and escape what the caller's encoding does not have."""
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  (open until the end)
+    sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def _end_quietly() -> None:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 from http.client import HTTPException
 from typing import TYPE_CHECKING
 
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    InvalidRegionError,
+    NoCredentialsError,
+    NoRegionError,
+    ParamValidationError,
+    ProfileNotFound,
+)
+from botocore.exceptions import ConnectionError as NotConnected
 from botocore.parsers import ResponseParserError
 from urllib3.exceptions import HTTPError
 
@@ -21,6 +32,10 @@ if TYPE_CHECKING:
 
 TRACEBACK = "AUTOLOAD_TRACEBACK"
 """The environment variable that shows the traceback of an unexpected error."""
+_LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+"""The system's own reasons for which nothing can be written."""
+_NO_WAY_TO_AWS = "Check --region, AWS_ENDPOINT_URL, HTTPS_PROXY and the network."
+_NO_AWS = "Check --profile and AWS's configuration, or log in to AWS again: aws sso login."
 _PROXY = "A proxy or gateway may have answered instead: check HTTPS_PROXY, AWS_ENDPOINT_URL and the network."
 
 
@@ -46,18 +61,31 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
             return CommandFailed(str(error))
         case NoRegionError():
             return CommandFailed("No AWS region is set.", remedy="Give --region, or set AWS_REGION.")
+        case ProfileNotFound():
+            return CommandFailed(
+                f"{str(error).rstrip('.')}.",
+                remedy="Check the profile's name. To list the profiles: aws configure list-profiles",
+            )
         case NoCredentialsError():
             return CommandFailed("No AWS credentials were found.", remedy="Give --profile, or log in to AWS first.")
         case ClientError():
             return _refused_by_aws(error)
+        case InvalidRegionError():
+            return CommandFailed(f"{_said(error)}.", remedy="Give --region a name such as eu-west-1.")
+        case ParamValidationError():
+            return CommandFailed(f"AWS does not take this: {_said(error)}.", remedy="Correct the name that it quotes.")
+        case NotConnected() | HTTPClientError():
+            return CommandFailed(f"AWS cannot be reached: {_said(error)}.", remedy=_NO_WAY_TO_AWS)
         case BotoCoreError():
-            return CommandFailed(f"AWS cannot be reached: {str(error).rstrip('.')}.")
+            return CommandFailed(f"AWS cannot be used: {_said(error)}.", remedy=_NO_AWS)
         case ResponseParserError():
             return CommandFailed("The answer did not come from AWS: it cannot be read.", remedy=_PROXY)
         case HTTPError() | HTTPException():
-            return CommandFailed(f"The connection broke off: {_named(error)}.", remedy=_PROXY)
+            return CommandFailed(f"The connection was interrupted: {_named(error)}.", remedy=_PROXY)
         case OSError(filename=str(name)):
             return CommandFailed(f"{name}: {error.strerror}.")
+        case OSError(errno=number) if number in _LOCAL:
+            return CommandFailed(f"The output cannot be written: {error.strerror}.", remedy="Write it somewhere else.")
         case OSError():
             return CommandFailed(f"The system or the network refused the request: {_named(error)}.", remedy=_PROXY)
         case _:
@@ -65,6 +93,11 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
                 f"An answer or a file was not as expected: {_named(error)}.",
                 remedy=f"{_PROXY} Otherwise report this with the output of {TRACEBACK}=1.",
             )
+
+
+def _said(error: Exception) -> str:
+    """The error's text on one line, without its full stop."""
+    return quoted(str(error)).rstrip(".")
 
 
 def _named(error: Exception) -> str:

@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TextIO
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -115,7 +115,7 @@ class Output:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
 
     def _json(self, value: object) -> None:
-        self.text(json.dumps(value, indent=2, ensure_ascii=False))
+        self.text(json.dumps(value, indent=2, ensure_ascii=not _is_unicode(sys.stdout)))
 
     # Everything else.
 
@@ -139,7 +139,7 @@ class Output:
         """Show a failure (stderr): as JSON with `--json`, under `error`."""
         parts = {name: getattr(error, name) for name in ("message", "asked", "answered", "remedy")}
         if self.as_json:
-            sys.stderr.write(json.dumps({"error": parts}, ensure_ascii=False) + "\n")
+            sys.stderr.write(json.dumps({"error": parts}, ensure_ascii=not _is_unicode(sys.stderr)) + "\n")
             return
         self._say(error.message, label="Error: ", label_style="bold red")
         for label, text in (("Asked", error.asked), ("Answered", error.answered), ("To do", error.remedy)):
@@ -162,7 +162,7 @@ class Output:
             return
         if not self.interactive:
             raise CommandFailed(
-                f"{question} Nobody can answer here.", remedy="Add --yes to go ahead without being asked."
+                f"{question} There is no terminal to answer in.", remedy="Add --yes to go ahead without being asked."
             )
         import typer  # here, as the help of the top level needs none
 
@@ -256,6 +256,11 @@ def shown(value: object) -> str:
             return ", ".join(f"{name} {shown(item)}" for name, item in value.items())
         case _:
             return _TIME.sub(r"\1 \2Z", printable(str(value)))
+
+
+def _is_unicode(stream: TextIO) -> bool:
+    """Whether a stream's encoding has every character."""
+    return (getattr(stream, "encoding", None) or "").casefold().startswith("utf")
 
 
 def printable(text: str) -> str:

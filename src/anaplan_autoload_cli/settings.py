@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -28,8 +29,8 @@ class NoSuchStack(CommandFailed):
     def __init__(self, stack: str, region: str | None) -> None:
         super().__init__(
             f"There is no stack {stack!r} in {region}.",
-            remedy="Name it with --stack, its region with --region, its account with --profile; these there are: "
-            "aws cloudformation describe-stacks --query 'Stacks[].StackName'",
+            remedy="Check --stack, --region and --profile. To list the stacks: aws cloudformation describe-stacks "
+            "--query 'Stacks[].StackName'",
         )
 
 
@@ -147,9 +148,7 @@ class CommandSettings:
             return {}
         found = self._document.get(INSTALL, {})
         if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-            raise CommandFailed(
-                f"{self.path}: [{INSTALL}] is not a table of texts.", remedy="Delete it, and call init."
-            )
+            raise CommandFailed(f"{self.path}: [{INSTALL}] is not a table of texts.", remedy="Delete it, and run init.")
         return found
 
     @cached_property
@@ -166,7 +165,9 @@ class CommandSettings:
             if name == INSTALL:
                 continue
             if name not in SETTINGS:
-                raise CommandFailed(f"{self.path}: unknown key {name}.", remedy=f"Known are: {', '.join(SETTINGS)}.")
+                close = get_close_matches(name.casefold(), SETTINGS, n=1)
+                remedy = f"Did you mean {close[0]}?" if close else f"Known are: {', '.join(SETTINGS)}."
+                raise CommandFailed(f"{self.path}: unknown key {name}.", remedy=remedy)
             if not isinstance(value, str):
                 raise CommandFailed(f"{self.path}: {name} is not text.", remedy="Write it in double quotes.")
             settings[name] = value
@@ -178,7 +179,7 @@ class CommandSettings:
         if self._config is None and not path.exists():
             return {}
         try:
-            return tomllib.loads(path.read_text(encoding="utf-8"))
+            return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors put a byte order mark first
         except OSError as error:
             raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
         except ValueError as error:

@@ -9,6 +9,10 @@ from itertools import pairwise
 
 import typer
 
+MOST = 1_000_000
+"""The most that a `--limit` may be."""
+_LATEST = 253_402_300_799_999
+"""The end of the year 9999, epoch ms."""
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
@@ -35,7 +39,7 @@ def ahead(text: str) -> int:
     """
     now = round(time.time() * 1000)
     if length := re.fullmatch(r"(\d{1,6})([smhdw])", text):
-        then = now + int(length[1]) * _SECONDS[length[2]] * 1000
+        then = _within_reach(now + int(length[1]) * _SECONDS[length[2]] * 1000, text)
     else:
         then = moment(text)
     if then <= now:
@@ -49,9 +53,16 @@ def moment(text: str) -> int:
     Raises typer's `BadParameter` for anything else.
     """
     if ago := re.fullmatch(r"(\d{1,6})([smhdw])", text):
-        return round((time.time() - int(ago[1]) * _SECONDS[ago[2]]) * 1000)
+        return _within_reach(round((time.time() - int(ago[1]) * _SECONDS[ago[2]]) * 1000), text)
     try:
         then = datetime.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a time. Write it as in 12h, 7d or 2026-11-24.") from None
-    return round(then.replace(tzinfo=then.tzinfo or UTC).timestamp() * 1000)
+    return _within_reach(round(then.replace(tzinfo=then.tzinfo or UTC).timestamp() * 1000), text)
+
+
+def _within_reach(moment: int, text: str) -> int:
+    """The time, unless no clock could show it."""
+    if 0 <= moment <= _LATEST:
+        return moment
+    raise typer.BadParameter(f"{text!r} lies outside the years 1970 to 9999. Write it as in 12h, 7d or 2026-11-24.")

@@ -154,7 +154,7 @@ def test_loads_are_filtered(page: Page) -> None:
     assert rows(page) == ["loaded"]
     page.get_by_label("From").fill("2027-01-01")
     page.get_by_role("button", name="Filter").click()
-    assert page.get_by_text("No such load is in the ledger.").is_visible()
+    assert page.get_by_text("No loads were found.").is_visible()
 
 
 def test_a_load_tells_its_errors_rejected_rows_and_uploads_and_an_upload_its_story(page: Page) -> None:

@@ -253,11 +253,11 @@ def test_the_dashboards_days_and_theme_are_followed(autoload: Autoload, page: Wi
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
     past = {"timeRange": {"start": 1_600_000_000_000, "end": 1_600_086_400_000}, "theme": "dark"}
 
-    assert "No such load" in page.show(widgetContext=past)
+    assert "No loads were found" in page.show(widgetContext=past)
     assert widget.answer(page.services, {"widgetContext": past}, PAGE).startswith('<div class="autoload dark">')
     assert 'name="since" id="autoload-since" value=""' in page.html
     page.show(widgetContext={"forms": {"all": {"outcome": "failed"}}}, filter=True)
-    assert "No such load" in page.text and '<option value="failed" selected>' in page.html
+    assert "No loads were found" in page.text and '<option value="failed" selected>' in page.html
 
 
 def test_the_deployed_handler_answers_and_describes_itself(

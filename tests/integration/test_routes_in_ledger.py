@@ -251,7 +251,7 @@ def test_an_integration_that_anaplan_does_not_know_stops_the_push_unless_anaplan
     text = LATEST.format(accounts="b" * 32)
 
     refused = command("routes", "push", write(text), "--yes")
-    assert refused.code == 1 and "not there or not visible" in refused.out and "--offline" in refused.err
+    assert refused.code == 1 and "does not exist, or is not visible" in refused.out and "--offline" in refused.err
     assert command.data("routes", "push", write(text), "--yes", "--offline")["version"] == 1
 
 

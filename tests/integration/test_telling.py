@@ -300,7 +300,7 @@ def test_a_file_that_nobody_knows_has_no_story(autoload: Autoload, command: Comm
     result = command("story", "incoming/acounts/a.csv")
 
     assert result.code == 0
-    assert "Nothing of that name was uploaded" in result.err
+    assert "The ledger has no upload with this key" in result.err
 
 
 @pytest.mark.parametrize(

@@ -136,7 +136,8 @@ _TABLE = {
 
 def _written(parameters: dict[str, Any]) -> list[tuple[str, str]]:
     """The keys of the items that a call writes, as far as it names them."""
-    writes = [write for item in parameters.get("TransactItems", []) for write in item.values()] or [parameters]
+    actions = [action for item in parameters.get("TransactItems", []) for action in item.items()] or [("", parameters)]
+    writes = [write for kind, write in actions if kind != "Get"]
     return [_key(write.get("Key") or write["Item"]) for write in writes if "Key" in write or "Item" in write]
 
 

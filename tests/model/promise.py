@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_durable_execution_sdk_python.lambda_service import OperationAction
 from msgspec import Struct
 
-from anaplan_autoload.aws.ledger import decode
+from anaplan_autoload.aws.items import decode
 from anaplan_autoload.domain.schedule import opens_at
 from anaplan_autoload.domain.times import epoch_ms
 from tests.model.executions import FUNCTION_TIMEOUT_MS
@@ -45,6 +45,8 @@ class Ledger(Struct, frozen=True):
     runs: dict[str, dict[str, Any]]
     """By run id, or `batch-<batch id>`."""
     lanes: dict[str, dict[str, Any]]
+    batches: list[dict[str, Any]]
+    """The ids of batches."""
     standings: dict[str, dict[str, Any]]
     """By the route's name."""
     owed: list[dict[str, Any]]
@@ -53,7 +55,7 @@ class Ledger(Struct, frozen=True):
 
 def read(function: Function) -> Ledger:
     """What the ledger holds now."""
-    found = Ledger({}, {}, {}, {}, [])
+    found = Ledger({}, {}, {}, [], {}, [])
     for raw in function.table.everything():
         item = decode(raw)
         kind, _, rest = item["sk"].partition("#")
@@ -67,6 +69,8 @@ def read(function: Function) -> Ledger:
             found.runs[item["id"]] = item
         elif kind == "lane":
             found.lanes[item["pk"].removeprefix("lane#")] = item
+        elif kind == "batch":
+            found.batches.append(item)
     return found
 
 
@@ -421,6 +425,9 @@ def _never_ending(function: Function, ledger: Ledger) -> Iterator[str]:
             yield f"lane {lane} is still led by {item['holder']}"
         if "open" in item:
             yield f"lane {lane} still has an open batch"
+    for item in ledger.batches:
+        if "ttl" not in item:
+            yield f"the ids of a batch are left: {item['sk']}"
     for execution in function.service.open:
         yield f"execution {execution.durable_execution_arn} goes on"
 

@@ -273,6 +273,13 @@ def _two_uploads_of_one_key(function: Function) -> None:
     function.upload("accounts", "a.csv")
 
 
+def _two_uploads_whose_events_are_redriven_at_once(function: Function) -> None:
+    """While the lease of a leader that died still lasts, so that only a sweep can replace it."""
+    _two_uploads_of_one_key(function)
+    function.world.pass_time(60)
+    function.redrive()
+
+
 def _three_uploads_one_by_one(function: Function) -> None:
     for key in ("a.csv", "b.csv", "a.csv"):
         function.upload("orders", key)
@@ -446,6 +453,14 @@ NOTHING = Trouble("crash", "before", effect="nothing is called so")
 CROSSINGS: dict[str, tuple[History, Trouble]] = {
     "a crash right after the request": (_two_uploads_of_one_key, Trouble("crash", "after", "/run$", 1)),
     "a death right after the request": (_two_uploads_of_one_key, Trouble("crash", "after", "/run$", 1, for_good=True)),
+    "a death before the last batch is closed": (
+        _two_uploads_whose_events_are_redriven_at_once,
+        Trouble("crash", "after", "update_item upload", 1, for_good=True),
+    ),
+    "a death before a batch's ids are deleted": (
+        _two_uploads_of_one_key,
+        Trouble("crash", "before", "delete_item batch", for_good=True),
+    ),
     "a stall in the midst of staging": (_uploads_while_the_first_is_slow, Trouble("stall", "before", "s3", seconds=42)),
     "an event that comes late": (_an_event_that_comes_late, NOTHING),
     "rows that are lost": (_a_run_that_loses_rows, NOTHING),

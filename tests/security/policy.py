@@ -156,7 +156,7 @@ def needs(service: str, operation: str, params: Mapping[str, Any], place: str) -
 
 def _of_dynamodb(operation: str, params: Mapping[str, Any], tables: str) -> Iterator[Need]:
     match operation:
-        case "TransactWriteItems":
+        case "TransactWriteItems" | "TransactGetItems":
             for item in params["TransactItems"]:
                 [(kind, request)] = item.items()
                 action = "ConditionCheckItem" if kind == "ConditionCheck" else f"{kind}Item"

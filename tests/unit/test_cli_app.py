@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,13 +11,25 @@ from pathlib import Path
 
 import boto3
 import pytest
+from botocore.exceptions import (
+    EndpointConnectionError,
+    InvalidRegionError,
+    ParamValidationError,
+    ProfileNotFound,
+    TokenRetrievalError,
+)
 from moto import mock_aws
+from typer import BadParameter
 from typer.core import TyperOption
 from typer.main import get_command
 
 from anaplan_autoload_cli.app import app
-from anaplan_autoload_cli.commands import COMMANDS, Entry, overview
-from anaplan_autoload_cli.settings import SETTINGS
+from anaplan_autoload_cli.commands import COMMANDS, PLACES, Entry, overview
+from anaplan_autoload_cli.context import Cli
+from anaplan_autoload_cli.failures import in_words
+from anaplan_autoload_cli.output import Output
+from anaplan_autoload_cli.settings import SETTINGS, CommandSettings
+from anaplan_autoload_cli.times import ahead, moment
 from local.cloudworks import PASSWORD, USERNAME
 from tests.cli_tenant import CliTenant, empty_tenant
 
@@ -58,6 +72,8 @@ def test_help_of_the_top_level_names_every_shared_option_as_typer_knows_it() -> 
         flags = ", ".join([*param.opts, *param.secondary_opts])
         value = "" if param.is_flag else " PATH" if param.name == "config" else " TEXT"
         assert f"{flags}{value} {param.help}" in listed
+    known = {flag for param in get_command(app).params for flag in param.opts}
+    assert {SETTINGS[name].flag for name in PLACES} <= known
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("-h",), ("--json", "--help"), ("--help", "--json")])
@@ -124,10 +140,18 @@ def test_the_file_fills_in_what_flags_and_environment_leave_out(tenant: CliTenan
     assert (said.json["cloudworks_url"], said.json["user"]) == (url, USERNAME)
 
 
+def test_the_file_may_come_from_an_editor_of_windows(tenant: CliTenant) -> None:
+    url = tenant.environment["CLOUDWORKS_URL"]
+    Path(".autoload.toml").write_bytes(f'\ufeffcloudworks_url = "{url}"\r\n'.encode())
+    said = tenant.run("auth", "check", "--json", CLOUDWORKS_URL=None)
+    assert said.json["cloudworks_url"] == url
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
         ("colour = 'red'", "unknown key colour"),
+        ("regoin = 'eu-west-1'", "unknown key regoin.\nTo do: Did you mean region?"),
         ("stack = 7", "stack is not text"),
         ("stack = ", "not valid TOML"),
     ],
@@ -224,6 +248,70 @@ def test_examples_in_help_are_shown_as_they_are_written(tenant: CliTenant) -> No
     shown = tenant.run("integrations", "apply", "--help", COLUMNS="120").out
     assert "[[integration]]" in shown
     assert 'import = { file = "Accounts.csv"' in shown
+
+
+START = "from anaplan_autoload_cli.__main__ import main; main()"
+
+
+@pytest.mark.parametrize("words", ["--help", "routes match incoming/x --inbox b", "load s3://b/k"])
+@pytest.mark.parametrize("closed", [(1,), (1, 2), (0, 1, 2)], ids=str)
+def test_closed_streams_cause_no_traceback(tmp_path: Path, words: str, closed: tuple[int, ...]) -> None:
+    (tmp_path / "routes.toml").write_text((ROOT / "routes.toml").read_text())
+    close = f"import os; os.chdir({str(tmp_path)!r}); [os.close(each) for each in {closed!r}]; "
+    replace = "os.execv(sys.executable, [sys.executable, '-c', sys.argv[1], *sys.argv[2:]])"
+
+    ended = python("-c", f"import sys; {close}{replace}", START, *words.split())
+
+    assert (ended.returncode, ended.stdout) == (1 if words.startswith("load") else 0, "")
+    assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_an_encoding_that_lacks_characters_gets_them_escaped(tmp_path: Path, as_json: bool) -> None:
+    start = f"import sys, os; os.chdir({str(tmp_path)!r}); sys.stdout.reconfigure(encoding='ascii'); {START}"
+    (tmp_path / "routes.toml").write_text((ROOT / "routes.toml").read_text())
+    option = ["--json"] if as_json else []
+
+    ended = python("-c", start, "routes", "match", "incoming/é😀.csv", "--inbox", "b", *option)
+
+    assert ended.returncode == 0, ended.stderr
+    if as_json:
+        assert json.loads(ended.stdout)["object"] == "s3://b/incoming/é😀.csv"
+    else:
+        assert r"s3://b/incoming/\xe9\U0001f600.csv" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("error", "message", "remedy"),
+    [
+        (ProfileNotFound(profile="nope"), "The config profile (nope) could not", "list-profiles"),
+        (TokenRetrievalError(provider="sso", error_msg="Token has expired"), "AWS cannot be used: Error", "sso login"),
+        (InvalidRegionError(region_name="mars west"), "Provided region_name 'mars west'", "eu-west-1"),
+        (EndpointConnectionError(endpoint_url="https://x"), "AWS cannot be reached: Could not connect", "the network"),
+        (ParamValidationError(report='Invalid bucket name "a b"'), "AWS does not take this: Param", "Correct the name"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The output cannot be written: No space", "somewhere else"),
+        (ConnectionResetError(errno.ECONNRESET, "reset"), "The system or the network refused", "HTTPS_PROXY"),
+    ],
+)
+def test_trouble_with_aws_and_the_system_names_its_remedy(error: Exception, message: str, remedy: str) -> None:
+    failure = in_words(error, Cli(CommandSettings({}, None, {}), Output()))
+
+    assert failure.message.startswith(message)
+    assert remedy in (failure.remedy or "")
+
+
+@pytest.mark.parametrize("text", ["999999w", "0001-01-01", "9999-12-31T23:59:59-14:00", "1969-12-31"])
+def test_a_time_that_no_clock_shows_is_refused(text: str) -> None:
+    for read in (moment, *([ahead] if text[0] == "9" else [])):
+        with pytest.raises(BadParameter, match="outside the years 1970 to 9999"):
+            read(text)
+
+
+@pytest.mark.parametrize("words", ["loads", "history Accounts", "routes history"])
+def test_a_limit_has_a_limit(tenant: CliTenant, words: str) -> None:
+    said = tenant.run(*words.split(), "--limit", "99999999999999999999")
+    assert said.code == 2
+    assert "less than or equal to 1000000" in " ".join(said.err.replace("│", " ").split())
 
 
 def test_an_interruption_while_the_command_line_is_imported_ends_it_without_a_traceback(tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_a_good_file_passes() -> None:
         (GOOD[:-8].encode(), "min_rows", "19999"),
         (gzip.compress(GOOD.encode()), "format", "a gzip file"),
         (GOOD.encode("utf-16"), "encoding", "utf-16-le"),
-        (b"", "empty", "a file without bytes"),
+        (b"", "empty", "an empty file"),
     ],
 )
 def test_a_bad_file_fails_with_what_was_expected_and_found(here: Path, content: bytes, about: str, found: str) -> None:
@@ -95,12 +95,21 @@ def test_a_learned_check_is_one_that_the_file_passes(here: Path, encoding: str) 
     assert route.check is not None and route.check.columns == ("Code", "Größe", "Parent")
 
 
-def test_nothing_is_learned_from_a_file_without_columns(here: Path) -> None:
-    (here / "sheet.xlsx").write_bytes(b"PK\x03\x04 xl/workbook.xml")
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"PK\x03\x04 xl/workbook.xml", "it is an Excel workbook (.xlsx), not text"),
+        (b"\x7fELF" + bytes(2000) + b"\xdf\xdf" * 100, "it is not text"),
+        (b"Code,Na\0me\n", "it is not text"),
+        (b"", "it has no header"),
+    ],
+)
+def test_nothing_is_learned_from_a_file_without_columns(here: Path, content: bytes, why: str) -> None:
+    (here / "sheet").write_bytes(content)
 
-    result = run("routes", "learn", "open", "sheet.xlsx")
+    result = run("routes", "learn", "open", "sheet")
 
-    assert result.code == 1 and "it is an Excel workbook (.xlsx), not text" in result.err
+    assert result.code == 1 and f"Nothing can be learned from sheet: {why}." in result.err
 
 
 def test_a_route_shows_its_check() -> None:

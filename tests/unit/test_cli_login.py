@@ -154,10 +154,10 @@ def test_the_log_in_is_printed_only_when_that_is_asked_for(tenant: CliTenant) ->
     ("options", "reason"),
     [
         (("auth", "login", "--client-id", CLIENT), "Add --device"),
-        (("auth", "login", "--device", "--client-id", CLIENT), "It is not known where to store the log-in"),
+        (("auth", "login", "--device", "--client-id", CLIENT), "Nothing says where to store the log-in"),
         (("auth", "login", "--device", "--print"), "It is not known what the OAuth client's id is"),
         (("auth", "login", "--device", "--save", "x", "--print"), "Choose one"),
-        (("--secret-id", "anaplan", "auth", "login", "--device"), "Nobody can answer here"),
+        (("--secret-id", "anaplan", "auth", "login", "--device"), "There is no terminal to answer in"),
         (("--secret-id", "other", "auth", "login", "--device"), "ResourceNotFoundException"),
     ],
 )

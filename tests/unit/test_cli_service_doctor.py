@@ -335,7 +335,7 @@ def _broken_routes(deployed: Deployed) -> None:
 @pytest.mark.parametrize(
     ("spoil", "about", "status", "words"),
     [
-        (_no_notification, "inbox", "failed", "does not tell"),
+        (_no_notification, "inbox", "failed", "does not notify"),
         (_filtered_notification, "inbox", "failed", "not of those of route accounts"),
         (_no_permission, "permission", "failed", "S3 may not invoke"),
         (_permission_for(SourceAccount="123456789012"), "permission", "ok", "S3 may invoke"),
@@ -361,7 +361,7 @@ def _broken_routes(deployed: Deployed) -> None:
         (_unversioned, "versions", "warning", "keeps no versions"),
         (_paused, "lane of accounts", "warning", "paused"),
         (_wrong_file, "route actuals", "failed", 'reads "source/Actuals.csv", not stage_to "source/Other.csv"'),
-        (_wrong_id, "route accounts", "failed", "is not there"),
+        (_wrong_id, "route accounts", "failed", "does not exist"),
         (_looping_export, "exports", "failed", "under route accounts"),
         (_broken_routes, "routes", "failed", "name is a number"),
     ],

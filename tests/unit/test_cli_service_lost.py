@@ -26,7 +26,7 @@ def ago(seconds: int) -> int:
         (
             Round(started=ago(9000), ended=ago(8990)),
             "warning",
-            "last looked for 2h 29m ago, although it is to be every 1h",
+            "last looked for 2h 29m ago, although that should be every 1h",
         ),
         (
             Round(started=ago(9), ended=ago(9), found=2, found_at=ago(3600)),

@@ -158,10 +158,10 @@ def test_a_route_passes_if_cloudworks_does_not_tell_what_is_read(tenant: CliTena
     assert [each[0] for each in found if each[1] == "route accounts"] == ["skipped"]
 
 
-def test_an_integration_that_is_not_there_is_found(tenant: CliTenant) -> None:
+def test_an_integration_that_does_not_exist_is_found(tenant: CliTenant) -> None:
     [failed] = [each for each in check(tenant, ACCOUNTS.format(id="a" * 32)) if each[0] == "failed"]
 
-    assert "not there or not visible" in failed[2]
+    assert "does not exist, or is not visible" in failed[2]
 
 
 def test_a_connection_to_another_bucket_is_found(tenant: CliTenant) -> None:

@@ -276,7 +276,7 @@ ITEMS = ("integrations", "*")
             put("tokenInfo", "expiresAt", value=1764241200),
             "POST /token/refresh",
             "life of a token",
-            "no time to come",
+            "not a time in the future",
         ),
         (
             "/token/validate",
@@ -440,7 +440,7 @@ def test_a_run_of_somebody_else_is_not_a_difference() -> None:
     found = facts(said)
     assert said.code == 0, said.out
     for about in ("POST /integrations/{id}/run", "POST /integrationflows/{id}/run"):
-        assert found[about, "a run"]["found"] == "another run is going (409): try again later"
+        assert found[about, "a run"]["found"] == "another run is under way (409): try again later"
 
 
 def test_a_run_is_asked_about_first(tenant: CliTenant, simulator: DeviatingSimulator) -> None:
@@ -457,14 +457,14 @@ def test_the_report_goes_to_a_file_that_is_not_there_yet(tenant: CliTenant, tmp_
     assert (first.code, second.code) == (0, 1)
     assert "## Probe of CloudWorks" not in first.out
     assert file.read_text().startswith("## Probe of CloudWorks\n")
-    assert "is there already" in second.err
+    assert "exists already" in second.err
 
 
 @pytest.mark.parametrize(
     "options, said_of_it",
     [
-        (("--integration", "Zebra Unknown"), "None of the integrations visible to you is named 'Zebra Unknown'"),
-        (("--integration", NAMES[0], "--flow", "No Flow"), "named 'No Flow'"),
+        (("--integration", "Zebra Unknown"), "No integration 'Zebra Unknown' is visible to you"),
+        (("--integration", NAMES[0], "--flow", "No Flow"), "No flow 'No Flow' is visible"),
         (("--integration", NAMES[0], "--cancel"), "--cancel needs a run"),
     ],
 )

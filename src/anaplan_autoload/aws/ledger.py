@@ -10,9 +10,8 @@ Each lane has one item collection (`pk` = `lane#<lane id>`):
 | `run#<ended at>#<run id>` | the load history |
 
 and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), what people have yet to be
-told in a digest (see `digests`), how far the search for lost uploads has come (see `lost_uploads`), and the version of
-a secret that Anaplan refused (`pk` = `secret#<id>`; `renewals` has the lease of an OAuth log-in). What is known of a
-key is under `pk` = `key#<sha256 of bucket and key>`:
+told in a digest (see `digests`), how far the search for lost uploads has come (see `lost_uploads`), what is known of
+the secret (see `rejections` and `renewals`) and, under `pk` = `key#<sha256 of bucket and key>`, of a key:
 
 | `sk` | holds |
 |---|---|
@@ -21,8 +20,13 @@ key is under `pk` = `key#<sha256 of bucket and key>`:
 | `content#<version id, else etag>` | when an event or request told of this content, and when a listing found it |
 
 Items that need work have the attribute `waiting`, and so are in the sparse local index of that name: waiting uploads in
-their order, and the lane's own item while a batch is open. The index is local because only local indexes can be read
-consistently. All writes are conditional. A failed condition is a return value, not an exception.
+their order, and the first ids of an open batch. An open batch is not marked on the lane's own item, because that is
+written at every look at a run, and a write of an item in the index costs two units. The index is local because only
+local indexes can be read consistently. All writes are conditional. A failed condition is a return value, not an
+exception.
+
+Version 1.0 marked the lane's item. Such a mark is still read, and removed where its batch is closed: executions of 1.0
+go on for up to a week after an update, and a paused or held lane may keep their batch for longer.
 """
 
 from __future__ import annotations
@@ -34,6 +38,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from anaplan_autoload.aws.items import Item, decode, encode
 from anaplan_autoload.domain.contents import Problem
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.outcomes import Ending
@@ -58,9 +63,8 @@ RUN_DAYS = 400
 RUNS_READ = 40
 """Of a lane's history, to learn how long an integration's runs take."""
 OPEN_MARK = "~open"
-"""The lane item's place in the index: after every upload, whose order begins with a digit."""
+"""An open batch's place in the index: after every upload, whose order begins with a digit."""
 
-Item = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -93,6 +97,8 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     integration_id: str | None = None
     flow_id: str | None = None
     message: str = ""
+    request: str = ""
+    """The request to Anaplan that failed, `POST https://…`; empty if none did."""
     error_code: int | None = None
     author: str | None = None
     batch_id: str = ""
@@ -157,6 +163,57 @@ class Pending(Struct, frozen=True):
     """The uploads, oldest first, whose routes have a window or need other files."""
     free: bool = True
     """Whether there is more to do: other uploads, or an open batch."""
+
+
+class Leftover(Struct, frozen=True):
+    """The ids of a batch that is closed: the leader that closed it died before it deleted them."""
+
+    lane: str
+    batch_id: str
+    total: int
+    """How many ids there were."""
+
+
+class Backlog(Struct, frozen=True):
+    """What the index of unfinished work holds."""
+
+    pending: list[Pending]
+    leftovers: list[Leftover]
+
+
+class _Found(Struct):
+    """What the index holds of one lane."""
+
+    oldest: dict[str, str] = {}
+    ruled: list[Waiting] = []
+    free: bool = False
+    marked: list[Leftover] = []
+    """Batches with a mark. The lane's item says whether one of them is open."""
+
+    def add(self, item: Item) -> None:
+        kind, _, rest = item["sk"].partition("#")
+        if kind == "upload":
+            self._add_upload(item)
+        elif kind == "batch":
+            self.marked.append(Leftover(_lane_of(item), rest.partition("#")[0], item["total"]))
+        else:
+            self.free = True
+
+    def _add_upload(self, item: Item) -> None:
+        name, event_time = item["route"]["name"], item["event_time"]
+        self.oldest[name] = min(self.oldest.get(name, event_time), event_time)
+        if item["route"].get("window") or item["route"].get("needs"):
+            self.ruled.append(_waiting(item))
+        else:
+            self.free = True
+
+    def leftovers(self, lane: Lane) -> list[Leftover]:
+        """The batches that are not the lane's open one."""
+        return [each for each in self.marked if lane.open is None or lane.open.id != each.batch_id]
+
+    def as_pending(self, lane: str) -> Pending:
+        ruled = sorted(self.ruled, key=lambda item: item.upload.order)
+        return Pending(lane, self.oldest, tuple(ruled), self.free)
 
 
 class Ledger:
@@ -391,33 +448,23 @@ class Ledger:
     ) -> bool:
         """Open a batch of exactly these uploads; False if the lease is lost or another batch is open.
 
-        The ids are written before, or in the same transaction as, the lane's item that points to them. `put_back` is
-        what the lane remembers of other batches.
+        The first ids are written, with the batch's mark, in the same transaction as the lane's item that points to
+        them; the others before. `put_back` is what the lane remembers of other batches.
         """
-        puts = [
-            {
-                "Put": {
-                    "TableName": self._table,
-                    "Item": encode(
-                        {**_key(lease.lane, f"batch#{batch.id}#{number:04}"), "ids": list(chunk)},
-                    ),
-                }
-            }
-            for number, chunk in enumerate(_chunks(ids, IDS_PER_ITEM))
-        ]
-        for put in puts[1:]:
-            self._client.put_item(**put["Put"])  # type: ignore[arg-type]
+        first, *others = _chunks(ids, IDS_PER_ITEM)
+        for number, chunk in enumerate(others, 1):
+            self._client.put_item(TableName=self._table, Item=encode(_later_ids(lease.lane, batch, number, chunk, now)))
+        put = {"Put": {"TableName": self._table, "Item": encode(_first_ids(lease.lane, batch, first))}}
         opening = {
             "Update": {
                 "TableName": self._table,
                 "Key": encode(_key(lease.lane, "lane")),
-                "UpdateExpression": "SET #open = :open, waiting = :mark, lease_until = :until, put_back = :back",
+                "UpdateExpression": "SET #open = :open, lease_until = :until, put_back = :back",
                 "ConditionExpression": "holder = :me AND attribute_not_exists(#open)",
                 "ExpressionAttributeNames": {"#open": "open"},
                 "ExpressionAttributeValues": encode(
                     {
                         ":open": msgspec.to_builtins(batch),
-                        ":mark": OPEN_MARK,
                         ":until": now + self._lease_ms,
                         ":me": lease.holder,
                         ":back": msgspec.to_builtins(put_back),
@@ -426,7 +473,7 @@ class Ledger:
             }
         }
         try:
-            self._client.transact_write_items(TransactItems=[puts[0], opening])  # type: ignore[list-item]
+            self._client.transact_write_items(TransactItems=[put, opening])  # type: ignore[list-item]
         except self._client.exceptions.TransactionCanceledException as cancelled:
             reasons = cancelled.response.get("CancellationReasons", [])
             if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
@@ -444,7 +491,7 @@ class Ledger:
             {"#open": "open"},
         )
         if lane is not None:
-            self._forget_ids(lease.lane, batch)
+            self._forget_ids(lease.lane, batch.id, batch.total)
         return lane
 
     def put_back(self, lease: Lease, batch: Batch, put_back: Mapping[str, PutBack], now: int) -> Lane | None:
@@ -465,7 +512,7 @@ class Ledger:
             {"#open": "open"},
         )
         if lane is not None:
-            self._forget_ids(lease.lane, batch)
+            self._forget_ids(lease.lane, batch.id, batch.total)
         return lane
 
     def batch_ids(self, lane: str, batch: Batch, start: int = 0, stop: int | None = None) -> list[str]:
@@ -474,7 +521,7 @@ class Ledger:
         ids: list[str] = []
         first = start // IDS_PER_ITEM
         for number in range(first, -(-stop // IDS_PER_ITEM)):
-            ids += (self._get(lane, f"batch#{batch.id}#{number:04}") or {}).get("ids", [])
+            ids += (self._get(lane, _ids_sk(batch.id, number)) or {}).get("ids", [])
         return ids[start - first * IDS_PER_ITEM : stop - first * IDS_PER_ITEM]
 
     def release(self, lease: Lease) -> None:
@@ -495,7 +542,7 @@ class Ledger:
             {"#open": "open"} if dissolve else {},
         )
         if held is not None and dissolve and batch is not None:
-            self._forget_ids(lease.lane, batch)
+            self._forget_ids(lease.lane, batch.id, batch.total)
 
     def unhold(self, lane: str, secret_version: str) -> None:
         """End the hold of a lane that was held for this version of the secret."""
@@ -611,42 +658,42 @@ class Ledger:
 
     def pending(self) -> list[Pending]:
         """Every lane that has something waiting or open, from one consistent scan of the sparse index."""
-        oldest: dict[str, dict[str, str]] = {}
-        ruled: dict[str, list[Waiting]] = {}
-        free: set[str] = set()
+        return self.backlog().pending
+
+    def backlog(self) -> Backlog:
+        """What the sparse index holds, by one consistent scan: the lanes with work, and what dead leaders left.
+
+        A lane's item is read after the scan where a batch of it is marked: only the lane's open batch is work.
+        """
+        found: dict[str, _Found] = {}
         for page in self._pages("scan", IndexName="waiting", ConsistentRead=True):
             for item in page:
-                routes = oldest.setdefault(lane := item["pk"].removeprefix("lane#"), {})
-                if item["sk"] != "lane" and (item["route"].get("window") or item["route"].get("needs")):
-                    ruled.setdefault(lane, []).append(_waiting(item))
-                else:
-                    free.add(lane)
-                if item["sk"] != "lane":
-                    name, event_time = item["route"]["name"], item["event_time"]
-                    routes[name] = min(routes.get(name, event_time), event_time)
-        return [
-            Pending(
-                lane,
-                routes,
-                tuple(sorted(ruled.get(lane, ()), key=lambda item: item.upload.order)),
-                lane in free,
-            )
-            for lane, routes in oldest.items()
-        ]
+                found.setdefault(_lane_of(item), _Found()).add(item)
+        leftovers: list[Leftover] = []
+        for lane, each in found.items():
+            if each.marked:
+                left = each.leftovers(self.lane(lane))
+                leftovers += left
+                each.free = each.free or len(left) < len(each.marked)
+        return Backlog([each.as_pending(lane) for lane, each in found.items() if each.oldest or each.free], leftovers)
 
-    # Rejected secrets.
+    def delete_leftover(self, left: Leftover) -> bool:
+        """Delete the ids of a closed batch; False if it may still be open, and then nothing is deleted.
 
-    def rejected(self, secret_id: str) -> str | None:
-        """The version of the secret that Anaplan refused, if any."""
-        item = self._get_key({"pk": f"secret#{secret_id}", "sk": "rejected"})
-        return item["version"] if item else None
-
-    def reject(self, secret_id: str, version: str) -> None:
-        """Record that Anaplan refused this version of the secret, so that nobody sends it again: accounts lock."""
-        self._client.put_item(
-            TableName=self._table,
-            Item=encode({"pk": f"secret#{secret_id}", "sk": "rejected", "version": version}),
-        )
+        Writes of one transaction can be seen one by one, so the ids of a batch that is just being opened may be there
+        before the lane's item points to them. A transaction of reads shows both as they are at one moment.
+        """
+        keys = (_key(left.lane, "lane"), _key(left.lane, _ids_sk(left.batch_id, 0)))
+        gets: list[Any] = [{"Get": {"TableName": self._table, "Key": encode(key)}} for key in keys]
+        try:
+            answers = self._client.transact_get_items(TransactItems=gets)["Responses"]
+        except self._client.exceptions.TransactionCanceledException:
+            return False  # somebody writes one of them
+        lane, ids = (decode(answer.get("Item", {})) for answer in answers)
+        if not ids or lane.get("open", {}).get("id") == left.batch_id:
+            return False
+        self._forget_ids(left.lane, left.batch_id, left.total)
+        return True
 
     # Plumbing.
 
@@ -671,9 +718,10 @@ class Ledger:
             return None
         return _lane(decode(answer["Attributes"]))
 
-    def _forget_ids(self, lane: str, batch: Batch) -> None:
-        for number in range(-(-batch.total // IDS_PER_ITEM)):
-            self._client.delete_item(TableName=self._table, Key=encode(_key(lane, f"batch#{batch.id}#{number:04}")))
+    def _forget_ids(self, lane: str, batch_id: str, total: int) -> None:
+        """Delete a batch's ids, those with the mark last: while any are left, a sweep can find them."""
+        for number in reversed(range(-(-total // IDS_PER_ITEM))):
+            self._client.delete_item(TableName=self._table, Key=encode(_key(lane, _ids_sk(batch_id, number))))
 
     def _get(self, lane: str, sk: str) -> Item | None:
         return self._get_key(_key(lane, sk))
@@ -710,6 +758,35 @@ class Ledger:
 
 def _key(lane: str, sk: str) -> Item:
     return {"pk": f"lane#{lane}", "sk": sk}
+
+
+def _lane_of(item: Item) -> str:
+    lane: str = item["pk"].removeprefix("lane#")
+    return lane
+
+
+def _ids_sk(batch_id: str, number: int) -> str:
+    return f"batch#{batch_id}#{number:04}"
+
+
+def _first_ids(lane: str, batch: Batch, ids: Sequence[str]) -> Item:
+    """The first ids, with the mark. Version 1.0, if it is deployed again, reads the rest as of a waiting upload."""
+    return {
+        **_key(lane, _ids_sk(batch.id, 0)),
+        "ids": list(ids),
+        "total": batch.total,
+        "waiting": OPEN_MARK,
+        "route": {"name": batch.route.name},
+        "event_time": batch.oldest,
+    }
+
+
+def _later_ids(lane: str, batch: Batch, number: int, ids: Sequence[str], now: int) -> Item:
+    """Further ids. If their leader dies before the batch is open, nothing points to them, so they expire by themselves.
+
+    If a batch were open for longer than that, its uploads would be loaded again: they wait until their state is final.
+    """
+    return {**_key(lane, _ids_sk(batch.id, number)), "ids": list(ids), "ttl": _ttl(now, RUN_DAYS)}
 
 
 def _loaded_key(target: str, upload: Upload) -> Item:
@@ -773,48 +850,3 @@ def _upload_record(item: Item) -> UploadRecord:
 
 def _upload(item: Item) -> Upload:
     return msgspec.convert(item, Upload, strict=False)
-
-
-# DynamoDB's attribute values. boto3's own serializer makes every number a Decimal and comes with the resource layer,
-# which costs cold starts; the ledger holds text, whole numbers, booleans, lists, maps and nulls.
-
-
-def encode(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values as a DynamoDB item."""
-    return {name: _encode_value(value) for name, value in item.items()}
-
-
-def _encode_value(value: object) -> dict[str, Any]:
-    match value:
-        case None:
-            return {"NULL": True}
-        case bool():
-            return {"BOOL": value}
-        case str():
-            return {"S": value}
-        case int():
-            return {"N": str(value)}
-        case dict():
-            return {"M": encode(value)}
-        case list() | tuple():
-            return {"L": [_encode_value(entry) for entry in value]}
-    raise TypeError(f"the ledger holds no {type(value).__name__}")
-
-
-def decode(item: Mapping[str, Any]) -> Item:
-    """A DynamoDB item as plain values."""
-    return {name: _decode_value(value) for name, value in item.items()}
-
-
-def _decode_value(value: Mapping[str, Any]) -> Any:
-    ((kind, content),) = value.items()
-    match kind:
-        case "N":
-            return int(content)
-        case "M":
-            return decode(content)
-        case "L":
-            return [_decode_value(entry) for entry in content]
-        case "NULL":
-            return None
-    return content

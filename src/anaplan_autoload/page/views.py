@@ -52,7 +52,7 @@ def list_view(listing: Listing, host: Host) -> Html:
 
 def _loads(listing: Listing, host: Host) -> Html:
     if not listing.loads:
-        told = "No such load is in the ledger." if listing.view.filtered else "Nothing was loaded yet."
+        told = "No loads were found." if listing.view.filtered else "Nothing was loaded yet."
         return element("p", told)
     numbers = {name: number for number, name in enumerate(listing.routes)}
     rows = [_load_row(run, host, f"o o-{run.outcome} r-{numbers[run.route]}") for run in listing.loads]
@@ -194,6 +194,7 @@ def load_facts(detail: LoadDetail) -> Html:
     facts: list[tuple[str, Child]] = [
         ("Outcome", outcome(run.outcome, ", and started again" if run.retried else "")),
         ("Message", run.message),
+        ("Request", run.request),
         ("Code", str(run.error_code) if run.error_code else None),
         ("Run", "none began" if run.id.startswith("batch-") else run.id),
         ("Integration", run.integration_id),

@@ -20,7 +20,7 @@ from anaplan_autoload.steps.telling import send_digests
 if TYPE_CHECKING:
     from aws_durable_execution_sdk_python.types import StepContext
 
-    from anaplan_autoload.aws.ledger import Pending
+    from anaplan_autoload.aws.ledger import Backlog, Pending
     from anaplan_autoload.aws.services import Services
     from anaplan_autoload.domain.protocol import Lane
 
@@ -43,7 +43,8 @@ def sweep(step: StepContext, services: Services) -> Swept:
     from anaplan_autoload.report.metrics import count_sweep, oldest_waiting
 
     now = services.clock()
-    pending = services.ledger.pending()
+    backlog = services.ledger.backlog()
+    pending = backlog.pending
     routes = routes_in_use(step, services)
     oldest = dict.fromkeys((route.name for route in routes or ()), 0.0)
     lanes = {found.lane: services.ledger.lane(found.lane) for found in pending}
@@ -67,6 +68,7 @@ def sweep(step: StepContext, services: Services) -> Swept:
         step.logger.info("Draining a lane that nobody leads", extra={"lane": found.lane, "died": lane.holder})
         services.send({"drain": found.lane}, step.logger)
         drained += 1
+    _tidy(step, services, backlog)
     send_digests(step, services)
     if routes is not None:
         look_for_missing(step, services, routes, pending)
@@ -74,6 +76,13 @@ def sweep(step: StepContext, services: Services) -> Swept:
     measure_log_in(step, services)
     count_sweep(held, stack=services.settings.stack)
     return Swept(len(pending), drained)
+
+
+def _tidy(step: StepContext, services: Services, backlog: Backlog) -> None:
+    for left in backlog.leftovers:
+        if services.ledger.delete_leftover(left):
+            extra = {"lane": left.lane, "batch_id": left.batch_id}
+            step.logger.info("Deleted the upload ids that a dead leader left of a closed batch", extra=extra)
 
 
 def _keep_log_in_alive(step: StepContext, services: Services) -> None:

@@ -105,7 +105,7 @@ def login(
     cli = cli_of(context)
     if not device:
         raise CommandFailed(
-            "A refresh token can be had with the device grant only.",
+            "Only the device grant gives a refresh token.",
             remedy="Add --device. A password or a certificate needs no log-in here: see auth check.",
         )
     place = _place(cli, save, show)
@@ -142,7 +142,7 @@ def _place(cli: Cli, save: Path | None, show: bool) -> Path | str | None:
     secret_id = cli.settings.get("secret_id")
     if not secret_id:
         raise CommandFailed(
-            "It is not known where to store the log-in.",
+            "Nothing says where to store the log-in.",
             remedy="Name the secret with --secret-id or its stack with --stack, or choose --save FILE or --print.",
         )
     described: Any = cli.aws.client("secretsmanager").describe_secret(SecretId=secret_id)

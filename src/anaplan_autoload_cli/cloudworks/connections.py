@@ -235,7 +235,7 @@ def keys_for_cloudworks(cli: Cli, profile: str | None) -> ConnectionKeys:
     if found is None:
         if not cli.out.interactive:
             raise CommandFailed(
-                "There are no AWS keys to hand to CloudWorks, and nobody can type them here.",
+                "No AWS keys for CloudWorks were found, and there is no terminal to type them in.",
                 remedy="Name a profile with --keys-from, or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
             )
         return ConnectionKeys(asked_for("AWS access key id for CloudWorks"), getpass("Its secret access key: "))

@@ -97,7 +97,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
 def read(path: Path) -> list[DefinedIntegration]:
     """The integrations in a file, with the file's defaults filled in; raises `CommandFailed` for every mistake."""
     try:
-        file = msgspec.toml.decode(path.read_bytes(), type=_File)
+        file = msgspec.toml.decode(path.read_text(encoding="utf-8-sig"), type=_File)
     except OSError as error:
         raise CommandFailed(f"{path} cannot be read: {error.strerror}.") from error
     except (msgspec.MsgspecError, ValueError) as error:

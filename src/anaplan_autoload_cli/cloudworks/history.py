@@ -17,7 +17,7 @@ from anaplan_autoload_cli.cloudworks.workspace import Workspace, pick
 from anaplan_autoload_cli.completion import offered_integrations_and_routes
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
-from anaplan_autoload_cli.times import moment
+from anaplan_autoload_cli.times import MOST, moment
 
 if TYPE_CHECKING:
     from anaplan_autoload.anaplan.cloudworks import CloudWorks, Dump
@@ -51,7 +51,7 @@ def history(
             autocompletion=offered_integrations_and_routes,
         ),
     ],
-    limit: Annotated[int, typer.Option(min=1, help="How many runs at most.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many runs at most.")] = 20,
     since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only runs that failed or were partial.")] = False,
 ) -> None:
@@ -101,7 +101,7 @@ def dump(
     """
     cli = cli_of(context)
     if output and output.exists() and not force:
-        raise CommandFailed(f"{output} is there already.", remedy="Give another name, or --force to replace it.")
+        raise CommandFailed(f"{output} exists already.", remedy="Give another name, or --force to replace it.")
     if reason := _why_no_run(cli, run_id):
         raise CommandFailed(f"No run began, so no rows were rejected: {reason}")
     found = _found(cli, run_id, action)

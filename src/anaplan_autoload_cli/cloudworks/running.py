@@ -252,7 +252,7 @@ def _started(cli: Cli, target: Target, *, join: bool) -> str:
     except Unknown as error:
         raise CommandFailed(
             f"It is not known whether a run of {target.name!r} has begun: {error}",
-            remedy=f"See whether it shows before you start another: {_history(target)}",
+            remedy=f"Before you start another, check whether it is listed: {_history(target)}",
         ) from error
     except KeyboardInterrupt:
         cli.out.warning(f"A run of {target.name!r} may have begun. See: {_history(target)}")
@@ -271,7 +271,7 @@ def _joined(cli: Cli, target: Target) -> str:
             if time.monotonic() > deadline:
                 raise CommandFailed(
                     f"{target.name!r} is running, but CloudWorks does not show the run yet.",
-                    remedy="Try again: a run that waits for its model shows when it has begun.",
+                    remedy="Try again: CloudWorks shows a run that waits for its model only once it has begun.",
                 )
             time.sleep(POLL_MIN)
 

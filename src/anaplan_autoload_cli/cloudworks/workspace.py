@@ -206,7 +206,7 @@ def _read(decode: Callable[[object], T], answer: object) -> T:
         return decode(answer)
     except ValueError as error:
         raise CommandFailed(
-            f"CloudWorks answered in a form that is not known: {error}.",
+            f"CloudWorks answered in an unknown form: {error}.",
             remedy="Check CLOUDWORKS_URL, its version (/2/0) included; if it is right, report this.",
         ) from None
 

@@ -91,7 +91,7 @@ def init(
 def _write_config(cli: Cli, answers: Answers, stack: str | None = None) -> list[str]:
     """Write the answers, and return the files that were written. Asks before a line is lost."""
     path = cli.settings.path
-    before = path.read_text(encoding="utf-8") if path.exists() else None
+    before = path.read_text(encoding="utf-8-sig") if path.exists() else None
     after = config.updated(before, answers, stack, cli.settings.flag("profile"))
     if before == after:
         return []
@@ -100,7 +100,7 @@ def _write_config(cli: Cli, answers: Answers, stack: str | None = None) -> list[
             cli.out.text(config.difference(before, after, str(path)))
         cli.out.confirm(f"Change {path}?")
     path.write_text(after, encoding="utf-8")
-    cli.out.done(f"{path} is written.")
+    cli.out.done(f"{path} was written.")
     return [str(path)]
 
 
@@ -121,14 +121,14 @@ def _write_route(cli: Cli, seen: Seen, file: Path) -> bool:
     if seen.routes_file and not _may_replace(cli, file, text):
         return False
     file.write_text(text, encoding="utf-8")
-    cli.out.done(f"{file} is written.")
+    cli.out.done(f"{file} was written.")
     return True
 
 
 def _may_replace(cli: Cli, file: Path, text: str) -> bool:
     """Whether the routes file is only the sample, and the user agrees to replace it."""
     if not _is_the_sample(file):
-        cli.out.warning(f"{file} is there already, and is left as it is. Its route would be:")
+        cli.out.warning(f"{file} exists already and stays as it is. The route for this integration would be:")
         cli.out.hint(text)
         return False
     try:
@@ -162,4 +162,4 @@ def _tell(cli: Cli, answers: Answers, written: list[str], found: list[Step], see
     cli.out.text(f"\nNext: {following.what}")
     for command in following.commands:
         cli.out.text(f"  {command}")
-    cli.out.text("Then call init again.")
+    cli.out.text("Then run init again.")

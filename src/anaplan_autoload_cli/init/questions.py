@@ -28,11 +28,11 @@ def answered(
     missing = [question for question in QUESTIONS if found[question.name] is None]
     if missing and not out.interactive:
         raise CommandFailed(
-            f"Not known, and nobody can be asked here: {', '.join(question.option for question in missing)}.",
+            f"Not known, and there is no terminal to ask in: {', '.join(question.option for question in missing)}.",
             remedy="Give these options, or run it in a terminal.",
         )
     if missing:
-        out.hint("Press Enter to accept what stands in brackets. Every answer can be changed later.")
+        out.hint("Press Enter to accept the value in brackets. You can change every answer later.")
     for question in missing:
         found[question.name] = _asked(out, question, usual.get(question.name) or question.default)
     stack = options.get("stack") or before.get("stack") or usual.get("stack")

@@ -68,7 +68,7 @@ def _state(is_done: bool | None) -> State:
 
 def _deploy(answers: Answers, seen: Seen, place: Place) -> Step:
     if seen.deployed:
-        return Step("deploy", "done", f"Stack {place.stack} is there.")
+        return Step("deploy", "done", f"Stack {place.stack} exists.")
     parameters = {
         "AlertEmail": answers.email,
         "ExistingBucketArns": f"arn:{partition(answers.region)}:s3:::{answers.bucket}" if answers.bucket else "",
@@ -87,7 +87,7 @@ def _deploy(answers: Answers, seen: Seen, place: Place) -> Step:
     if answers.login == "oauth":
         what += " If each use of your refresh token replaces it, add RefreshTokenRotates=true."
     if seen.deployed is None:
-        what = f"See whether stack {place.stack} is there: log in to AWS, and call init again. If it is not, deploy it."
+        what = f"Check whether stack {place.stack} exists: log in to AWS, and run init again. If it is not, deploy it."
     return Step("deploy", _state(seen.deployed), what, ("sam build", command))
 
 
@@ -146,7 +146,7 @@ _PEM_TO_JSON = (
 def _connection(answers: Answers, seen: Seen, place: Place) -> Step:
     bucket = answers.bucket or seen.bucket
     if seen.connection is not None:
-        return Step("connection", "done", f"{seen.connection.name} opens {bucket}.")
+        return Step("connection", "done", f"Connection {seen.connection.name} opens bucket {bucket}.")
     named = quote(bucket or "<InboxBucketName>")
     what = (
         "Make an AWS user with the policy that the first command prints, and a connection with that user's access key."
@@ -161,7 +161,7 @@ def _connection(answers: Answers, seen: Seen, place: Place) -> Step:
 def _integration(answers: Answers, seen: Seen, place: Place) -> Step:
     found = seen.integration
     if found is not None:
-        return Step("integration", "done", f"{found.name} is there.")
+        return Step("integration", "done", f"Integration {found.name} exists.")
     if seen.near:
         close = " or ".join(map(repr, seen.near))
         what = f"CloudWorks shows no integration {answers.integration!r}. Did you mean {close}?"
@@ -177,7 +177,7 @@ def _integration(answers: Answers, seen: Seen, place: Place) -> Step:
 def _route(answers: Answers, seen: Seen, place: Place) -> Step:
     if seen.routed:
         return Step("route", "done", f"{place.routes} runs {answers.integration}.")
-    what = f"Call init again when the integration is there: it writes {place.routes}."
+    what = f"Run init again when the integration exists: it writes {place.routes}."
     if seen.integration is not None:
         try:
             keys = keys_of(seen.integration)

@@ -41,12 +41,12 @@ EARLY_SECONDS = 5
 
 _STARTS = (TIME, TIME_WITH_FRACTIONS)
 _NOT_YET = (MISSING, NULL)
-_END = "the end of a run is not noticed, or noticed where there is none"
+_END = "the end of a run is missed, or a run that goes on counts as ended"
 _START = "a run whose answer was lost is not recognized, and is started again"
 _OUTCOME = "a run counts as failed although it loaded, or the reverse"
 _AUTHOR = "a run whose answer was lost is started again instead of followed"
-_ID = "the thing cannot be found again"
-_PAGES = "parts of a listing are not seen"
+_ID = "it cannot be found again by its id"
+_PAGES = "parts of a list are missed"
 
 _HEAD = (
     Field("status", (OBJECT,), "an error's reason is not shown"),
@@ -66,7 +66,7 @@ _LATEST = (
     ("startDate", (*_STARTS, *_NOT_YET), "which run is a flow's latest is not known"),
     ("endDate", (*_STARTS, *_NOT_YET), _END),
     ("success", (BOOLEAN, *_NOT_YET), _OUTCOME),
-    ("message", (TEXT, EMPTY_TEXT, *_NOT_YET), "the reason of a failure is not told"),
+    ("message", (TEXT, EMPTY_TEXT, *_NOT_YET), "the reason for a failure is not shown"),
     ("executionErrorCode", (WHOLE, *_NOT_YET), _OUTCOME),
     ("triggeredBy", (TEXT, *_NOT_YET), _AUTHOR),
     ("triggerSource", (TEXT, *_NOT_YET), ""),
@@ -107,7 +107,7 @@ _INTEGRATION = (
     ("integrationId", (HEX,), _ID),
     ("name", (TEXT,), _ID),
     ("integrationType", (TEXT,), "an import, an export and a process are not told apart"),
-    ("processId", (DIGITS, *_NOT_YET), "a process is not known as one"),
+    ("processId", (DIGITS, *_NOT_YET), "a process is not recognized"),
     ("workspaceId", (HEX, *_NOT_YET), ""),
     ("modelId", (CAPITAL_HEX, HEX, *_NOT_YET), ""),
 )
@@ -164,7 +164,7 @@ CONNECTIONS = Shape(
         *_HEAD,
         Field("connections", (LIST, MISSING, NULL), "no connection is found"),
         Field("connections[].connectionId", (HEX, UUID), _ID),
-        Field("connections[].connectionType", (TEXT,), "connections to S3 are not told from others"),
+        Field("connections[].connectionType", (TEXT,), "connections to S3 are not told apart from others"),
         Field("connections[].body", (OBJECT,), "a connection's bucket is not known"),
         Field("connections[].body.name", (TEXT,), _ID),
         Field("connections[].body.bucketName", (TEXT, *_NOT_YET), "a connection's bucket is not known"),
@@ -251,7 +251,7 @@ HISTORY = Shape(
         Field(f"{_RUNS}.startDate", (*_STARTS, *_NOT_YET), _START),
         Field(f"{_RUNS}.endDate", (*_STARTS, *_NOT_YET), _END),
         Field(f"{_RUNS}.success", (BOOLEAN, *_NOT_YET), _OUTCOME),
-        Field(f"{_RUNS}.message", (TEXT, EMPTY_TEXT, *_NOT_YET), "the reason of a failure is not told"),
+        Field(f"{_RUNS}.message", (TEXT, EMPTY_TEXT, *_NOT_YET), "the reason for a failure is not shown"),
         Field(f"{_RUNS}.executionErrorCode", (WHOLE, *_NOT_YET), _OUTCOME),
         Field(f"{_RUNS}.lastRun", (WHOLE, *_STARTS, *_NOT_YET), ""),
         Field(f"{_RUNS}.traceId", (TEXT, *_NOT_YET), ""),
@@ -278,7 +278,7 @@ ENDED_RUN = Shape(
         Field("run.startDate", _STARTS, _START),
         Field("run.endDate", _STARTS, _END),
         Field("run.success", (BOOLEAN,), _OUTCOME),
-        Field("run.message", (TEXT, EMPTY_TEXT, NULL), "the reason of a failure is not told"),
+        Field("run.message", (TEXT, EMPTY_TEXT, NULL), "the reason for a failure is not shown"),
         Field("run.executionErrorCode", (WHOLE, *_NOT_YET), _OUTCOME),
         Field("run.createdBy", (TEXT,), _AUTHOR),
         Field("run.traceId", (TEXT, *_NOT_YET), ""),

@@ -72,7 +72,7 @@ def probe(
     if cancel and not run:
         raise CommandFailed("--cancel needs a run to cancel.", remedy="Add --run.")
     if file is not None and file.exists():
-        raise CommandFailed(f"{file} is there already.", remedy="Give --report another name.")
+        raise CommandFailed(f"{file} exists already.", remedy="Give --report another name.")
     asker = Asker(cli)
     asker.choose_scheme()
     subject = _subject(asker, integration, flow)
@@ -108,7 +108,7 @@ def _asked(cli: Cli, asker: Asker, subject: Subject, *, run: bool, cancel: bool)
                 facts.append(fact)
                 line.update(f"Asking CloudWorks: {fact.about}")
         except KeyboardInterrupt:
-            facts.append(unknown("the probe", "the other questions", "", "interrupted; a run that began goes on"))
+            facts.append(unknown("the probe", "the other questions", "", "interrupted; a run that has begun continues"))
             return facts, True
     return facts, False
 
@@ -172,10 +172,11 @@ def _id(asker: Asker, path: str, listed: str, key: str, wanted: str) -> str:
         if not items:
             break
         offset += len(items)
-    raise CommandFailed(f"None of the {listed} visible to you is named {wanted!r}.", remedy=f"See: {_LISTS[listed]}.")
+    raise CommandFailed(f"No {_KINDS[listed]} {wanted!r} is visible to you.", remedy=f"See: {_LISTS[listed]}.")
 
 
 _LISTS = {
     "integrations": "anaplan-autoload integrations list",
     "integrationFlows": "anaplan-autoload flows list",
 }
+_KINDS = {"integrations": "integration", "integrationFlows": "flow"}

@@ -165,11 +165,11 @@ def facts_of(followed: Followed) -> Iterator[Fact]:
 
 def second_start(answer: Answer, first: Phase) -> Fact:
     """The answer to a second start; `first` is the first run's phase right after it."""
-    what, assumed = "while a run is going", "409 with CloudWorks' JSON"
+    what, assumed = "while a run is under way", "409 with CloudWorks' JSON"
     if answer.ok and first == "ended":
         return unknown(POST_RUN, what, assumed, "the first run had ended by then, and another one began")
     so = answer.status == HTTPStatus.CONFLICT and answer.is_anaplans
-    return judged(POST_RUN, what, assumed, _brief(answer), so, "two runs at once, or a load that fails for that")
+    return judged(POST_RUN, what, assumed, _brief(answer), so, "two runs at once, or a load that fails because of that")
 
 
 def facts_of_cancellation(kind: str, tried: dict[Phase, Answer], last: Look) -> Iterator[Fact]:
@@ -249,13 +249,15 @@ def _going(asker: Asker, subject: Subject) -> str | None:
     try:
         runs = wire.decode_history(answer.body).runs
     except ValueError:
-        return "the history cannot be read, so it is not known whether a run is going"
-    return "another run of this integration is going: try again later" if any(not run.ended for run in runs) else None
+        return "the history cannot be read, so it is not known whether a run is under way"
+    return (
+        "another run of this integration is under way: try again later" if any(not run.ended for run in runs) else None
+    )
 
 
 def _start(about: str, posted: Answer) -> Iterator[Fact]:
     if posted.status == HTTPStatus.CONFLICT and posted.is_anaplans:
-        yield unknown(about, "a run", "that it starts", "another run is going (409): try again later")
+        yield unknown(about, "a run", "that it starts", "another run is under way (409): try again later")
         return
     yield judged(
         about,

@@ -108,7 +108,7 @@ def refresh(asker: Asker) -> Iterator[Fact]:
     if isinstance(expires, int) and answer.date_ms is not None:
         minutes = (expires - answer.date_ms) / 60_000
         is_so = assumptions.SHORTEST_LIFE <= minutes <= assumptions.LONGEST_LIFE
-        found = f"{minutes:.0f} minutes" if is_so or 0 <= minutes < LONGEST_SHOWN else "no time to come"
+        found = f"{minutes:.0f} minutes" if is_so or 0 <= minutes < LONGEST_SHOWN else "not a time in the future"
         yield judged(
             about, "life of a token", "about 35 minutes", found, is_so, "tokens are renewed too often or too late"
         )
@@ -215,7 +215,7 @@ def _paging(asker: Asker, path: str, key: str, page: Answer) -> Iterator[Fact]:
         is_so = second[:1] == ids[1:2]
         found = "the second item" if is_so else "another item"
         yield judged(
-            GET_INTEGRATIONS, "offset=1 begins with", "the second item", found, is_so, "parts of a listing are not seen"
+            GET_INTEGRATIONS, "offset=1 begins with", "the second item", found, is_so, "parts of a list are missed"
         )
 
 
@@ -371,7 +371,7 @@ def _date(about: str, answer: Answer) -> Fact:
         found = "no time" if "Date" in answer.headers else "none"
     else:
         found = f"a time, {answer.date_ms / 1000 - time.time():+.0f} s from this machine's clock"
-    matters = "the clocks are taken for equal: a run whose answer was lost may not be recognized"
+    matters = "the clocks count as equal: a run whose answer was lost may not be recognized"
     return judged(about, "header Date", "a time", found, answer.date_ms is not None, matters)
 
 

@@ -60,17 +60,17 @@ def notifications(site: DeployedService) -> Iterator[Finding]:
     ]
     creations = [each for each in ours if any(event.startswith("s3:ObjectCreated:") for event in each["Events"])]
     if not creations and "EventBridgeConfiguration" in told and _rules(site, inbox):
-        yield ok("inbox", f"{inbox} tells EventBridge of uploads, and a rule sends them to the function")
+        yield ok("inbox", f"{inbox} notifies EventBridge of uploads, and a rule sends the events to the function")
     elif not creations:
-        yield failed("inbox", f"{inbox} does not tell the function's alias of uploads", REDEPLOY)
+        yield failed("inbox", f"{inbox} does not notify the function's alias of uploads", REDEPLOY)
     elif missed := _filtered_out(site, creations):
         yield failed(
             "inbox",
-            f"{inbox} tells of some keys only, not of those of route {', '.join(missed)}",
+            f"{inbox} notifies of some keys only, not of those of route {', '.join(missed)}",
             "Remove the filter of the bucket's notification.",
         )
     else:
-        yield ok("inbox", f"{inbox} tells the function of uploads")
+        yield ok("inbox", f"{inbox} notifies the function of uploads")
 
 
 def _filtered_out(site: DeployedService, configurations: list[Any]) -> list[str]:
@@ -159,7 +159,7 @@ def existing_buckets(site: DeployedService) -> Iterator[Finding]:
             yield ok(about, "its uploads reach the function through EventBridge")
 
 
-def unheard_routes(site: DeployedService) -> Iterator[Finding]:
+def routes_without_events(site: DeployedService) -> Iterator[Finding]:
     """Every route's bucket is one whose uploads reach the function."""
     deaf = [route for route in site.routes or () if route.bucket and route.bucket not in site.buckets]
     for route in deaf if site.buckets else ():
@@ -183,9 +183,7 @@ def sweep(site: DeployedService) -> Iterator[Finding]:
     """A schedule sends the sweep."""
     schedules = [rule["ScheduleExpression"] for _, rule in site.rules if rule.get("ScheduleExpression")]
     if schedules:
-        yield ok(
-            "sweep", f"every {schedules[0].removeprefix('rate(').removesuffix(')')} the function looks after its lanes"
-        )
+        yield ok("sweep", f"runs every {schedules[0].removeprefix('rate(').removesuffix(')')}")
     else:
         yield failed(
             "sweep",
@@ -219,10 +217,12 @@ def ledger(site: DeployedService) -> Iterator[Finding]:
         yield failed("ledger", f"{table} is {described.get('TableStatus')}", "Wait, then look again.")
     elif "waiting" not in indexes:
         yield failed(
-            "ledger", f"{table} lacks the local index waiting", "It can be given at creation only: see --table."
+            "ledger",
+            f"{table} lacks the local index waiting",
+            "An index can only be made with its table: check --table.",
         )
     else:
-        yield ok("ledger", f"{table} is there")
+        yield ok("ledger", f"{table} exists")
     if client.describe_time_to_live(TableName=table)["TimeToLiveDescription"].get("TimeToLiveStatus") != "ENABLED":
         yield warning("ledger", f"{table} keeps everything forever", "Enable its time to live, attribute ttl.")
 
@@ -243,7 +243,7 @@ def topic(site: DeployedService) -> Iterator[Finding]:
         )
     if not found:
         yield warning(
-            "topic", "nobody is subscribed, so nobody is told of a failed load", f"Subscribe somebody to {arn}."
+            "topic", "nobody is subscribed, so nobody hears of a failed load", f"Subscribe somebody to {arn}."
         )
     elif len(pending) < len(found):
         yield ok("topic", f"{count(len(found) - len(pending), 'confirmed subscription')}")
@@ -258,7 +258,7 @@ def reports(site: DeployedService) -> Iterator[Finding]:
         )
         return
     site.s3.head_bucket(Bucket=bucket)
-    yield ok("reports", f"{bucket} is there")
+    yield ok("reports", f"{bucket} exists")
 
 
 def dead_letters(site: DeployedService) -> Iterator[Finding]:

@@ -190,8 +190,7 @@ def secret(site: DeployedService) -> Iterator[Finding]:
     except LoginRefused as error:
         yield failed("secret", error.reason.rstrip("."), "Put the value into the secret; loading resumes by itself.")
         return
-    secret_id = site.need("secret_id")
-    if site.ledger.rejected(secret_id) == site.secret.version:
+    if site.is_refused:
         yield failed(
             "secret",
             "Anaplan has refused this version of it; it is not sent again, because that could lock the user out",
@@ -218,7 +217,7 @@ def log_in(site: DeployedService) -> Iterator[Finding]:
     except LoginRefused as error:
         yield failed("log-in", error.reason.rstrip("."), "Correct the secret; loading resumes by itself.")
         return
-    yield ok("log-in", "Anaplan takes it")
+    yield ok("log-in", "Anaplan accepts it")
     if integrations:
         yield ok(
             "roles", f"the user sees {count(len(integrations), 'integration')}, {count(len(connections), 'connection')}"
@@ -289,7 +288,7 @@ CHECKS: dict[str, Check] = {
     "inbox": deployment.notifications,
     "permission": deployment.permission,
     "other buckets": deployment.existing_buckets,
-    "buckets of routes": deployment.unheard_routes,
+    "buckets of routes": deployment.routes_without_events,
     "sweep": deployment.sweep,
     "lost uploads": lost_uploads,
     "versions": deployment.versioning,

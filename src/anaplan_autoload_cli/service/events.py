@@ -40,7 +40,7 @@ def test_event(
     cli = cli_of(context)
     place = place_of(url)
     event = notification(_seen(cli, place) or _made_up(place), cli.aws.region_name or "us-east-1")
-    cli.out.text(json.dumps(event, indent=2, ensure_ascii=False))
+    cli.out.text(json.dumps(event, indent=2))
 
 
 def notification(upload: Upload, region: str) -> dict[str, object]:
@@ -76,7 +76,7 @@ def _seen(cli: Cli, place: Place) -> Upload | None:
         cli.out.hint(f"{str(error).rstrip('.')}. Size, etag and version in the event are made up.")
         return None
     if found is None:
-        cli.out.hint(f"You may not look at {place.url}. Size, etag and version in the event are made up.")
+        cli.out.hint(f"You may not read {place.url}. Size, etag and version in the event are made up.")
         return None
     return found
 

@@ -40,7 +40,7 @@ from anaplan_autoload_cli.service.places import (
     read_routes,
     the_ledger,
 )
-from anaplan_autoload_cli.times import count, moment
+from anaplan_autoload_cli.times import MOST, count, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -86,7 +86,7 @@ def loads(
     key: Annotated[str | None, typer.Option(help="Was this file loaded? s3://bucket/key, or only a key.")] = None,
     since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
     failed: Annotated[bool, typer.Option("--failed", help="Only what failed, was partial or was rejected.")] = False,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 25,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 25,
     lane: Annotated[str | None, typer.Option(help="Only in this lane; for routes that were removed.")] = None,
     run: Annotated[str | None, typer.Option("--run", help="Only this run (or batch-…).")] = None,
     files: Annotated[bool, typer.Option("--files", help="With --run: every upload that it covered.")] = False,
@@ -102,12 +102,12 @@ def loads(
     rows and their uploads. --route, --key (here any part of a key), --since, --failed and --limit choose the loads.
 
     Keys with --json: run_id (batch-… where no run began), lane, route, outcome, started_at, ended_at, seconds,
-    integration_id, flow_id, message, error_code, author, uploads, files (how many different ones), file
-    (the newest; both null where the ledger does not know it any more), errors (action, message, occurrences, values),
-    report_url, retried (it was started again), announced, claimed_at, asked_at, told_at (null in lines of older
-    versions). With --key: bucket, key, version_id, size, uploaded_at,
-    recorded_at, requested (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed, rejected
-    or superseded), run_id, started_at, ended_at, message, report_url.
+    integration_id, flow_id, message, request (to Anaplan that failed, if one did), error_code, author, uploads, files
+    (how many different ones), file (the newest; both null where the ledger does not know it any more), errors (action,
+    message, occurrences, values), report_url, retried (it was started again), announced, claimed_at, asked_at, told_at
+    (null in lines of older versions). With --key: bucket, key, version_id, size, uploaded_at, recorded_at, requested
+    (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed, rejected or superseded), run_id,
+    started_at, ended_at, message, report_url.
 
     Examples:
 
@@ -148,7 +148,7 @@ def loads(
     runs = (each for each in history(ledger, lanes, iso(oldest), limit) if route in (None, each.route))
     found = list(islice((each for each in runs if not failed or each.outcome != "loaded"), limit))
     mistyped = did_you_mean(lane, known, "") if lane and lane not in known else ""
-    _show_runs(cli.out, found, covered(ledger, found), nothing=f"No such load is in the ledger. {mistyped}".rstrip())
+    _show_runs(cli.out, found, covered(ledger, found), nothing=f"No loads were found. {mistyped}".rstrip())
     tell_held(cli.out, _held(ledger, lanes))
 
 
@@ -193,7 +193,7 @@ def _show_run(cli: Cli, ledger: Ledger, lanes: Iterable[str], run_id: str, *, fi
     cli.out.rows(
         [_upload_record(Found(run.lane, record), run) for record in covered],
         _OF_A_RUN,
-        nothing=f"The ledger knows uploads for {UPLOAD_DAYS} days, and this run is older.",
+        nothing=f"The ledger keeps uploads for {UPLOAD_DAYS} days, and this run is older.",
     )
 
 
@@ -289,6 +289,7 @@ def _run_record(run: RunRecord) -> dict[str, object]:
         "integration_id": run.integration_id,
         "flow_id": run.flow_id,
         "message": run.message,
+        "request": run.request or None,
         "error_code": run.error_code,
         "author": run.author,
         "uploads": run.uploads_total,
@@ -321,7 +322,7 @@ def files_and_uploads(files: int | None, uploads: int) -> str:
 
 def nothing_known(routes: Routes, place: Place) -> str:
     """Why the ledger may know nothing of a key."""
-    told = f"Nothing of that name was uploaded or loaded in the last {UPLOAD_DAYS} days, as far as the ledger knows."
+    told = f"The ledger has no upload with this key in the last {UPLOAD_DAYS} days."
     explained = explain(routes, place.bucket, place.key)
     near = "".join(f" Route {miss.route.name} is close: {miss.why}." for miss in explained.near_misses)
-    return f"{told} By the routes file, {explained.why}.{near if explained.route is None else ''}"
+    return f"{told} As the routes are now, {explained.why}.{near if explained.route is None else ''}"

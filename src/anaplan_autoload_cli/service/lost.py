@@ -58,11 +58,14 @@ def findings_of(asked: Reconcile, known: Round, now: int) -> list[Finding]:
 def _troubles(asked: Reconcile, known: Round, now: int) -> list[Finding]:
     about, found = "lost uploads", []
     if known.trouble:
-        remedy = "Let the function's role list the bucket's versions (s3:ListBucketVersions), also in its own policy."
+        remedy = (
+            "Let the function's role list the bucket's versions (s3:ListBucketVersions). The bucket's own policy must "
+            "allow it too."
+        )
         found.append(warning(about, known.trouble.rstrip("."), remedy))
     since = max(known.started, known.ended)
     if since and now - since > (asked.every + LATE_SECONDS) * 1000:
-        what = f"they were last looked for {length((now - since) / 1000)} ago, although it is to be every "
+        what = f"they were last looked for {length((now - since) / 1000)} ago, although that should be every "
         what += length(asked.every)
         found.append(warning(about, what, "See the function's log: reconcile is the step that fails."))
     if known.found and now - known.found_at < RECENT_MS:
@@ -71,7 +74,7 @@ def _troubles(asked: Reconcile, known: Round, now: int) -> list[Finding]:
                 about,
                 f"{count(known.found, 'upload')} found whose events never came, the last "
                 f"{length((now - known.found_at) / 1000)} ago; they are loaded, late",
-                "See that nothing else sets the bucket's notification; the log names each upload.",
+                "Check that nothing else changes the bucket's notifications; the log names each upload.",
             )
         )
     return found

@@ -80,7 +80,7 @@ def check_route(route: Route, tenant: AnaplanTenant, buckets: Sequence[str]) -> 
         what = "integration" if route.integration else "flow"
         yield failed(
             about,
-            f"{what} {route.target} is not there or not visible to this user ({error.status})",
+            f"{what} {route.target} does not exist, or is not visible to this user ({error.status})",
             f"Correct its id in the routes file, or give the user access to its workspace and the role of its creator. "
             f"See: anaplan-autoload {what}s list",
         )
@@ -88,12 +88,12 @@ def check_route(route: Route, tenant: AnaplanTenant, buckets: Sequence[str]) -> 
     findings = [finding for each in integrations for finding in _check_connections(about, each, tenant)]
     sources = [each for one in integrations for each in _sources(one, tenant)]
     if sources_of(integrations) is None and any(one.jobs is None for one in integrations):
-        findings.append(skipped(about, "CloudWorks does not tell all the files that it reads, so nothing is rejected"))
+        findings.append(skipped(about, "CloudWorks does not say which files it reads, so no upload is rejected"))
     else:
         findings += _check_sources(route, about, sources, buckets)
     if route.flow and len(ids) < STEPS_OF_A_FLOW:
         findings.append(
-            failed(about, f"flow {route.flow} has fewer than two steps", "Add steps: CloudWorks asks for two.")
+            failed(about, f"flow {route.flow} has fewer than two steps", "Add steps: CloudWorks requires two.")
         )
     yield from findings or [ok(about, f"runs {_names(integrations)}, which reads {_files(sources)}{_else(route)}")]
 
@@ -116,7 +116,7 @@ def check_exports(routes: Routes, tenant: AnaplanTenant) -> Iterator[Finding]:
                         "Export to a folder outside every route's prefix.",
                     )
     if not found:
-        yield ok(about, f"{count(seen, 'export')} can be seen, none under a route")
+        yield ok(about, f"{count(seen, 'export')} visible, none under a route")
 
 
 def _check_connections(about: str, integration: Integration, tenant: AnaplanTenant) -> Iterator[Finding]:
@@ -156,7 +156,7 @@ def _check_sources(route: Route, about: str, sources: Sequence[Source], buckets:
 def _check_bucket(route: Route, about: str, source: Source, buckets: Sequence[str]) -> Iterator[Finding]:
     expected = [route.bucket] if route.bucket else list(buckets)
     if source.bucket is None or not expected:
-        why = "of which bucket its connection is" if source.bucket is None else "which buckets uploads come from"
+        why = "which bucket its connection opens" if source.bucket is None else "which buckets uploads come from"
         yield skipped(about, f"it is not known {why}, so the buckets were not compared", "Name --inbox or --stack.")
     elif source.bucket not in expected:
         yield failed(

@@ -102,7 +102,7 @@ def load(
         )
     found = head(cli.aws.client("s3"), place, version)
     if found is None:
-        cli.out.warning(f"You may not look at {place.url}; the function is asked to load it anyway.")
+        cli.out.warning(f"You may not read {place.url}; the function is asked to load it anyway.")
     else:
         refuse_older(ledger, route, found)
     asked = reload(found or _unseen(place, version), route)

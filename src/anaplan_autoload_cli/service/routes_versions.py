@@ -24,6 +24,7 @@ from anaplan_autoload_cli.service.findings import Finding, skipped
 from anaplan_autoload_cli.service.places import Source
 from anaplan_autoload_cli.service.routes import against_anaplan, app, offline, reports_of, upload_buckets
 from anaplan_autoload_cli.service.routes_in_use import NONE_YET, PUSH, described, file_of_function, routes_store
+from anaplan_autoload_cli.times import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,7 +135,7 @@ def pull(
 @app.command()
 def history(
     context: typer.Context,
-    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 25,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many at most.")] = 25,
 ) -> None:
     """Every version of the routes, the newest first: when, by whom, and why.
 
