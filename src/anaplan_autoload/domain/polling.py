@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 LONGEST_WAIT = 15 * 60
-"""Seconds; no run goes unseen for longer."""
+"""Seconds: the longest wait between two looks at a run."""
 MOST_LENGTHS = 20
 """How many earlier runs are asked for their lengths."""
 LATER = 4
