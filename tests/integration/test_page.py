@@ -221,7 +221,7 @@ def test_a_long_history_is_shown_page_by_page(autoload: Autoload, page: Widget) 
         ({"view": {"key": "x" * 2000}}, "The field key has 2000 characters"),
         ({"view": {"run": "2026#none", "lane": "x"}}, "There is no such load."),
         ({"view": {"upload": "none", "lane": "x"}}, "There is no such upload."),
-        ({"act": {"do": "delete", "lane": "x"}}, "This is nothing that can be done"),
+        ({"act": {"do": "delete", "lane": "x"}}, "This action is not known"),
         ({"act": {"do": "pause", "lane": "x"}}, "There is no such lane."),
         ({"act": {"do": "load", "lane": "x", "upload": "x"}}, "A load needs the id of its request."),
     ],

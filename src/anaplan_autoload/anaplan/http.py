@@ -248,7 +248,7 @@ def counting_answers() -> Iterator[Counter[AnswerKind]]:
 
 
 def note_answer(kind: AnswerKind) -> None:
-    """Count one request, if somebody counts."""
+    """Count one request, inside a `counting_answers` block."""
     if _answers.counts is not None:
         _answers.counts[kind] += 1
 
@@ -383,7 +383,7 @@ def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
         yield from response.stream(CHUNK)
     except HTTPError as error:
         note_answer("lost")
-        raise Unknown(request.told(f"Anaplan's answer broke off ({type(error).__name__}).")) from error
+        raise Unknown(request.told(f"Anaplan's answer was cut off ({type(error).__name__}).")) from error
     finally:
         response.close()
 

@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 
 MOST_DAYS = 3_650
-"""A password may be set to last no longer."""
+"""The longest life of a password that can be set, in days."""
 LONGEST = 86_400
 """Seconds, a day: no poll or lease may be set longer."""
 MOST_LOADS, MOST_MINUTES = 100, 1_440
-"""From how many loads on people get a digest, and for how long it gathers, at most."""
+"""The largest `digest_after` and, in minutes, the longest time that a digest gathers."""
 SHOWN_CHARACTERS = 100
-"""A refused value is shown up to here: a whole file may have been pasted."""
+"""Characters of a refused value that are shown, because somebody may have pasted a whole file."""
 _SECRET = re.compile(r"://[^/]*@|[{}]|-----|passw", re.IGNORECASE)
 """What a value looks like that may hold a secret: a URL with a user, the secret's JSON, a key."""
 
@@ -51,13 +51,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     contact: str | None = None
     """Whom readers of a message can ask: one line of text. None: messages name nobody."""
     mail_topic_arn: str | None = None
-    """The topic of people, whose mails are gathered in digests. None: people have none of their own."""
+    """The topic for people, whose mails are gathered in digests. None: people have no topic of their own."""
     chat_topic_arn: str | None = None
     """The topic of chat channels. None: there are none."""
     publish_events: bool = False
     """Whether reports go to EventBridge's default bus too."""
     digest_after: int = 5
-    """People get a digest from this many loads of a lane within `digest_ms` on. 0: never."""
+    """People get a digest once a lane has had this many loads within `digest_ms`. 0: never."""
     digest_ms: int = 600_000
     """Milliseconds that a digest gathers."""
     routes_file: Path | None = None

@@ -87,7 +87,7 @@ def act_of(fields: Mapping[str, object]) -> Act:
     try:
         act = msgspec.convert(texts, Act)
     except msgspec.ValidationError as error:
-        raise OperationFailed(f"This is nothing that can be done: {error}.") from None
+        raise OperationFailed(f"This action is not known: {error}.") from None
     if act.do == "load" and not re.fullmatch(r"[0-9a-f]{32}", act.request):
         raise OperationFailed(
             "A load needs the id of its request.", remedy="Open the upload again, and use its button."
