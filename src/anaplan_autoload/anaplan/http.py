@@ -381,7 +381,7 @@ def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
     """The body of an answer in chunks; `Unknown` if it breaks off. Always frees the connection."""
     try:
         yield from response.stream(CHUNK)
-    except HTTPError as error:
+    except Exception as error:  # not only urllib3's own: a chunk of negative length is a ValueError
         note_answer("lost")
         raise Unknown(request.told(f"Anaplan's answer broke off ({type(error).__name__}).")) from error
     finally:

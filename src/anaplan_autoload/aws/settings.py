@@ -115,6 +115,12 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             return int(text)
         raise SettingsInvalid(f"environment variable {name} is {_shown(text)}; it takes a whole number, 0 to {most}")
 
+    def switch(name: str) -> bool:
+        text = environment.get(name, "").strip() or "false"
+        if text in ("true", "false"):
+            return text == "true"
+        raise SettingsInvalid(f"environment variable {name} is {_shown(text)}; it takes true or false")
+
     poll_min, poll_max = seconds("POLL_MIN_SECONDS", 2), seconds("POLL_MAX_SECONDS", 60)
     if poll_min > poll_max:
         raise SettingsInvalid(f"POLL_MIN_SECONDS ({poll_min}) is above POLL_MAX_SECONDS ({poll_max})")
@@ -131,7 +137,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         contact=environment.get("CONTACT", "").strip() or None,
         mail_topic_arn=environment.get("MAIL_TOPIC_ARN", "").strip() or None,
         chat_topic_arn=environment.get("CHAT_TOPIC_ARN", "").strip() or None,
-        publish_events=environment.get("PUBLISH_EVENTS", "").strip() == "true",
+        publish_events=switch("PUBLISH_EVENTS"),
         digest_after=number("DIGEST_AFTER", 5, MOST_LOADS),
         digest_ms=number("DIGEST_MINUTES", 10, MOST_MINUTES) * 60_000,
         routes_file=Path(file) if (file := environment.get("ROUTES_FILE", "").strip()) else None,
