@@ -92,6 +92,7 @@ FAILS = [
     (Check(encoding="iso-8859-1"), "Größe\n", "encoding", "utf-8", "Save it as ISO-8859-1"),
     (Check(encoding="utf-16-le"), "Größe\n".encode("utf-16-be"), "encoding", "utf-16-be", "Save it as UTF-16-LE"),
     (Check(), "Größe\n".encode()[:5], "encoding", "utf-8, cut within its last character", "Upload the whole file"),
+    (Check(), b"Code,Na\0me\n", "format", "a file with NUL characters", "Save it as CSV again"),
     (EXACT, b"Code,\x81\x8d\n", "encoding", "iso-8859-1", "Save it as UTF-8"),
     (Check(columns=COLUMNS, encoding="utf-16"), GOOD, "encoding", "utf-8", "Save it as UTF-16"),
     (Check(columns=COLUMNS, encoding="utf-16"), GOOD[:-1], "encoding", "utf-8", "Save it as UTF-16"),

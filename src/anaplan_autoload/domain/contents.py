@@ -241,6 +241,8 @@ def _unreadable(check: Check, content: bytes, whole: bool) -> Problem | None:
     found = _probable_encoding(content)
     if _fits(check, content, found, whole):
         return None
+    if not _is_text_in(content, found, whole=False):
+        return _problem("format", "text with columns (CSV)", "a file with NUL characters", "Save it as CSV again.")
     if found == _encoding(check, content):
         return _problem("encoding", check.encoding, f"{found}, cut within its last character", "Upload the whole file.")
     hint = f'Save it as {check.encoding.upper()}, or set encoding = "{found}" in the route\'s check.'
