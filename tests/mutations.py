@@ -275,9 +275,21 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         (
             Edit(
                 "steps/following.py",
-                "look",
+                "_look",
                 "renewed(services, lease, batch, wait=delay)",
                 "renewed(services, lease, batch)",
+            ),
+        ),
+        "tests/integration/test_long_waits.py",
+    ),
+    Mutation(
+        "the lease is shortened when a run is said to be overdue",
+        (
+            Edit(
+                "steps/following.py",
+                "_tell_overdue",
+                "renewed(services, lease, told.batch(batch), wait=seen.delay)",
+                "renewed(services, lease, told.batch(batch))",
             ),
         ),
         "tests/integration/test_long_waits.py",
@@ -419,7 +431,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "tests/integration/test_waits.py",
     ),
     Mutation(
-        "a route that waits keeps back another in its lane",
+        "a route that waits holds back another in its lane",
         (
             Edit(
                 "domain/rules.py",

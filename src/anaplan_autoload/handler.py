@@ -214,7 +214,7 @@ class Execution:
             if isinstance(started, Superseded | Closed):
                 return started
             if isinstance(started, TurnedDown):
-                return self.act(finishing.record_failure, lease, batch, started.reason)
+                return self.act(finishing.record_failure, lease, batch, started.reason, started.request)
             if isinstance(started, Unfit):
                 return self.act(finishing.record_failure, lease, started.batch, started.reason)
             run, batch = self.follow(lease, started)
@@ -253,8 +253,8 @@ class Execution:
                     return batch
                 case TurnedDown() | Closed() as not_started:
                     return not_started
-                case NotNow(batch, seconds, reason):
-                    start.batch = self.wait_with_lease(lease, batch, seconds, reason)
+                case NotNow(batch, seconds, reason, request):
+                    start.batch = self.wait_with_lease(lease, batch, seconds, reason, request)
                 case Occupied(batch) if batch.unresolved_since is not None and not start.others:
                     start.batch, start.answer_lost, start.others = batch, True, True
                 case Occupied(batch):
@@ -270,8 +270,8 @@ class Execution:
         match self.step(starting.put_off, lease, batch):
             case TurnedDown() as given_up:
                 return given_up
-            case NotNow(batch, seconds, reason):
-                return self.wait_with_lease(lease, batch, seconds, reason)
+            case NotNow(batch, seconds, reason, request):
+                return self.wait_with_lease(lease, batch, seconds, reason, request)
             case Stop() as stop:
                 raise Stopped(stop)
 
@@ -314,7 +314,7 @@ class Execution:
         except StepError as error:
             if not error.error_type.endswith(("StepInterruptedError", "InvocationError")):
                 raise
-            return NoAnswer(msgspec.structs.replace(batch, attempts=batch.attempts + 1), LOST_ANSWER)
+            return NoAnswer(msgspec.structs.replace(batch, attempts=batch.attempts + 1))
 
     def reconcile(self, lease: Lease, batch: Batch) -> Batch:
         """Find out whether a request whose answer was lost started a run. If so, the batch gets its id."""
@@ -357,17 +357,6 @@ class Execution:
 
     def follow(self, lease: Lease, batch: Batch) -> tuple[Run, Batch]:
         """Follow the run to its end, however long it takes. Tell everyone, once, if it is overdue."""
-        seen = Following()
-        while True:
-            seen = self.poll(lease, batch, seen)
-            if seen.stop is not None:
-                raise Stopped(seen.stop)
-            if seen.run is not None:
-                return seen.run, batch
-            batch = self.tell_overdue(lease, batch, "The run has not ended yet. Autoload keeps following it.")
-
-    def poll(self, lease: Lease, batch: Batch, seen: Following) -> Following:
-        """Look at the run repeatedly until something has to be done."""
         left = self.services.settings.operation_limit - self.operations
 
         def check(state: Following, context: WaitForConditionCheckContext) -> Following:
@@ -379,25 +368,26 @@ class Execution:
                 return WaitForConditionDecision.continue_waiting(Duration.from_seconds(state.delay))
             return WaitForConditionDecision.stop_polling()
 
-        start = msgspec.structs.replace(seen, state="running", looks=0)
         seen = self.context.wait_for_condition(
-            check, WaitForConditionConfig(strategy, start, Json(Following)), name="follow"
+            check, WaitForConditionConfig(strategy, Following(), Json(Following)), name="follow"
         )
         self.operations += 1 + seen.looks
-        return seen
+        if seen.run is None:
+            raise Stopped(seen.stop)
+        return seen.run, seen.batch(batch)
 
-    def tell_overdue(self, lease: Lease, batch: Batch, reason: str) -> Batch:
+    def tell_overdue(self, lease: Lease, batch: Batch, reason: str, request: str = "") -> Batch:
         """Announce, once, that a batch takes longer than its route allows."""
-        return self.act(finishing.announce_overdue, lease, batch, reason).batch
+        return self.act(finishing.announce_overdue, lease, batch, reason, request).batch
 
     # Durable operations.
 
-    def wait_with_lease(self, lease: Lease, batch: Batch, seconds: int, reason: str) -> Batch:
+    def wait_with_lease(self, lease: Lease, batch: Batch, seconds: int, reason: str, request: str = "") -> Batch:
         """Wait for the given time, and renew the lease at least every minute."""
         while seconds > 0:
             seconds -= self.wait(seconds)
             if self.act(starting.keep_lease, lease, batch):
-                batch = self.tell_overdue(lease, batch, f"The run could not be started yet: {reason}")
+                batch = self.tell_overdue(lease, batch, f"The run could not be started yet: {reason}", request)
         return batch
 
     def wait(self, seconds: int) -> int:

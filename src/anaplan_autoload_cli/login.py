@@ -20,7 +20,7 @@ from anaplan_autoload.anaplan.http import http_pool
 from anaplan_autoload.anaplan.oauth import oauth_url
 from anaplan_autoload.anaplan.renewal import Renewal, Renewer
 from anaplan_autoload.anaplan.tokens import Tokens
-from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.rejections import Rejections
 from anaplan_autoload.aws.renewals import Renewals
 from anaplan_autoload.aws.secret import SecretStore, secret_source
 from anaplan_autoload_cli.output import CommandFailed
@@ -144,7 +144,7 @@ def may_rotate(settings: CommandSettings) -> bool | None:
 
 def refusal(error: LoginRefused, method: LoginMethod) -> str:
     """Why there is no token. The advice to store the secret again is left out if there is no secret."""
-    return str(error) if method.secret_id else error.text
+    return str(error) if method.secret_id else error.reason
 
 
 def asked_for(prompt: str) -> str:
@@ -163,8 +163,8 @@ def _memory_of_refusals(
     if not secret_id or not table:
         refused: set[str] = set()
         return refused.__contains__, refused.add
-    ledger = Ledger(settings.session.client("dynamodb"), table, LEASE_MS)
-    return lambda version: ledger.rejected(secret_id) == version, lambda version: ledger.reject(secret_id, version)
+    rejections = Rejections(settings.session.client("dynamodb"), table, secret_id)
+    return rejections.includes, rejections.add
 
 
 def _with_password(out: Output, username: str) -> LoginMethod:

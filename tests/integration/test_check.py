@@ -73,7 +73,7 @@ def test_a_file_that_fails_is_rejected_without_a_run(
     [problem] = message["problems"]
     assert (problem["key"], problem["about"], problem["found"]) == (KEY, about, found)
     assert message["message"].startswith("The file failed its check: ")
-    assert ("somebody could still replace it" in message["message"]) == (route == LATEST)
+    assert ("somebody may have replaced it since" in message["message"]) == (route == LATEST)
     [record] = autoload.ledger.runs(autoload.lane())
     assert (record.id, record.outcome, record.announced) == (message["id"], "rejected", True)
     assert autoload.ledger.lane(autoload.lane()).open is None

@@ -127,6 +127,33 @@ def test_a_run_that_cannot_be_looked_at_still_becomes_overdue(autoload: Autoload
     assert outcomes(autoload) == ["overdue", "loaded"]
 
 
+@pytest.mark.parametrize(("failures", "told"), [(0, 1), (3, 1), (4, 0)])
+def test_a_run_goes_on_where_nobody_can_be_told_that_it_is_overdue(
+    autoload: Autoload, failures: int, told: int
+) -> None:
+    latest(autoload, 'overdue = "5m"')
+    autoload.simulator.settings.pace = Pace(run_seconds=1_200)
+    sns_fails(autoload, failures)
+
+    [upload] = autoload.invoke(autoload.upload(KEY, ACCOUNTS))["uploads"]
+
+    assert upload["state"] == "loaded"
+    assert outcomes(autoload) == ["overdue"] * told + ["loaded"]
+
+
+def test_a_leader_that_lost_its_lane_says_nothing_of_an_overdue_run(autoload: Autoload) -> None:
+    latest(autoload, 'overdue = "1m"')
+
+    def lose() -> None:
+        autoload.pass_time(70)
+        autoload.ledger.acquire(autoload.lane(), "somebody", autoload.now() + 3_600_000)
+
+    autoload.when("GET", STATUS, lose)
+
+    assert autoload.invoke(autoload.upload(KEY, ACCOUNTS))["state"] == "left"
+    assert outcomes(autoload) == []
+
+
 def test_an_unproven_run_that_takes_long_is_announced(autoload: Autoload) -> None:
     latest(autoload, 'overdue = "5m"')
     autoload.simulator.settings.pace = Pace(run_seconds=900)
@@ -146,7 +173,7 @@ def test_a_run_that_began_before_the_upload_is_never_adopted(autoload: Autoload)
     assert author is not None
     autoload.simulator.settings.pace = Pace(run_seconds=60)
     manual = autoload.simulator.start_foreign_run(integration, author)
-    autoload.pass_time(2)
+    autoload.pass_time(70)
     autoload.simulator.add_fault(Fault(kind="lose_after", method="POST", path=RUN))
 
     result = autoload.invoke(autoload.upload(KEY, "Code,Name\nNEW,New\n"))

@@ -8,7 +8,8 @@ import pytest
 from aws_durable_execution_sdk_python.exceptions import InvocationError
 from msgspec import Struct
 
-from anaplan_autoload.aws.ledger import IDS_PER_ITEM, OPEN_MARK, Leftover, decode, encode
+from anaplan_autoload.aws.items import decode, encode
+from anaplan_autoload.aws.ledger import IDS_PER_ITEM, OPEN_MARK, Leftover
 from anaplan_autoload.domain.protocol import Batch, Lease
 from anaplan_autoload.domain.times import iso
 from local.cloudworks import Pace

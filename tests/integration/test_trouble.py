@@ -7,6 +7,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
+from anaplan_autoload.aws.rejections import Rejections
 from anaplan_autoload.domain.times import iso
 from local.cloudworks import Fault, Pace
 from tests.autoload import Autoload
@@ -139,6 +140,8 @@ def test_a_refusal_fails_the_batch_with_the_reason(autoload: Autoload, status: i
     assert result["uploads"][0]["state"] == "failed"
     [message] = autoload.messages()
     assert message["outcome"] == "failed" and "Out of the question" in message["message"]
+    assert message["request"] == f"POST {autoload.settings().cloudworks_url}/integrations/{autoload.lane()}/run"
+    assert "POST" not in message["message"]
     assert autoload.simulator.runs == []
 
 
@@ -184,6 +187,7 @@ def test_requests_that_start_no_run_for_a_day_are_given_up_with_the_true_count(a
     sent = autoload.simulator.requests
     posts = sum(seen.method == "POST" and seen.path.endswith("/run") for seen in sent) - asked
     assert (overdue["outcome"], failed["outcome"]) == ("overdue", "failed")
+    assert failed["request"].startswith("POST http") and failed["request"].endswith("/run")
     assert f"gave up after a day: {posts} requests for the run since {iso(began)[:10]}" in failed["message"]
     assert f"{answered} to {posts}." in failed["message"]
     assert 24 <= (autoload.now() - began) / 3_600_000 <= 25
@@ -221,6 +225,17 @@ def test_a_refused_log_in_holds_the_lane_with_one_alert_until_the_secret_changes
 
     [loaded] = autoload.messages()
     assert loaded["outcome"] == "loaded" and loaded["uploads_total"] == 3
+
+
+def test_a_refused_secret_is_known_by_its_name_and_by_its_arn(autoload: Autoload) -> None:
+    """The function has the ARN, and the command line may be given either."""
+    arn = autoload.secrets.describe_secret(SecretId="anaplan")["ARN"]
+    by_arn, by_name = (Rejections(autoload.dynamodb, "ledger", secret_id) for secret_id in (arn, "anaplan"))
+
+    by_arn.add("refused")
+
+    assert by_name.includes("refused")
+    assert not by_name.includes("the next")
 
 
 def test_an_empty_secret_holds_the_lane_and_says_what_belongs_in_it(autoload: Autoload) -> None:

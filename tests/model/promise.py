@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from aws_durable_execution_sdk_python.lambda_service import OperationAction
 from msgspec import Struct
 
-from anaplan_autoload.aws.ledger import decode
+from anaplan_autoload.aws.items import decode
 from anaplan_autoload.domain.schedule import opens_at
 from anaplan_autoload.domain.times import epoch_ms
 from tests.model.executions import FUNCTION_TIMEOUT_MS

@@ -21,8 +21,8 @@ from anaplan_autoload.anaplan.credentials import NO_VERSION, LoginRefused
 from anaplan_autoload.anaplan.errors import TryLater
 from anaplan_autoload.anaplan.renewal import Renewer
 from anaplan_autoload.anaplan.tokens import Tokens
-from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.refusals import AWS_TROUBLE
+from anaplan_autoload.aws.rejections import Rejections
 from anaplan_autoload.aws.renewals import Renewals
 from anaplan_autoload.aws.secret import SecretStore, secret_source
 from local.cloudworks import USERNAME, MemoryBuckets, OAuthClient, Simulator, seed
@@ -110,7 +110,7 @@ class Renewing:
         self.simulator = Simulator(MemoryBuckets(), clock=lambda: self.world.seconds, seed=world_seed)
         seed(self.simulator, "inbox", [])
         self.simulator.add_client(OAuthClient(id=CLIENT, rotates=rotates, refresh_seconds=1e9))
-        self.ledger = Ledger(cast("Any", self.table), TABLE, LEASE_MS)
+        self.rejections = Rejections(cast("Any", self.table), TABLE, SECRET)
         self._instances = [self._instance() for _ in range(instances)]
         self._tasks: dict[int, Task] = {}
         self._sent: dict[str, Task | None] = {}
@@ -239,12 +239,6 @@ class Renewing:
         http: Any = Connections(self)
         source = secret_source(secrets, SECRET)
 
-        def rejected(version: str) -> bool:
-            return self.ledger.rejected(SECRET) == version
-
-        def reject(version: str) -> None:
-            self.ledger.reject(SECRET, version)
-
         def renewer() -> Renewer:
             return Renewer(
                 http,
@@ -252,8 +246,8 @@ class Renewing:
                 source,
                 SecretStore(secrets, SECRET),
                 Renewals(cast("Any", self.table), TABLE, SECRET, LEASE_MS),
-                rejected=rejected,
-                reject=reject,
+                rejected=self.rejections.includes,
+                reject=self.rejections.add,
                 clock=lambda: self.world.now,
                 sleep=self.world.sleep,
             )
@@ -262,8 +256,8 @@ class Renewing:
             http,
             "https://auth.anaplan.com",
             source,
-            rejected=rejected,
-            reject=reject,
+            rejected=self.rejections.includes,
+            reject=self.rejections.add,
             renewer=renewer,
             clock=lambda: self.world.now,
         )

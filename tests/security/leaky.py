@@ -146,7 +146,7 @@ def test_checkpoint_of_an_error(autoload: Autoload, monkeypatch: pytest.MonkeyPa
 
 
 def test_ledger(autoload: Autoload) -> None:
-    autoload.ledger.reject("anaplan", token_of(autoload))
+    autoload.services_now().rejections.add(token_of(autoload))
 
 
 def test_object(autoload: Autoload) -> None:

@@ -51,7 +51,7 @@ def test_a_good_file_passes() -> None:
         (GOOD[:-8].encode(), "min_rows", "19999"),
         (gzip.compress(GOOD.encode()), "format", "a gzip file"),
         (GOOD.encode("utf-16"), "encoding", "utf-16-le"),
-        (b"", "empty", "a file without bytes"),
+        (b"", "empty", "an empty file"),
     ],
 )
 def test_a_bad_file_fails_with_what_was_expected_and_found(here: Path, content: bytes, about: str, found: str) -> None:

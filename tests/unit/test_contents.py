@@ -67,17 +67,17 @@ def test_a_file_as_expected_passes(check: Check, content: str | bytes) -> None:
 
 FAILS = [
     # check, content, what it is about, what is found, a part of the hint
-    (EXACT, "Code,Name,Owner\n", "columns", "Code, Name, Owner", "Gone: Parent. New: Owner."),
-    (EXACT, "Code,Name\n", "columns", "Code, Name", "Gone: Parent."),
+    (EXACT, "Code,Name,Owner\n", "columns", "Code, Name, Owner", "Missing: Parent. New: Owner."),
+    (EXACT, "Code,Name\n", "columns", "Code, Name", "Missing: Parent."),
     (EXACT, "Code,Name,Parent,Owner\n", "columns", "Code, Name, Parent, Owner", "New: Owner."),
     (EXACT, "Name,Code,Parent\n", "columns", "Name, Code, Parent", "another order"),
-    (EXACT, "Code,Name,Parent,Name\n", "columns", "Code, Name, Parent, Name", "there twice"),
+    (EXACT, "Code,Name,Parent,Name\n", "columns", "Code, Name, Parent, Name", "appears twice"),
     (EXACT, "code,Name ,Parent\n", "columns", "code, Name , Parent", '"code" for "Code", "Name " for "Name"'),
     (EXACT, "Code;Name;Parent\n", "columns", "Code;Name;Parent", "separated by a semicolon, not by a comma"),
     (EXACT, "Code\tName\tParent\n", "columns", "Code\tName\tParent", "separated by a tab"),
-    (EXACT, "", "columns", "no header", "Gone: Code, Name, Parent."),
-    (EXACT, "A1,Cash,\n", "columns", "A1, Cash, ", "Gone: Code, Name, Parent."),
-    (REQUIRED, "Code,Parent\n", "columns", "Code, Parent", "Gone: Name."),
+    (EXACT, "", "columns", "no header", "Missing: Code, Name, Parent."),
+    (EXACT, "A1,Cash,\n", "columns", "A1, Cash, ", "Missing: Code, Name, Parent."),
+    (REQUIRED, "Code,Parent\n", "columns", "Code, Parent", "Missing: Name."),
     (EXACT, gzip.compress(GOOD.encode(), mtime=0), "format", "a gzip file", "unpacked"),
     (EXACT, b"PK\x03\x04 and so on", "format", "a ZIP file", "saved as CSV"),
     (EXACT, b"PK\x03\x04 and xl/workbook.xml", "format", "an Excel workbook (.xlsx)", "saved as CSV"),
@@ -91,7 +91,13 @@ FAILS = [
     (EXACT, "Code,Größe\n".encode("latin-1"), "encoding", "windows-1252", "Save it as UTF-8"),
     (Check(encoding="iso-8859-1"), "Größe\n", "encoding", "utf-8", "Save it as ISO-8859-1"),
     (Check(encoding="utf-16-le"), "Größe\n".encode("utf-16-be"), "encoding", "utf-16-be", "Save it as UTF-16-LE"),
-    (Check(), "Größe\n".encode()[:5], "encoding", "utf-8, cut within its last character", "Upload the whole file"),
+    (
+        Check(),
+        "Größe\n".encode()[:5],
+        "encoding",
+        "utf-8, cut off in the middle of a character",
+        "Upload the whole file",
+    ),
     (Check(), b"Code,Na\0me\n", "format", "a file with NUL characters", "Save it as CSV again"),
     (EXACT, b"Code,\x81\x8d\n", "encoding", "iso-8859-1", "Save it as UTF-8"),
     (Check(columns=COLUMNS, encoding="utf-16"), GOOD, "encoding", "utf-8", "Save it as UTF-16"),
@@ -154,7 +160,7 @@ def test_only_a_head_is_needed_unless_rows_have_to_be_counted() -> None:
 
 def test_a_first_line_without_an_end_is_told() -> None:
     [problem] = problems(EXACT, b"Code," * 100, 10_000)
-    assert problem.found == "no end of the first line in 500 characters"
+    assert problem.found == "a first line of more than 500 characters"
 
 
 @given(st.integers(1, 60), st.sampled_from(["utf-8", "utf-16", "utf-16-le", "utf-16-be"]))

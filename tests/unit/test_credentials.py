@@ -716,23 +716,47 @@ def test_an_expiry_in_the_past_causes_no_second_log_in(world: Surroundings, toke
     assert world.asked() == ["authenticate"]
 
 
-def test_the_secret_is_read_again_every_five_minutes(world: Surroundings, tokens: Tokens) -> None:
+def test_the_secret_is_read_for_log_ins_and_renewals_alone(world: Surroundings, tokens: Tokens) -> None:
+    world.issue()
+    for _ in range(30):
+        tokens.token()
+        world.now += MINUTE
+    assert (world.readings, world.asked()) == (1, ["authenticate"])
+    world.now += 4 * MINUTE
+    world.issue(status=200)
+    tokens.token()
+    assert (world.readings, world.asked()) == (2, ["authenticate", "refresh"])
+
+
+def test_for_a_run_the_secret_is_read_again_every_five_minutes(world: Surroundings, tokens: Tokens) -> None:
     world.issue()
     for _ in range(11):
-        tokens.token()
+        tokens.token(current=True)
         world.now += MINUTE
     assert (world.readings, world.asked()) == (3, ["authenticate"])
 
 
-def test_a_rotated_secret_drops_the_token(world: Surroundings, tokens: Tokens) -> None:
+def test_a_changed_secret_counts_from_the_next_run_on(world: Surroundings, tokens: Tokens) -> None:
     world.issue()
     tokens.token()
     world.secret = Secret("v2", json.dumps({"username": "bea", "password": "other"}))
     world.issue("new")
-    assert tokens.token() == TOKEN
+    assert tokens.token(current=True) == TOKEN
     world.now += 5 * MINUTE
-    assert tokens.token() == "new"
+    assert tokens.token() == TOKEN
+    assert tokens.token(current=True) == "new"
     assert b64decode(world.script.requests[-1].authorization.split()[1]) == b"bea:other"
+
+
+@pytest.mark.parametrize("minutes", [34, 35])
+def test_a_changed_secret_counts_when_the_token_ends(world: Surroundings, tokens: Tokens, minutes: int) -> None:
+    world.issue()
+    tokens.token()
+    world.secret = Secret("v2", BASIC)
+    world.now += minutes * MINUTE
+    world.issue("new")
+    assert tokens.token() == "new"
+    assert world.asked() == ["authenticate"] * 2
 
 
 # Secrets Manager.

@@ -245,7 +245,7 @@ def test_fields_that_later_versions_add_do_no_harm() -> None:
             records(s3_record("ObjectTagging:Put")),
             "ObjectTagging:Put of inbox/incoming/accounts/north.csv: only created objects are loaded",
         ),
-        (records(s3_record(key="incoming/", size=0)), "folder inbox/incoming/: it holds nothing to load"),
+        (records(s3_record(key="incoming/", size=0)), "folder inbox/incoming/: it has nothing to load"),
         (eventbridge("Object Deleted", detail={}), "EventBridge Object Deleted: only created objects are loaded"),
         (
             {"Service": "Amazon S3", "Event": "s3:TestEvent", "Time": "2026-11-24T21:05:00.000Z", "Bucket": "inbox"},

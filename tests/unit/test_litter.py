@@ -117,15 +117,15 @@ def test_what_a_prefix_names_is_meant() -> None:
     [
         ('"*.bak"', "is text, not a list"),
         ("true", "is true or false, not a list"),
-        ("[1]", "holds a number, not text"),
+        ("[1]", "contains a number, not text"),
         ('[""]', "an empty pattern"),
         ('[" "]', "an empty pattern"),
         ('["old/*.csv"]', "no slash"),
         ("['old\\\\*.csv']", "no slash"),
-        ('["*"]', "ignore every upload"),
-        ('["**"]', "ignore every upload"),
-        ('["*.csv"]', "ignore every upload"),
-        ('["*csv"]', "ignore every upload"),
+        ('["*"]', "every upload"),
+        ('["**"]', "every upload"),
+        ('["*.csv"]', "every upload"),
+        ('["*csv"]', "every upload"),
     ],
 )
 def test_a_pattern_that_cannot_be_meant_is_refused(value: str, said: str) -> None:

@@ -14,7 +14,7 @@ from anaplan_autoload.anaplan.credentials import SecretInvalid, decode_secret
 from anaplan_autoload.anaplan.errors import CloudWorksError, NotFound, NotSent, Refused, TryLater, Unknown
 from anaplan_autoload.anaplan.http import Limits, http_pool
 from anaplan_autoload.anaplan.oauth import Denied, OAuthCredentials, oauth_url
-from anaplan_autoload.aws.renewals import secret_name
+from anaplan_autoload.aws.secret import secret_name
 from tests.unit.scripted import Reply, Script, scripted
 
 CLIENT = "0a1b" * 8

@@ -52,11 +52,11 @@ def told(doubtful: Route) -> list[str]:
         ("incoming/month+end/", '"+"', 'prefix = "incoming/month end/".'),
         ("incoming\\data\\", "backslashes", 'prefix = "incoming/data/".'),
         ("C:\\incoming\\", "address", 'prefix = "incoming/".'),
-        (" incoming/", "blank", 'prefix = "incoming/".'),
-        ("incoming/\t", "blank", 'prefix = "incoming/".'),
-        ("incoming/\u200b", "blank", 'prefix = "incoming/".'),
-        ("\u00a0incoming/", "blank", 'prefix = "incoming/".'),
-        ("incoming / accounts/", "blanks beside a slash", 'prefix = "incoming/accounts/".'),
+        (" incoming/", "space", 'prefix = "incoming/".'),
+        ("incoming/\t", "space", 'prefix = "incoming/".'),
+        ("incoming/\u200b", "space", 'prefix = "incoming/".'),
+        ("\u00a0incoming/", "space", 'prefix = "incoming/".'),
+        ("incoming / accounts/", "spaces beside a slash", 'prefix = "incoming/accounts/".'),
         ("'incoming/'", "quotation marks", 'prefix = "incoming/".'),
         ("finance-inbox/incoming/", "bucket's name", 'prefix = "incoming/".'),
         ("finance-inbox", "bucket's name", 'prefix = "".'),
@@ -89,7 +89,7 @@ def test_a_prefix_that_hardly_matches_anything_is_told_with_what_was_meant(prefi
         (".csv$", '"$"', 'with suffix = ".csv".'),
         ("csv", "without its dot", 'with suffix = ".csv".'),
         ("XLSX", "without its dot", 'with suffix = ".XLSX".'),
-        (" .csv", "blank", 'with suffix = ".csv".'),
+        (" .csv", "space", 'with suffix = ".csv".'),
         ("%2Ecsv", "URL-encoded", 'with suffix = ".csv".'),
         ("accounts/", "ends with a slash", 'with suffix = "accounts".'),
         (
@@ -158,7 +158,7 @@ def test_the_routes_own_bucket_is_known_too() -> None:
 def test_everything_that_is_wrong_with_a_value_is_told_at_once() -> None:
     [doubt] = told(route(" incoming\\month%20end/*"))
 
-    assert all(why in doubt for why in ("blank", "backslashes", "URL-encoded", '"*"'))
+    assert all(why in doubt for why in ("space", "backslashes", "URL-encoded", '"*"'))
     assert doubt.endswith('Probably meant: prefix = "incoming/month end/".')
 
 
@@ -176,13 +176,13 @@ NFC, NFD = "Größe/", unicodedata.normalize("NFD", "Größe/")
         ("incoming/", "", "/incoming/x.csv", 'its prefix "incoming/" differs in slashes'),
         ("in/deep/", "", "in//deep/x.csv", 'its prefix "in/deep/" differs in slashes'),
         ("in/deep/", "", "in\\deep\\x.csv", 'its prefix "in/deep/" differs in slashes'),
-        ("in/", "", "in /x.csv", 'its prefix "in/" differs in blanks'),
-        ("in/", "", "in\u200b/x.csv", 'its prefix "in/" differs in blanks'),
-        ("month end/", "", "month%20end/x", 'its prefix "month end/" differs in URL encoding (%20 or + for a blank)'),
-        ("month end/", "", "month+end/x", 'its prefix "month end/" differs in URL encoding (%20 or + for a blank)'),
+        ("in/", "", "in /x.csv", 'its prefix "in/" differs in spaces'),
+        ("in/", "", "in\u200b/x.csv", 'its prefix "in/" differs in spaces'),
+        ("month end/", "", "month%20end/x", 'its prefix "month end/" differs in URL encoding (%20 or + for a space)'),
+        ("month end/", "", "month+end/x", 'its prefix "month end/" differs in URL encoding (%20 or + for a space)'),
         ("in/", "", "IN\\x.csv", 'its prefix "in/" differs in upper and lower case and slashes'),
         ("in/", ".csv", "in/x.CSV", 'its suffix ".csv" differs in upper and lower case'),
-        ("in/", ".csv", "in/x.csv ", 'its suffix ".csv" differs in blanks'),
+        ("in/", ".csv", "in/x.csv ", 'its suffix ".csv" differs in spaces'),
         (
             "in/",
             "/x.csv",

@@ -118,12 +118,12 @@ def test_whether_an_upload_is_read(route: Route, one: Upload, sources: tuple[Sou
         (LATEST, ["incoming/x.csv"], [Source("a"), Source("b")], ['only "a" and "b"', "Upload to one of these keys"]),
         (LATEST, ["incoming/x.csv"], [Source(str(n)) for n in range(9)], ["and 6 more"]),
         (LATEST, ["incoming/accounts.csv"], [Source(KEY)], ["upper and lower case differ"]),
-        (LATEST, ["incoming/Accounts .csv"], [Source("incoming/Accounts  .csv")], ["blanks differ"]),
+        (LATEST, ["incoming/Accounts .csv"], [Source("incoming/Accounts  .csv")], ["spaces differ"]),
         (
             LATEST,
             [unicodedata.normalize("NFD", "incoming/Erlöse.csv")],
             [Source(unicodedata.normalize("NFC", "incoming/Erlöse.csv"))],
-            ["different Unicode forms"],
+            ["encoded differently"],
         ),
         (LATEST, [KEY], [Source(KEY, "other")], ['from bucket "other"', 'came to "inbox"', "connection"]),
         (

@@ -260,7 +260,7 @@ class CloudWorks:
         except Refused as error:
             if error.status != HTTPStatus.CONFLICT:
                 raise
-            raise Busy(str(error), error.facts) from error
+            raise Busy(error.text, error.facts) from error
 
     def _ask(self, path: str, decode: Callable[[Answer], _T], limits: Limits | None = None) -> _T:
         """GET, in several tries, and decode the successful answer."""

@@ -46,14 +46,11 @@ class LoginRefused(CloudWorksError):
     """This version of the secret cannot give a token; only a new version can."""
 
     def __init__(self, version: str, reason: str, answer: CloudWorksError | None = None) -> None:
-        text = str(answer) if answer else reason
-        super().__init__(f"{text} {RESUMES}", answer.facts if answer else NO_FACTS)
+        super().__init__(f"{answer.text if answer else reason} {RESUMES}", answer.facts if answer else NO_FACTS)
         self.version = version
         """The secret's version, as Secrets Manager names it, or `NO_VERSION`."""
         self.reason = reason
-        """Why, for readers who do not need the request; the error's text also has the request and the remedy."""
-        self.text = text
-        """Why, with the remedy and the request, but without the advice to store the secret again."""
+        """Why; the error's text also has the remedy, and the advice to store the secret again."""
 
 
 class SecretInvalid(LoginRefused):

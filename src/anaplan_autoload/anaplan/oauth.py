@@ -204,8 +204,8 @@ def refused(request: Request, answer: Answer) -> CloudWorksError:
         return Denied(in_words(facts), told.error, facts)
     error = failure(request, answer, _URL_REMEDY)
     if answer.status in _REFUSALS and not answer.body:
-        return Denied(str(error), "", error.facts)
-    return TryLater(str(error), facts=error.facts) if isinstance(error, Refused) else error
+        return Denied(error.text, "", error.facts)
+    return TryLater(error.text, facts=error.facts) if isinstance(error, Refused) else error
 
 
 class OAuthError(Struct, frozen=True):

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.anaplan.renewal import Renewer
 
 SECRET_SECONDS = 300
-"""How long the secret is assumed to be unchanged: a new version is used at most this much later."""
+"""How long the secret is assumed to be unchanged when a run is asked for."""
 LOOK_SECONDS = 3600
 """How often a function instance checks whether a refresh token should be used."""
 
@@ -93,25 +93,21 @@ class Tokens:
         """The version of the secret that was read last; None before the first."""
         return self._secret.version if self._secret else None
 
-    def token(self, fresh: bool = False) -> str:
+    def token(self, fresh: bool = False, *, current: bool = False) -> str:
         """A token that does not expire soon; with `fresh`, one from a new log-in, because CloudWorks refused the last.
 
+        The secret is read only for a log-in or a renewal, and with `current` also if that was over five minutes ago, so
+        that a changed secret counts from the next run on.
         Raises `LoginRefused` (or its `SecretInvalid`) if only a new secret can help, `Refused` if the URL is not
         that of Anaplan's authentication service, and `TryLater` otherwise.
         """
         refused = self._token.value if fresh and self._token else None
         if fresh:
             self._token = None
-        secret = self._current_secret()
         now = self._clock()
-        token = self._token
-        if token is None or token.expires_at <= now:
-            self._token = None
-            token = self._new(secret, now, refused)
-        elif token.expires_at <= now + MARGIN_SECONDS * 1000:
-            token = self._renewed(token, secret, now)
-        self._token = token
-        return token.value
+        if self._token is None or self._token.is_old(now) or (current and now >= self._secret_due):
+            self._token = self._next(self._read_secret(), now, refused)
+        return self._token.value
 
     @property
     def is_oauth(self) -> bool:
@@ -149,15 +145,21 @@ class Tokens:
     def _renewer(self) -> Renewer:
         return self._make_renewer()
 
-    def _current_secret(self) -> Secret:
-        """The secret. It is read again if there is no token yet or it was last read long ago."""
-        if self._secret is not None and self._token is not None and self._clock() < self._secret_due:
-            return self._secret
+    def _read_secret(self) -> Secret:
+        """The secret as it is now. A token of another version is dropped."""
         secret = self._source()
         if self._secret is None or self._secret.version != secret.version:
             self._token = None
         self._secret, self._secret_due = secret, self._clock() + SECRET_SECONDS * 1000
         return secret
+
+    def _next(self, secret: Secret, now: int, refused: str | None) -> _Token:
+        """The token if it can still be used, or one to replace it."""
+        token = self._token
+        if token is None or token.expires_at <= now:
+            self._token = None
+            return self._new(secret, now, refused)
+        return self._renewed(token, secret, now) if token.is_old(now) else token
 
     def _new(self, secret: Secret, now: int, refused: str | None = None) -> _Token:
         """A token for a secret of any form, different from the `refused` one."""
@@ -207,20 +209,20 @@ class Tokens:
             return exchange(self._http, request, self._limits)
         except Unknown as error:
             raise TryLater(
-                str(error), facts=error.facts
+                error.text, facts=error.facts
             ) from error  # a log-in whose answer was lost did no harm: no run was requested
 
     def _issued(self, request: Request, answer: Answer, now: int) -> _Token:
         if not answer.ok:
             error = failure(request, answer, "Check that ANAPLAN_AUTH_URL is Anaplan's authentication service.")
-            raise error if isinstance(error, Refused | TryLater) else TryLater(str(error), facts=error.facts)
+            raise error if isinstance(error, Refused | TryLater) else TryLater(error.text, facts=error.facts)
         info = _NO_TOKEN
         with suppress(ValueError, RecursionError):
             info = decoded(answer.body, _Issued).token_info
         # urllib3 shows invalid header values in its errors, so reject such tokens here.
         if not READABLE_TOKEN.fullmatch(info.token_value):
             error = unusable(request, answer, " without a usable token")
-            raise TryLater(str(error), facts=error.facts)
+            raise TryLater(error.text, facts=error.facts)
         return _Token(info.token_value, info.expiry(now))
 
 
@@ -232,6 +234,10 @@ class _Token(RedactedRepr, frozen=True):
     """Epoch ms."""
     oauth: bool = False
     """Whether it came from the OAuth service."""
+
+    def is_old(self, now: int) -> bool:
+        """Whether it expires soon, or has expired."""
+        return self.expires_at <= now + MARGIN_SECONDS * 1000
 
 
 class _TokenInfo(RedactedRepr, frozen=True, rename="camel"):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from anaplan_autoload.aws.ledger import decode, encode
+from anaplan_autoload.aws.items import decode, encode
 from anaplan_autoload.domain.digests import Owed
 from anaplan_autoload.domain.times import epoch_ms, iso
 

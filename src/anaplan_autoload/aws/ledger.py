@@ -10,9 +10,8 @@ Each lane has one item collection (`pk` = `lane#<lane id>`):
 | `run#<ended at>#<run id>` | the load history |
 
 and, in no lane, the routes (see `routes_store`), how each route stands (see `standings`), what people have yet to be
-told in a digest (see `digests`), how far the search for lost uploads has come (see `lost_uploads`), and the version of
-a secret that Anaplan refused (`pk` = `secret#<id>`; `renewals` has the lease of an OAuth log-in). What is known of a
-key is under `pk` = `key#<sha256 of bucket and key>`:
+told in a digest (see `digests`), how far the search for lost uploads has come (see `lost_uploads`), what is known of
+the secret (see `rejections` and `renewals`) and, under `pk` = `key#<sha256 of bucket and key>`, of a key:
 
 | `sk` | holds |
 |---|---|
@@ -39,6 +38,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct
 
+from anaplan_autoload.aws.items import Item, decode, encode
 from anaplan_autoload.domain.contents import Problem
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.outcomes import Ending
@@ -65,7 +65,6 @@ RUNS_READ = 40
 OPEN_MARK = "~open"
 """An open batch's place in the index: after every upload, whose order begins with a digit."""
 
-Item = dict[str, Any]
 T = TypeVar("T")
 
 
@@ -98,6 +97,8 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     integration_id: str | None = None
     flow_id: str | None = None
     message: str = ""
+    request: str = ""
+    """The request to Anaplan that failed, `POST https://…`; empty if none did."""
     error_code: int | None = None
     author: str | None = None
     batch_id: str = ""
@@ -694,20 +695,6 @@ class Ledger:
         self._forget_ids(left.lane, left.batch_id, left.total)
         return True
 
-    # Rejected secrets.
-
-    def rejected(self, secret_id: str) -> str | None:
-        """The version of the secret that Anaplan refused, if any."""
-        item = self._get_key({"pk": f"secret#{secret_id}", "sk": "rejected"})
-        return item["version"] if item else None
-
-    def reject(self, secret_id: str, version: str) -> None:
-        """Record that Anaplan refused this version of the secret, so that nobody sends it again: accounts lock."""
-        self._client.put_item(
-            TableName=self._table,
-            Item=encode({"pk": f"secret#{secret_id}", "sk": "rejected", "version": version}),
-        )
-
     # Plumbing.
 
     def _update_lane(
@@ -863,48 +850,3 @@ def _upload_record(item: Item) -> UploadRecord:
 
 def _upload(item: Item) -> Upload:
     return msgspec.convert(item, Upload, strict=False)
-
-
-# DynamoDB's attribute values. boto3's own serializer makes every number a Decimal and comes with the resource layer,
-# which costs cold starts; the ledger holds text, whole numbers, booleans, lists, maps and nulls.
-
-
-def encode(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Plain values as a DynamoDB item."""
-    return {name: _encode_value(value) for name, value in item.items()}
-
-
-def _encode_value(value: object) -> dict[str, Any]:
-    match value:
-        case None:
-            return {"NULL": True}
-        case bool():
-            return {"BOOL": value}
-        case str():
-            return {"S": value}
-        case int():
-            return {"N": str(value)}
-        case dict():
-            return {"M": encode(value)}
-        case list() | tuple():
-            return {"L": [_encode_value(entry) for entry in value]}
-    raise TypeError(f"the ledger holds no {type(value).__name__}")
-
-
-def decode(item: Mapping[str, Any]) -> Item:
-    """A DynamoDB item as plain values."""
-    return {name: _decode_value(value) for name, value in item.items()}
-
-
-def _decode_value(value: Mapping[str, Any]) -> Any:
-    ((kind, content),) = value.items()
-    match kind:
-        case "N":
-            return int(content)
-        case "M":
-            return decode(content)
-        case "L":
-            return [_decode_value(entry) for entry in content]
-        case "NULL":
-            return None
-    return content

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from anaplan_autoload.aws.ledger import decode, encode
+from anaplan_autoload.aws.items import decode, encode
 from anaplan_autoload.aws.objects import upload_of
 from anaplan_autoload.domain.lost import Cursor, Listed, Round
 

@@ -9,23 +9,20 @@ The item holds version ids of the secret, never a token.
 
 from __future__ import annotations
 
-import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from anaplan_autoload.anaplan.renewal import Renewal
-from anaplan_autoload.aws.ledger import decode
+from anaplan_autoload.aws.items import decode
 from anaplan_autoload.aws.refusals import AWS_TROUBLE
+from anaplan_autoload.aws.secret import secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mypy_boto3_dynamodb import DynamoDBClient
-
-_ARN = re.compile(r"arn:[^:]+:secretsmanager:[^:]*:[^:]*:secret:(.+?)(?:-[A-Za-z0-9]{6})?")
-
 
 _NAMES = ("early_at", "spent", "stored", "kept")
 """The fields of `Renewal`. Those that are None are left out."""
@@ -92,12 +89,6 @@ class Renewals:
         except self._client.exceptions.ConditionalCheckFailedException:
             return None
         return _renewal(answer.get("Attributes", {}))
-
-
-def secret_name(secret_id: str) -> str:
-    """A secret's name, from its name or its ARN. An ARN ends with a dash and six more characters."""
-    arn = _ARN.fullmatch(secret_id)
-    return arn[1] if arn else secret_id
 
 
 def _encoded(value: str | int) -> dict[str, Any]:

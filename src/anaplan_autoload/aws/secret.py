@@ -22,8 +22,15 @@ _MISSING = ("ResourceNotFoundException", "InvalidRequestException")
 _FORBIDDEN = ("AccessDeniedException", "DecryptionFailure")
 _KMS = ("EncryptionFailure",)
 _TOO_MANY_VERSIONS = "LimitExceededException"
+_ARN = re.compile(r"arn:[^:]+:secretsmanager:[^:]*:[^:]*:secret:(.+?)(?:-[A-Za-z0-9]{6})?")
 REHEARSAL = "AUTOLOAD-REHEARSAL"
 """The staging label of versions that nobody uses."""
+
+
+def secret_name(secret_id: str) -> str:
+    """A secret's name, from its name or its ARN. An ARN ends with a dash and six more characters."""
+    arn = _ARN.fullmatch(secret_id)
+    return arn[1] if arn else secret_id
 
 
 def secret_source(client: SecretsManagerClient, secret_id: str) -> Callable[[], Secret]:

@@ -19,6 +19,7 @@ from anaplan_autoload.anaplan.oauth import oauth_url
 from anaplan_autoload.anaplan.renewal import Renewer
 from anaplan_autoload.anaplan.tokens import Tokens
 from anaplan_autoload.aws.ledger import Ledger
+from anaplan_autoload.aws.rejections import Rejections
 from anaplan_autoload.aws.renewals import Renewals
 from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore
@@ -172,6 +173,11 @@ class Services:
         return secret_source(self.secrets, self.settings.secret_id)
 
     @cached_property
+    def rejections(self) -> Rejections:
+        """Which version of the secret Anaplan refused."""
+        return Rejections(self.dynamodb, self.settings.ledger_table, self.settings.secret_id)
+
+    @cached_property
     def http(self) -> PoolManager:
         """Connections to Anaplan; making their TLS context takes longer than a request."""
         return http_pool()
@@ -183,8 +189,8 @@ class Services:
             self.http,
             self.settings.auth_url,
             self.secret,
-            rejected=self._rejected,
-            reject=self._reject,
+            rejected=self.rejections.includes,
+            reject=self.rejections.add,
             renewer=self._renewer,
             clock=self.clock,
         )
@@ -198,17 +204,11 @@ class Services:
             self.secret,
             SecretStore(self.secrets, settings.secret_id),
             Renewals(self.dynamodb, settings.ledger_table, settings.secret_id, settings.lease * 1000),
-            rejected=self._rejected,
-            reject=self._reject,
+            rejected=self.rejections.includes,
+            reject=self.rejections.add,
             clock=self.clock,
             sleep=self.sleep,
         )
-
-    def _rejected(self, version: str) -> bool:
-        return self.ledger.rejected(self.settings.secret_id) == version
-
-    def _reject(self, version: str) -> None:
-        self.ledger.reject(self.settings.secret_id, version)
 
     @cached_property
     def cloudworks(self) -> CloudWorks:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from anaplan_autoload.aws.ledger import decode
+from anaplan_autoload.aws.items import decode
 from anaplan_autoload.domain.standing import Standing, counted
 from anaplan_autoload.domain.times import epoch_ms, iso
 

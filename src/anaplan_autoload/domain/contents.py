@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
 HEAD_BYTES = 64 * 1024
-"""How much of a file is looked at, except where its rows have to be counted."""
+"""How much of a file is read, unless its rows have to be counted."""
 WHOLE_BYTES = 50 * 1024**2
 """The largest file whose rows are counted."""
 ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-1", "windows-1252")
@@ -43,7 +43,7 @@ _SPELLINGS = {
     "win1252": "windows-1252",
     "ansi": "windows-1252",
 }
-"""Without what parts words; ASCII text is UTF-8 text too."""
+"""Lower case, without spaces, dashes and underscores. ASCII text is also UTF-8 text."""
 _BOMS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 _FORMATS = {
     b"\x1f\x8b": "a gzip file",
@@ -60,14 +60,14 @@ _FORMATS = {
     b"-----BEGIN PGP MESSAGE": "a file encrypted with PGP",
     b"{\\rtf": "an RTF document",
 }
-"""What files begin with that are not text, and their names."""
+"""The first bytes of files that are not text → what such a file is called."""
 
 
 class Check(Struct, frozen=True, omit_defaults=True):
     """The `check` of a route."""
 
     columns: tuple[str, ...] = ()
-    """The header: exactly these, in this order. Empty where any will do."""
+    """The header: exactly these, in this order. Empty: not checked."""
     required: tuple[str, ...] = ()
     """Columns that must be among those of the header, in any order."""
     delimiter: str = ","
@@ -75,11 +75,11 @@ class Check(Struct, frozen=True, omit_defaults=True):
     min_rows: int = 0
     """Rows below the header, blank ones not counted."""
     shrink: int | None = None
-    """Per cent by which the file may be smaller than the one loaded last; None: by any."""
+    """Per cent by which the file may be smaller than the one loaded last; None: not checked."""
 
 
 class Problem(Struct, frozen=True):
-    """One thing about a file that is not as its route's check wants it."""
+    """One way in which a file does not pass its route's check."""
 
     about: str
     """`columns`, `empty`, `encoding`, `format`, `min_rows` or `shrink`."""
@@ -88,13 +88,13 @@ class Problem(Struct, frozen=True):
     hint: str = ""
     """What is probably wrong, as sentences."""
     key: str = ""
-    """The file's key in S3, where it has one."""
+    """The file's key in S3; empty if it is a local file."""
 
 
 _EMPTY = Problem(
     "empty",
     "a file with rows",
-    "a file without bytes",
+    "an empty file",
     "Upload a file with rows, or set allow_empty = true on the route if an empty file is meant.",
 )
 
@@ -114,14 +114,14 @@ def wants_whole_file(check: Check, head: bytes, size: int) -> bool:
 def verdict(
     check: Check, content: bytes, size: int, last_size: int | None = None, *, allow_empty: bool
 ) -> tuple[Problem, ...]:
-    """What `problems` finds; a file without bytes fails, or passes unseen where the route admits empty files."""
+    """What `problems` finds. An empty file has one problem, or none if the route allows empty files."""
     if not size:
         return () if allow_empty else (_EMPTY,)
     return problems(check, content, size, last_size)
 
 
 def problems(check: Check, content: bytes, size: int, last_size: int | None = None) -> tuple[Problem, ...]:
-    """All that is wrong with a file of `size` bytes, of which `content` is the beginning, or all.
+    """All that is wrong with a file of `size` bytes. `content` is its beginning, or the whole file.
 
     `last_size` is the size of the file that this route loaded last. Rows are judged only where `content` is the whole
     file; see `wants_whole_file`.
@@ -162,9 +162,7 @@ def why_rejected(found: Sequence[Problem], *, several: bool, checked_at: str | N
     if several:
         said.append("A run would read all files together, so none of them was loaded.")
     if checked_at is not None:
-        said.append(
-            f"This is about what the key held at {checked_at}, just before the run; somebody could still replace it."
-        )
+        said.append(f"The check read what the key held at {checked_at}; somebody may have replaced it since.")
     return " ".join(said)
 
 
@@ -206,14 +204,14 @@ def _toml_text(text: str) -> str:
 
 
 def is_listable(name: str, delimiter: str) -> bool:
-    """Whether a check may list a column of this name: an empty one, or one with the delimiter, is mostly a mistake."""
+    """Whether a check may list this column. A name that is empty or contains the delimiter is mostly a mistake."""
     return bool(name.strip()) and delimiter not in name
 
 
 def learned(content: bytes, size: int) -> Check:
     """The check that a good file passes: its encoding, delimiter and columns.
 
-    Where not all of its columns can be listed (see `is_listable`) or one is there twice, the others are required.
+    If some of its columns cannot be listed (see `is_listable`), or one appears twice, the others are required.
 
     Raises:
         ValueError: it is not a text file with a header.
@@ -244,7 +242,9 @@ def _unreadable(check: Check, content: bytes, whole: bool) -> Problem | None:
     if not _is_text_in(content, found, whole=False):
         return _problem("format", "text with columns (CSV)", "a file with NUL characters", "Save it as CSV again.")
     if found == _encoding(check, content):
-        return _problem("encoding", check.encoding, f"{found}, cut within its last character", "Upload the whole file.")
+        return _problem(
+            "encoding", check.encoding, f"{found}, cut off in the middle of a character", "Upload the whole file."
+        )
     hint = f'Save it as {check.encoding.upper()}, or set encoding = "{found}" in the route\'s check.'
     return _problem("encoding", check.encoding, found, hint)
 
@@ -282,14 +282,14 @@ def _fits(check: Check, content: bytes, found: str, whole: bool) -> bool:
 
 
 def _encoding(check: Check, content: bytes) -> str:
-    """The encoding to decode with: "utf-16" says nothing of the order of bytes."""
+    """The encoding to decode with, because "utf-16" does not say the order of the bytes."""
     probable = _probable_encoding(content)
     return probable if check.encoding == "utf-16" and probable.startswith("utf-16") else check.encoding
 
 
 def _probable_encoding(content: bytes) -> str:
-    """UTF-16 and UTF-8 are told by their bytes. The rest counts as Windows-1252, or as Latin-1 if it has bytes that
-    Windows-1252 leaves open.
+    """UTF-16 and UTF-8 are recognized by their bytes. Everything else counts as Windows-1252, or as Latin-1 if it has
+    bytes that Windows-1252 does not define.
     """
     for bom, encoding in _BOMS:
         if content.startswith(bom):
@@ -302,7 +302,7 @@ def _probable_encoding(content: bytes) -> str:
 
 
 def _is_text_in(content: bytes, encoding: str, whole: bool) -> bool:
-    """Whether these bytes are text in this encoding; the last character may be cut unless all is `whole`."""
+    """Whether these bytes are text in this encoding. Unless the content is `whole`, its last character may be cut."""
     decoder = _decoder(encoding)
     try:
         for start in range(0, len(content), HEAD_BYTES):
@@ -319,7 +319,7 @@ def _decoder(encoding: str) -> codecs.IncrementalDecoder:
 
 
 def _text(content: bytes, encoding: str, *, whole: bool) -> str:
-    """Decoded, without a byte order mark; a character that is cut at the end is left out unless all is `whole`."""
+    """Decoded, without a byte order mark. Unless it is `whole`, a character that is cut at its end is left out."""
     return _decoder(encoding).decode(content, final=whole).removeprefix("\ufeff")
 
 
@@ -337,7 +337,7 @@ def _first_line(text: str) -> str:
 
 
 def _records(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
-    """The rows that are not blank, quoted as in RFC 4180."""
+    """The rows that are not blank, with quotation marks as in RFC 4180."""
     import csv  # imported here because most routes have no check
 
     csv.field_size_limit(WHOLE_BYTES)
@@ -356,7 +356,7 @@ def _header(check: Check, content: bytes, whole: bool) -> Iterator[Problem]:
     begins = text.lstrip("\r\n")
     if not (whole and len(content) <= HEAD_BYTES) and not ("\n" in begins or "\r" in begins):
         wanted = _list(check.columns or check.required)
-        yield _problem("columns", wanted, f"no end of the first line in {len(text)} characters")
+        yield _problem("columns", wanted, f"a first line of more than {len(text)} characters")
         return
     found = tuple(next(_records(io.StringIO(text, newline=""), check.delimiter), []))
     gone = [name for name in check.columns or check.required if name not in found]
@@ -374,11 +374,11 @@ def _column_hint(check: Check, found: tuple[str, ...], gone: list[str], new: lis
     alike = {_folded(name): name for name in new}
     renamed = [f'"{alike[_folded(name)]}" for "{name}"' for name in gone if _folded(name) in alike]
     if renamed:
-        return f"Names differ only in case or blanks: {', '.join(renamed)}."
-    said = [f"Gone: {_list(tuple(gone))}." if gone else "", f"New: {_list(tuple(new))}." if new else ""]
+        return f"Names differ only in case or spaces: {', '.join(renamed)}."
+    said = [f"Missing: {_list(tuple(gone))}." if gone else "", f"New: {_list(tuple(new))}." if new else ""]
     if not any(said):
         twice = len(set(found)) < len(found)
-        return "A column is there twice." if twice else "The columns are in another order."
+        return "A column appears twice." if twice else "The columns are in another order."
     return " ".join(filter(None, said))
 
 
@@ -396,7 +396,7 @@ def _list(columns: tuple[str, ...]) -> str:
 
 
 def _rows(check: Check, content: bytes, *, whole: bool) -> int:
-    """Rows below the header; where not all is there, the last one may be cut and is not counted."""
+    """Rows below the header. Unless the content is `whole`, its last row may be cut, so it is not counted."""
     lines = _lines(content, _encoding(check, content), whole=whole)
     return max(0, sum(1 for _ in _records(lines, check.delimiter)) - (1 if whole else 2))
 

@@ -107,7 +107,7 @@ class Upload(Struct, frozen=True, omit_defaults=True):
         """Whether another upload of the same key put newer data there.
 
         The sequencer decides. Without one (a requested reload), times decide, in whole seconds, because EventBridge and
-        `Last-Modified` are no more exact. The same data is never older than itself.
+        `Last-Modified` are not more exact. The same data is never older than itself.
         """
         if self.version_id and self.version_id == other.version_id:
             return False
@@ -228,10 +228,12 @@ def _sweep(event: object) -> Sweep:
 
 
 def _reconcile(asked: _ReconcileEvent) -> Reconcile:
-    """The template joins the buckets' ARNs with commas, and leaves one at the end where there is only the inbox."""
+    """The template joins the buckets' ARNs with commas; if the inbox is the only one, a comma follows it."""
     every = _EVERY.fullmatch(asked.every)
     if every is None:
-        raise UnknownEvent('sweep event: its reconcile.every is no time such as "15m" or "1h"; set it in the template')
+        raise UnknownEvent(
+            'sweep event: its reconcile.every is not a time such as "15m" or "1h"; correct it in the template'
+        )
     arns = [arn for arn in asked.buckets.split(",") if arn]
     return Reconcile(int(every[1]) * _SECONDS[every[2]], tuple(arn.rpartition(":")[2] for arn in arns))
 
@@ -275,8 +277,8 @@ def _records(message: object, account: str | None, inside_sns: bool) -> Iterator
             yield from _message(_unwrap(record, where), None, inside_sns=True)
         else:
             raise UnknownEvent(
-                f"{where} not understood: expected a record of S3's or SNS's own, without a queue or another topic "
-                f"between; got {_excerpt(record)}"
+                f"{where} not understood: expected a record from S3 or SNS, not one that a queue or another topic "
+                f"passed on; got {_excerpt(record)}"
             )
 
 
@@ -386,7 +388,7 @@ def _found(
     bucket: str, key: str, time: datetime, described: _S3Object | _EventBridgeObject, owner: str | None, where: str
 ) -> _Finding:
     if key.endswith("/") and described.size == 0:
-        return f"folder {bucket}/{key}: it holds nothing to load"
+        return f"folder {bucket}/{key}: it has nothing to load"
     upload = Upload(
         bucket=bucket,
         key=key,
@@ -422,7 +424,7 @@ def _version(version_id: str | None) -> str | None:
 
 
 def _sequencer(sequencer: str | None) -> str:
-    """In upper case, so that it compares as text; None unless it is hex, because its order would be wrong."""
+    """In upper case, so that it compares as text; empty unless it is hex, because its order would be wrong."""
     upper = (sequencer or "").upper()
     return upper if _SEQUENCER.fullmatch(upper) else ""
 

@@ -1,7 +1,7 @@
-"""Which of the objects that a bucket lists are lost uploads: S3 has them, and no event told the function of them.
+"""Which of the objects that a bucket lists are lost uploads: S3 has them, but the function got no event for them.
 
-The sweep goes through what the routes' prefixes hold in rounds, a few pages at a time. Here it is decided what a round
-lists, and which of the listed versions are old enough, and new enough, to be compared with the ledger.
+The sweep lists the routes' prefixes in rounds, a few pages at a time. This module decides what a round lists, and which
+of the listed versions are old enough, and new enough, to be compared with the ledger.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Round(Struct, frozen=True):
     """The rounds through the buckets, as stored in the ledger. Times are epoch ms; 0 means never."""
 
     number: int = 0
-    """How often this was written. If two sweeps run at once, it lets only one of them go on."""
+    """How often this was written. If two sweeps run at once, it lets only one of them continue."""
     started: int = 0
     """When the latest round began."""
     ended: int = 0
@@ -113,7 +113,7 @@ def next_place(listed: Iterable[Place], after: Place | None) -> Place | None:
 def taken_by(route: Route, routes: Routes) -> str:
     """Identifies which objects a route takes, and in which lane the ledger stores them.
 
-    A route that is changed to take other objects starts over: objects that are there already are not lost uploads.
+    A route that is changed to take other objects starts over: objects that were there before are not lost uploads.
     """
     closer = sorted(
         (other.prefix, other.suffix, other.bucket or "")

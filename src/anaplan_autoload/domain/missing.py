@@ -9,8 +9,8 @@ from msgspec import Struct
 
 from anaplan_autoload.domain.schedule import due, on_the_clock
 
-WEEK_MS = 6 * 86_400_000
-"""A weekday alone names a time within six days."""
+WEEKDAY_SUFFICES_MS = 6 * 86_400_000
+"""For a time within the last six days, the weekday alone says which day it was."""
 
 
 class Underway(Struct, frozen=True):
@@ -25,9 +25,9 @@ class Underway(Struct, frozen=True):
 
 
 def said(ms: int, expect: str, now: int) -> str:
-    """A time in the zone of `expect`: `Mon 06:00 BST`, and with its date where that is a week ago or more."""
+    """A time in the zone of `expect`: `Mon 06:00 BST`, and with its date if that is six days ago or more."""
     clock = on_the_clock(ms, expect)
-    if now - ms < WEEK_MS:
+    if now - ms < WEEKDAY_SUFFICES_MS:
         return clock
     day, rest = clock.split(" ", 1)
     return f"{day} {datetime.fromtimestamp(ms / 1000, ZoneInfo(due(expect).zone)):%Y-%m-%d} {rest}"

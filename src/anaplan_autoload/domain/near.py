@@ -89,16 +89,16 @@ def _slashes(text: str) -> str:
     return re.sub("//+", "/", text.replace("\\", "/")).removeprefix("/")
 
 
-def _blanks(text: str) -> str:
+def _without_spaces(text: str) -> str:
     return "".join(char for char in text if not is_blank(char))
 
 
 DIFFERENCES = (
-    Difference("URL encoding (%20 or + for a blank)", unquote_plus),
+    Difference("URL encoding (%20 or + for a space)", unquote_plus),
     Difference("upper and lower case", str.casefold),
     Difference("how its accents are encoded (Unicode NFC or NFD)", lambda text: unicodedata.normalize("NFC", text)),
     Difference("slashes", _slashes),
-    Difference("blanks", _blanks),
+    Difference("spaces", _without_spaces),
 )
 """In the order in which they must be removed from a text."""
 

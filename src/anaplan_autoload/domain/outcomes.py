@@ -10,17 +10,17 @@ from anaplan_autoload.domain import wording
 Outcome = Literal["loaded", "partial", "failed"]
 """How a run ends."""
 Ending = Literal["loaded", "partial", "failed", "rejected"]
-"""How a batch ends: as its run does, or without one; rejected where no run would have read it."""
+"""How a batch ends: as its run does, or without a run. Rejected: the file failed its check, or no run would read it."""
 ReportOutcome = Literal[
     "loaded", "partial", "failed", "rejected", "held", "overdue", "incomplete", "missing", "recovered"
 ]
-"""What is announced: how a batch ended, log-in refused (`held`), a run that takes long (`overdue`), a set of files of
-which some have not come in time (`incomplete`), and how a route stands (`missing`, `recovered`)."""
+"""What is announced: how a batch ended, log-in refused (`held`), a run that takes long (`overdue`), a set of files that
+is not complete in time (`incomplete`), and how a route stands (`missing`, `recovered`)."""
 
 PARTIAL = 38
 """The `executionErrorCode` of a run that loaded some rows and left others out."""
 DATA_MISMATCH = 12
-"""The `executionErrorCode` of a run whose data have the wrong type; the same file would fail again."""
+"""The `executionErrorCode` of a run whose data has the wrong type; the same file would fail again."""
 
 _PASSING = re.compile(
     r"""\bconnection\ (?:\w+\ ){0,2}(?:error|failed|failure|refused|reset|lost|closed|broken|aborted|timeout)

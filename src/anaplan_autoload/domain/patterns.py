@@ -26,7 +26,7 @@ _FILE_TYPES = re.compile(
     "7z|avro|bak|bz2|csv|dat|gz|jsonl?|ndjson|orc|parquet|prn|psv|tab|tar|tgz|tsv|txt|xls[bmx]?|xml|zip|zst",
     re.IGNORECASE,
 )
-"""Endings of files' names, without the dot."""
+"""File extensions, without the dot."""
 
 _SIGN = re.compile(
     r"""
@@ -83,7 +83,7 @@ def doubts(routes: Iterable[Route], buckets: Iterable[str] = ()) -> tuple[Doubt,
 def readings(route: Route, bucket: str) -> tuple[Reading, ...]:
     """What the route's prefix and suffix were probably meant to be: several where they list alternatives.
 
-    None if there is no doubt.
+    Empty if there is no doubt.
     """
     found, doubtful = _readings(route, frozenset({bucket}))
     return found if doubtful else ()
@@ -136,7 +136,7 @@ class _Read(Struct, frozen=True):
 
 
 def _readings(route: Route, buckets: frozenset[str]) -> tuple[tuple[Reading, ...], bool]:
-    """Also says whether anything is in doubt."""
+    """The readings, and whether anything is in doubt."""
     prefix, suffix = _read("prefix", route.prefix, buckets), _read("suffix", route.suffix, buckets)
     ending = suffix.tail or ("" if suffix.head.strip(".") == "" else suffix.head)
     if not route.suffix and prefix.signs and not prefix.tail.endswith("/"):
@@ -192,7 +192,7 @@ class _Correction(Struct, frozen=True):
 
 
 def is_blank(char: str) -> bool:
-    """Whether a character cannot be seen: a blank of any kind, a control character or a mark of no width."""
+    """Whether a character cannot be seen: a space of any kind, a control character or a character without width."""
     return char.isspace() or unicodedata.category(char) in ("Zs", "Cc", "Cf")
 
 
@@ -226,21 +226,21 @@ def _without_bucket(text: str, buckets: frozenset[str], whys: list[str]) -> str:
 
 
 _BEFORE = (
-    _Correction("begins or ends with a blank", _without_outer_blanks),
-    _Correction("holds quotation marks of its own", _without_quotes),
-    _Correction("holds an address, where a route wants the key alone", lambda text: _ADDRESS.sub("", text, count=1)),
+    _Correction("begins or ends with a space", _without_outer_blanks),
+    _Correction("contains quotation marks", _without_quotes),
+    _Correction("contains an address, but a route needs only the key", lambda text: _ADDRESS.sub("", text, count=1)),
 )
 _AFTER = (
-    _Correction("has backslashes, where keys have slashes", lambda text: text.replace("\\", "/")),
-    _Correction("is URL-encoded, and keys are not", _decoded),
-    _Correction('has "+", which stands for a blank only in URLs', lambda text: text.replace("+", " ")),
+    _Correction("has backslashes, but keys have slashes", lambda text: text.replace("\\", "/")),
+    _Correction("is URL-encoded, but keys are not", _decoded),
+    _Correction('has "+", which means a space only in URLs', lambda text: text.replace("+", " ")),
     _Correction('has "." or ".." as a folder', lambda text: re.sub(r"(?:(?<=/)|^)\.{1,2}/", "", text)),
     _Correction("has a double slash", lambda text: re.sub("//+", "/", text)),
-    _Correction("has blanks beside a slash", lambda text: re.sub(r"\s*/\s*", "/", text)),
+    _Correction("has spaces beside a slash", lambda text: re.sub(r"\s*/\s*", "/", text)),
 )
 _OF_FIELD: dict[Field, tuple[_Correction, ...]] = {
     "prefix": (
-        _Correction("begins with a slash, and keys do not", lambda text: text.lstrip("/")),
+        _Correction("begins with a slash, but keys do not", lambda text: text.lstrip("/")),
         _Correction(
             "ends in a file's name and a slash, as if the file were a folder",
             lambda text: text.rstrip("/") if _is_file(text) else text,
@@ -248,7 +248,7 @@ _OF_FIELD: dict[Field, tuple[_Correction, ...]] = {
     ),
     "suffix": (
         _Correction(
-            "is a file's ending without its dot", lambda text: f".{text}" if _FILE_TYPES.fullmatch(text) else text
+            "is a file extension without its dot", lambda text: f".{text}" if _FILE_TYPES.fullmatch(text) else text
         ),
         _Correction("ends with a slash, as only a folder does", lambda text: text.rstrip("/")),
     ),

@@ -29,7 +29,7 @@ LONGEST_PAUSE = 15 * 60
 PATIENCE_MS = 24 * 3_600_000
 """A batch is given up if its requests have started no run for this long."""
 MAX_SETTLING = 10
-"""How many times `settle` a claim waits at most while uploads keep arriving."""
+"""A claim waits at most this many times `settle` while uploads keep arriving."""
 LOOKS = 4
 """How often the history is searched for a lost run before it is started again: at once, then 3 times in a minute."""
 START_TOLERANCE_MS = 5_000
@@ -63,6 +63,8 @@ class Failure(Struct, frozen=True):
     outcome: Literal["failed", "rejected"] = "failed"
     problems: tuple[Problem, ...] = ()
     """What is wrong with files that failed their route's check."""
+    request: str = ""
+    """The request to Anaplan that failed, `POST https://…`; empty if none did."""
 
 
 class Unanswered(Struct, frozen=True):
@@ -76,6 +78,8 @@ class Unanswered(Struct, frozen=True):
     """How many got which HTTP status, or `not at all`."""
     last: str
     """The result of the latest, in words."""
+    request: str = ""
+    """The latest itself: `POST https://…`."""
 
     @property
     def total(self) -> int:
@@ -89,7 +93,7 @@ class Unanswered(Struct, frozen=True):
         return f"{requests} for the run since {iso(self.since)} brought none: Anaplan answered {answers}"
 
 
-def one_more(before: Unanswered | None, at: int, status: int | None, words: str) -> Unanswered:
+def one_more(before: Unanswered | None, at: int, status: int | None, words: str, request: str = "") -> Unanswered:
     """Count a request that was sent at `at` (epoch ms); `status` is None where no answer arrived."""
     answer = "not at all" if status is None else str(status)
     answers = before.answers if before else {}
@@ -98,6 +102,7 @@ def one_more(before: Unanswered | None, at: int, status: int | None, words: str)
         latest=at,
         answers={**answers, answer: answers.get(answer, 0) + 1},
         last=words,
+        request=request,
     )
 
 
@@ -140,17 +145,17 @@ class Batch(Struct, frozen=True, omit_defaults=True):
 
     @property
     def unresolved_since(self) -> int | None:
-        """Epoch ms of the earliest request that may have started a run we do not know; None if there is none."""
+        """When the first request was sent that may have started a run we do not know, epoch ms; None if none was."""
         return None if self.run_id else (self.lost_since or self.posted_at)
 
     @property
     def kin(self) -> str:
-        """What it shares with a later batch of the same uploads: the upload with `load = "each"`, else the route."""
+        """What a later batch of the same uploads shares: the upload's id with `load = "each"`, else the route's."""
         return self.upload.id if self.upload else self.route.name
 
     @property
     def asked(self) -> bool:
-        """Whether its run was requested, so that it may be running."""
+        """Whether its run was requested, and so may be under way."""
         return self.run_id is not None or self.unresolved_since is not None
 
     def is_overdue(self, now: int) -> bool:
@@ -160,18 +165,18 @@ class Batch(Struct, frozen=True, omit_defaults=True):
 
 
 class Noted(Struct, frozen=True):
-    """What was said of a route's waiting uploads, so that it is said once."""
+    """What the log says about a route's waiting uploads, so that it says it once."""
 
     said: str
     """As in the log."""
     since: int
-    """`Wait.since` of the set of files that is awaited."""
+    """`Wait.since`, which identifies the set of files."""
     incomplete: bool = False
     """Whether everyone was told that this set is incomplete."""
 
 
 class PutBack(Struct, frozen=True):
-    """What was tried for uploads that wait for their window again: their next batch goes on counting."""
+    """What was tried for uploads that wait for their window again. Their next batch continues to count from here."""
 
     retries: int
     attempts: int
@@ -197,9 +202,9 @@ class Lane(Struct, frozen=True):
     reads: dict[str, Reads] = {}
     """Route's name → what its integration or flow was found to read."""
     waits: dict[str, Noted] = {}
-    """Route's name → what was said of its uploads that wait for a window or for other files."""
+    """Route's name → what was logged about its uploads that wait for a window or for other files."""
     put_back: dict[str, PutBack] = {}
-    """`Batch.kin` → what lies behind uploads whose window closed before their run began."""
+    """`Batch.kin` → what was tried for uploads whose window closed before their run began."""
 
     def is_paused(self, now: int) -> bool:
         """Whether nothing may be claimed, because of a pause that has not ended by itself; `now` is epoch ms."""
@@ -289,7 +294,7 @@ def select(waiting: Sequence[Waiting], sources: Sources | None = None) -> Select
 
 _EMPTY = Refusal(
     "failed",
-    "The file is empty. It was not loaded, as that could clear what is in Anaplan. Upload a file with rows, "
+    "The file is empty. It was not loaded, because that could clear data in Anaplan. Upload a file with rows, "
     "or set allow_empty = true on the route if an empty file is meant.",
 )
 

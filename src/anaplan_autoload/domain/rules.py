@@ -1,4 +1,4 @@
-"""What may be loaded now, and what waits by a rule of its route.
+"""What may be loaded now, and what has to wait because of a rule of its route.
 
 The rules of a route, in their order:
 
@@ -7,11 +7,11 @@ The rules of a route, in their order:
 3. Until each file that the route `needs` has come, its uploads wait for the rest of the set.
 4. Everything else may be loaded, the route of the oldest upload first.
 
-Two more rules come after this choice, because they take a question to CloudWorks or a short wait: an upload that no run
-reads is rejected (`sources`), and `settle` waits until nothing more comes (`protocol.settling_for`).
+Two more rules come after this choice, because one of them asks CloudWorks and the other waits for a short time: an
+upload that no run reads is rejected (`sources`), and `settle` waits until nothing more comes (`protocol.settling_for`).
 
-Uploads of one route never keep back those of another route in the same lane. The claim, the sweep and the command line
-ask the same functions, so that nobody drains a lane in vain. Nothing here does I/O.
+Uploads of one route never hold back those of another route in the same lane. The claim, the sweep and the command line
+use the same functions, so that the sweep does not drain a lane where nothing may be loaded. Nothing here does I/O.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _UTC = "00:00 UTC"
 
 
 class Wait(Struct, frozen=True):
-    """Uploads of one route that wait by its rules."""
+    """Uploads that have to wait because of their route's rules."""
 
     route: Route
     waiting: tuple[Waiting, ...]
@@ -44,7 +44,7 @@ class Wait(Struct, frozen=True):
     since: int
     """When the first of them was recorded, epoch ms."""
     opens_at: int | None = None
-    """When the route's window opens, epoch ms; None while it is open, or where there is none."""
+    """When the route's window opens, epoch ms; None if it is open or the route has none."""
     lacks: tuple[str, ...] = ()
     """The needed files that have not come."""
 
@@ -60,12 +60,12 @@ class Wait(Struct, frozen=True):
 
     @property
     def news(self) -> str:
-        """Of a set that is late: what has not come, and what happens now."""
+        """The announcement of a late set: which files have not come, and what happens next."""
         has, them = ("has", "it") if len(self.lacks) == 1 else ("have", "them")
         return (
             f"{listed(self.lacks, 10)} {has} not come yet. {self._namesake}The first upload that waits for {them} was "
-            f"recorded at {iso(self.since)}. The route allows {_length(self.route.within)} for a set. Autoload keeps waiting, and "
-            "loads the set when it is complete."
+            f"recorded at {iso(self.since)}. The route allows {_length(self.route.within)} for a set. Autoload keeps "
+            "waiting, and loads the set when it is complete."
         )
 
     @property
@@ -94,7 +94,7 @@ class Plan(Struct, frozen=True):
 
 
 def plan(waiting: Sequence[Waiting], now: int) -> Plan:
-    """Decide what to load now, and what waits for how long. `waiting` is oldest first, `now` epoch ms."""
+    """Decide what to load now, and what waits for what. `waiting` is oldest first, `now` is epoch ms."""
     selection: Selection | None = None
     waits: list[Wait] = []
     for route, items in _by_route(waiting).items():
@@ -108,7 +108,7 @@ def plan(waiting: Sequence[Waiting], now: int) -> Plan:
 
 
 def is_enough(waiting: Sequence[Waiting], now: int) -> bool:
-    """Whether the oldest uploads are enough for a claim: the first is loaded by itself, and may be loaded now."""
+    """Whether a claim needs no more than these oldest uploads: the first that may be loaded now is loaded alone."""
     for item in waiting:
         if item.route.needs or not _opens_at(item.route, now):
             return item.route.load == "each"
@@ -121,7 +121,7 @@ def closed_until(route: Route, now: int) -> int | None:
 
 
 def notes(before: Mapping[str, Noted], waits: Iterable[Wait]) -> dict[str, Noted]:
-    """What is said of these waits; that everyone was told of an incomplete set is kept from `before`."""
+    """What the lane is to remember of these waits, and from `before` whether people know that a set is incomplete."""
     said = {}
     for wait in waits:
         known = before.get(wait.route.name)
@@ -131,7 +131,7 @@ def notes(before: Mapping[str, Noted], waits: Iterable[Wait]) -> dict[str, Noted
 
 
 def incomplete(before: Mapping[str, Noted], waits: Iterable[Wait], now: int) -> list[Wait]:
-    """The sets that take longer than `within`, and that nobody was told of yet."""
+    """The sets that take longer than `within` and have not been announced as incomplete."""
     said = notes(before, waits := tuple(waits))
     return [wait for wait in waits if wait.is_overdue(now) and not said[wait.route.name].incomplete]
 
@@ -156,7 +156,7 @@ def listed(names: Sequence[str], most: int = 3) -> str:
 
 
 def _length(seconds: int) -> str:
-    """Seconds as the routes have them: `6h`, `1d 30m`."""
+    """Seconds in words: `6h`, `1d 30m`."""
     parts = []
     for unit, letter in ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s")):
         count, seconds = divmod(seconds, unit)
@@ -167,7 +167,7 @@ def _length(seconds: int) -> str:
 def _by_route(waiting: Sequence[Waiting]) -> dict[Route, list[Waiting]]:
     """The uploads of each route, as it was when they were recorded; the route of the oldest upload first.
 
-    Uploads of a set have the rules of the newest of them, so that a change of the route does not split the set.
+    The newest upload of a set decides its rules, so that a change of the route does not split the set.
     """
     newest: dict[tuple[str, str, str], Waiting] = {}
     for item in waiting:
@@ -196,7 +196,7 @@ def _wait(route: Route, items: Sequence[Waiting], now: int) -> Wait | None:
 
 
 def _ready_at(route: Route, items: Sequence[Waiting], lane: Lane, now: int) -> int:
-    """When the route's rules let these uploads go, epoch ms; `now` while they wait."""
+    """Since when the route's rules have allowed these uploads to be loaded, epoch ms; `now` while they have to wait."""
     if lane.open is not None and lane.open.route == route:
         return lane.open.opened_at if route.may_wait else 0
     if _wait(route, items, now) is not None:
@@ -222,7 +222,7 @@ def _opened_at(route: Route, now: int) -> int:
 
 @lru_cache(maxsize=256)
 def _next_opening(window: tuple[str, ...], now: int) -> int | None:
-    """Cached, because thousands of uploads of a route may be looked at in one go."""
+    """Cached, because it is called once for each of thousands of uploads of a route."""
     from anaplan_autoload.domain.schedule import opens_at
 
     return opens_at(window, now)

@@ -30,7 +30,7 @@ class Run(Struct, frozen=True):
     trigger: str | None = None
     """`manual` (the API too), `scheduled`, `manual_inf`, `scheduled_inf`, `nux_dashboard`, or one not known yet."""
     cause: str = ""
-    """Of a flow's run: the messages of the failed steps, which say whether to try again."""
+    """For a flow's run, the messages of its failed steps, which say whether to try again."""
 
     @property
     def ended(self) -> bool:
@@ -100,9 +100,9 @@ class Flow(Struct, frozen=True):
         """The flow's latest run as one run, when it started at `since_ms` (epoch ms, Anaplan's clock) or later.
 
         Start times are whole seconds, so `since_ms` is rounded down to one. The run has ended when the flow's own
-        record has. It is partial when the flow succeeded although a step of it did not load everything, which a step
-        set to go on after failure allows; the message names such steps. Steps whose latest run is older were not
-        part of it. A flow's record carries no run id: the run's is then made of the flow's id and the start.
+        record has. It is partial when the flow succeeded although a step did not load everything, as happens when that
+        step is set to continue after a failure; the message names such steps. Steps whose latest run is older were not
+        part of it. If the flow's record has no run id, one is made of the flow's id and the start.
         """
         if self.run is None or not _is_since(self.run, since_ms):
             return None
@@ -116,7 +116,7 @@ class Flow(Struct, frozen=True):
 
 def _is_since(run: Run, since_ms: int) -> bool:
     if run.started_at is None:
-        return not run.ended  # it queues
+        return not run.ended  # it is in the queue
     return epoch_ms(run.started_at) >= since_ms // 1000 * 1000
 
 

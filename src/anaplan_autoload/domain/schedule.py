@@ -4,7 +4,7 @@ A window is written `"19:00-06:30 Europe/London mon-fri"`, a due time `"06:00 Eu
 out: then every day counts. A window that passes midnight belongs to the day on which it opens.
 
 When clocks change, wall times are read as follows. A time that does not exist (clocks go forward) counts as the same
-time before the change, so 01:30 becomes 02:30 on the clock. Of a time that exists twice (clocks go back), a window
+time before the change, so 01:30 becomes 02:30 on the clock. If a time exists twice (clocks go back), a window
 opens at the first and closes at the second, and a due time is the first.
 """
 
@@ -78,7 +78,9 @@ def window(text: str) -> Window:
     hours, zone, days = _parts(text, WINDOW_EXAMPLE)
     opens, dash, closes = hours.partition("-")
     if not dash:
-        raise ScheduleInvalid(f"{hours!r} is not a span of time", 'Write two times with a dash between: "19:00-06:30".')
+        raise ScheduleInvalid(
+            f"{quoted(hours)} is not a span of time", 'Write two times with a dash between: "19:00-06:30".'
+        )
     begin, end = _minutes(opens), _minutes(closes)
     if begin == MIDNIGHT:
         raise ScheduleInvalid(f"{quoted(hours)} opens at 24:00", "Write 00:00 and the day after.")
@@ -141,7 +143,7 @@ def on_the_clock(ms: int, text: str) -> str:
 
 
 def _spans(wanted: Window, now: int) -> Iterator[tuple[int, int]]:
-    """Yesterday's, which may last until today, and those of the week to come."""
+    """When it opens and closes, epoch ms: from yesterday, which may last until today, to eight days ahead."""
     today = _day(now, wanted.zone)
     for offset in range(-1, 9):
         day = today + timedelta(days=offset)
@@ -154,7 +156,7 @@ def _day(ms: int, zone: str) -> date:
 
 
 def _instant(day: date, minutes: int, zone: str, *, first: bool) -> int:
-    """A wall time as epoch ms; of one that exists twice, the first or the second."""
+    """A wall time as epoch ms; `first` chooses which, if it exists twice."""
     day += timedelta(days=minutes // MIDNIGHT)
     wall = datetime.combine(day, time(minutes % MIDNIGHT // 60, minutes % 60), ZoneInfo(zone))
     second = wall.replace(fold=1)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FRESH_MS = 24 * 3_600_000
 """How long the list of an integration's source files is kept."""
 _SHOWN = 3
-"""Keys that a text names."""
+"""How many keys a text names."""
 _OTHER_CLOUDS = ("AzureBlob", "GoogleBigQuery")
 _NO_FIXED_KEY = re.compile(r"s3://|.*/\Z|.*\*", re.DOTALL)
 """A URL, a folder, a pattern: CloudWorks documents none of them for a source, so what it would read is not known."""
@@ -41,7 +41,7 @@ class Source(Struct, frozen=True):
     """As CloudWorks shows it; None if it does not."""
 
     def is_read_from(self, bucket: str, key: str) -> bool:
-        """Whether this is the object: the key exactly as it is, and no bucket that is surely another one."""
+        """Whether this is the object: it has exactly this key, and the bucket is not known to be another one."""
         elsewhere = self.bucket is not None and self.bucket != bucket and _PLAIN_BUCKET.fullmatch(self.bucket)
         return self.names(key) and not elsewhere
 
@@ -51,14 +51,14 @@ class Source(Struct, frozen=True):
 
 
 Sources = tuple[Source, ...]
-"""All files that are read, at least one. None instead of this means that they are not known."""
+"""All files that are read, at least one. Where this is None, they are not known."""
 
 
 class Reads(Struct, frozen=True):
     """What a route's integration or flow was found to read, as the lane remembers it."""
 
     route: str
-    """The digest of the route that it was asked for: after any change it is asked for again."""
+    """The digest of the route for which CloudWorks was asked: after any change of the route it is asked again."""
     asked_at: int
     """Epoch ms."""
     sources: Sources | None = None
@@ -74,12 +74,12 @@ class Reads(Struct, frozen=True):
 
 
 def digest(route: Route) -> str:
-    """Tells a route from what it was before a change."""
+    """Identifies a route as it is now: any change of it changes this."""
     return sha256(json.encode(route)).hexdigest()[:16]
 
 
 def sources_of(integrations: Iterable[Integration]) -> Sources | None:
-    """What these integrations read from S3 together; None where any of it is not known, or nothing is read."""
+    """What these integrations read from S3 together; None if any of it is not known, or nothing is read."""
     found: list[Source] = []
     for integration in integrations:
         if integration.jobs is None:
@@ -93,7 +93,7 @@ def sources_of(integrations: Iterable[Integration]) -> Sources | None:
 
 
 def _sources_of(job: Job) -> list[Source] | None:
-    """What a job reads from S3, maybe nothing; None where it says so in a form that is not known."""
+    """What a job reads from S3, perhaps nothing; None if it names its source in an unknown form."""
     found: list[Source] = []
     for end in job.sources:
         if end.type in (ANAPLAN, *_OTHER_CLOUDS):
@@ -105,10 +105,10 @@ def _sources_of(job: Job) -> list[Source] | None:
 
 
 def is_unread(route: Route, upload: Upload, sources: Sources | None) -> bool:
-    """Whether no run of the route reads what this upload brings. False where that is not known.
+    """Whether no run of the route reads this upload. False if that is not known.
 
-    With `load = "each"` it is the copy at `stage_to` that has to be read. A marker (an upload without bytes, where
-    `allow_empty` admits it and the route takes none of the files that are read) holds nothing to be read.
+    With `load = "each"`, a run has to read the copy at `stage_to`. A marker (an empty upload of a route with
+    `allow_empty` that takes none of the files that are read) has nothing to be read.
     """
     if sources is None:
         return False
@@ -119,7 +119,7 @@ def is_unread(route: Route, upload: Upload, sources: Sources | None) -> bool:
 
 
 def is_for_markers(route: Route, sources: Sources) -> bool:
-    """Whether a route loads none of the files that are read, but admits empty ones, which mark a set as complete."""
+    """Whether a route takes only markers: it allows empty files, and takes none of the files that its run reads."""
     return route.load == "latest" and route.allow_empty and not any(route.covers(source.key) for source in sources)
 
 
@@ -148,7 +148,7 @@ def why_unread(route: Route, uploads: Sequence[Upload], sources: Sources) -> str
 def _remedy(route: Route, sources: Sources, what: str) -> str:
     target = sources[0].key if len(sources) == 1 else None
     if route.stage_to is not None:
-        wanted = f"stage_to = {_quoted(target)}" if target else "stage_to to the one of these keys that it is meant for"
+        wanted = f"stage_to = {_quoted(target)}" if target else "stage_to to the key among these that it is meant for"
         return f"Set {wanted} on the route, or let the {what} read {_quoted(route.stage_to)}."
     there = "that key" if target else "one of these keys"
     outside = target is not None and not route.covers(target)
@@ -160,11 +160,11 @@ def _remedy(route: Route, sources: Sources, what: str) -> str:
 def _near_miss(key: str, source: str) -> str:
     """How two similar-looking keys differ; empty if they do not look alike."""
     if unicodedata.normalize("NFC", key) == unicodedata.normalize("NFC", source):
-        return " (they look the same, but accented letters are written in different Unicode forms)"
+        return " (they look the same, but their accented letters are encoded differently: Unicode NFC and NFD)"
     if _folded(key) == _folded(source):
         return " (upper and lower case differ)"
     if " ".join(_folded(key).split()) == " ".join(_folded(source).split()):
-        return " (blanks differ)"
+        return " (spaces differ)"
     return ""
 
 

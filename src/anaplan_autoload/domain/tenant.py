@@ -15,7 +15,7 @@ IMPORT_JOB = "AmazonS3ToAnaplan"
 EXPORT_JOB = "AnaplanToAmazonS3"
 
 CONNECTION_ERRORS = {
-    1: "its AWS keys are not valid (any more): connections update NAME with new ones",
+    1: "its AWS keys are not valid, or not any more: connections update NAME with new ones",
     4: "its bucket does not exist: connections update NAME --bucket …",
     10: "its role cannot be assumed: check the role's trust policy, or connections update NAME --role-arn …",
     46: "CloudWorks could not use it when it last tried and does not say why: check that its bucket exists, that its "
@@ -87,7 +87,7 @@ class Integration(Struct, frozen=True):
     process_id: str | None = None
     nux_visible: bool = False
     jobs: tuple[Job, ...] | None = None
-    """None in lists, and where CloudWorks gives none."""
+    """None in lists, and if CloudWorks shows none."""
     created_by: str | None = None
     modified_at: str | None = None
     last_run: Run | None = None

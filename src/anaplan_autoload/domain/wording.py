@@ -1,7 +1,7 @@
 """What a run's message says about rows that were left out.
 
 CloudWorks documents neither the wording nor the form of these messages; both differ by kind of action. So a message is
-read in four passes, each of them small:
+read in four small passes:
 
 1. `prose` takes out what only looks like a statement: quoted names, file names, times, dates and durations.
 2. `_clauses` cuts it at full stops, commas, semicolons and line breaks.
@@ -62,7 +62,9 @@ _STEMS: dict[Kind, tuple[str, ...]] = {
         *("resolv", "recogni", "valid", "stor", "posted", "included"),
     ),
 }
-"""What begins like one of these is a verdict of that kind. A headline or a total tells less than `in`: see `_facts`."""
+"""A word that begins with one of these is a verdict of that kind. A headline or total says less than `in`: see
+`_facts`.
+"""
 _EXACT = {"end", "ok", "ko", "nok", "done", "err", "errs", "bad", "read", "add", "sent", "lost", "valid", "total"}
 """Stems that count only as whole words: "address" and "badge" are not verdicts."""
 _LOADS = ("load", "import", "succe", "accept", "upload", "ingest", "written", "wrote", "saved")
@@ -116,7 +118,7 @@ _PHRASES = {
     r"\b(rows?|records?|items?|lines?)(?=fail|ignor|reject|skip|load|import|error)": r"\1",
     r"(?<=[^\W\d_])-(?=[^\W\d_])": " ",
 }
-"""Several words for one, after the case is folded. The last two part "rowsfailed" and "error-free"."""
+"""Phrases → the one word that each counts as, in lower case. The last two split "rowsfailed" and "error-free"."""
 
 
 class _Count(Struct, frozen=True):
@@ -128,7 +130,7 @@ class _Count(Struct, frozen=True):
     worded: bool = False
     """Whether it is a vague word, such as "no" or "some"."""
     of_rows: bool = True
-    """Whether it may count rows: not where another noun follows it."""
+    """Whether it may count rows: not if another noun follows it."""
     last: bool = False
     """Whether nothing follows it in its clause."""
     heads: bool = False

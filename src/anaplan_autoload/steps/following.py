@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
+from aws_durable_execution_sdk_python import StepContext
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -16,6 +17,7 @@ from anaplan_autoload.domain import polling, protocol
 from anaplan_autoload.domain.protocol import Batch, Stop
 from anaplan_autoload.domain.runs import Run
 from anaplan_autoload.domain.times import iso
+from anaplan_autoload.steps.finishing import tell
 from anaplan_autoload.steps.leading import LOST, OLD, LeaseLost, held, renewed
 
 if TYPE_CHECKING:
@@ -30,12 +32,12 @@ GIVEN_UP_MS = 15 * 60_000
 """A run that CloudWorks has not known for this long is given up."""
 MESSAGE_LENGTH = 2_000
 """Characters of a run's message that are kept, and of its cause."""
+STILL_RUNNING = "The run has not ended yet. Autoload keeps following it."
+
+State = Literal["running", "ended", "stopped"]
 
 
-State = Literal["running", "ended", "overdue", "stopped"]
-
-
-class Following(Struct, frozen=True):
+class Following(Struct, frozen=True, omit_defaults=True):
     """The result of the last look at a run, and when to look again."""
 
     state: State = "running"
@@ -48,7 +50,16 @@ class Following(Struct, frozen=True):
     """With `ended`."""
     unknown_since: int | None = None
     """Since when CloudWorks has said that the run does not exist, epoch ms."""
-    stop: Stop | None = None
+    stop: Stop = LOST
+    """With `stopped`."""
+    overdue: bool = False
+    """Whether everyone was told in one of these looks that the run is overdue."""
+    untold: int = 0
+    """How many looks tried to tell that, and could not."""
+
+    def batch(self, batch: Batch) -> Batch:
+        """The batch that is followed, as these looks have left it."""
+        return replace(batch, overdue=batch.overdue or self.overdue)
 
 
 def look(
@@ -56,9 +67,23 @@ def look(
 ) -> Following:
     """Look whether the run has ended; `left` is how many looks the execution may still take.
 
+    Tells everyone, once, if the run takes longer than its route allows.
     Never raises for errors of CloudWorks or AWS, because an exception would end the wait.
     """
     seen = replace(seen, looks=seen.looks + 1)
+    try:
+        seen = _look(step, services, lease, seen.batch(batch), seen, left)
+        if seen.state == "running" and seen.batch(batch).is_overdue(services.clock()):
+            return _tell_overdue(step, services, lease, batch, seen)
+    except LeaseLost:
+        return replace(seen, state="stopped", stop=LOST)
+    return seen
+
+
+def _look(
+    step: WaitForConditionCheckContext, services: Services, lease: Lease, batch: Batch, seen: Following, left: int
+) -> Following:
+    """Renew the lease, and look; `batch` is as the looks before have left it."""
     least, most = services.settings.poll_min, services.settings.poll_max
     try:
         if seen.lengths is None:
@@ -73,16 +98,29 @@ def look(
         run, unknown_since = _run(services, lease.lane, batch, now, seen.unknown_since)
         if run is not None:
             return replace(seen, state="ended", run=run)
-        state: State = "overdue" if batch.is_overdue(now) else "running"
-        return replace(seen, state=state, delay=delay, unknown_since=unknown_since)
-    except LeaseLost:
-        return replace(seen, state="stopped", stop=LOST)
+        return replace(seen, delay=delay, unknown_since=unknown_since)
     except LoginRefused as refused:
         return replace(seen, state="stopped", stop=held(refused))
     except (CloudWorksError, *AWS_TROUBLE) as error:
         step.logger.warning("The run's status could not be read; trying again later", extra={"reason": str(error)})
-        state = "overdue" if batch.is_overdue(services.clock()) else "running"
-        return replace(seen, state=state, delay=min(2 * max(seen.delay, least), most))
+        return replace(seen, delay=min(2 * max(seen.delay, least), most))
+
+
+def _tell_overdue(
+    step: WaitForConditionCheckContext, services: Services, lease: Lease, batch: Batch, seen: Following
+) -> Following:
+    """Tell everyone that the run is overdue; the next look tries again if AWS cannot do it now."""
+    told = replace(seen, overdue=True)
+    try:
+        renewed(services, lease, wait=seen.delay)
+        tell(StepContext(step.logger, seen.untold + 1), services, lease, batch, "overdue", STILL_RUNNING)
+        renewed(services, lease, told.batch(batch), wait=seen.delay)
+    except AWS_TROUBLE as error:
+        step.logger.warning(
+            "The run is overdue, and not everyone could be told; trying again", extra={"reason": str(error)}
+        )
+        return replace(seen, untold=seen.untold + 1, delay=min(seen.delay, services.settings.poll_max))
+    return told
 
 
 def _run(
@@ -96,7 +134,7 @@ def _run(
         unknown_since = unknown_since or now
         if now - unknown_since < GIVEN_UP_MS:
             return None, unknown_since
-        gone = f"CloudWorks has not known this run for {GIVEN_UP_MS // 60_000} minutes: {error}"
+        gone = f"CloudWorks has not known this run for {GIVEN_UP_MS // 60_000} minutes: {error.text}"
         return Run(id=run_id, ended_at=iso(now), success=False, message=gone), None
     if run is None or not run.ended:
         return None, None

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.http import http_pool
+from anaplan_autoload.aws.rejections import Rejections
 from anaplan_autoload.aws.secret import secret_source
 from anaplan_autoload_cli.cloudworks.workspace import Workspace
 from anaplan_autoload_cli.login import tokens, with_secret
@@ -123,6 +124,12 @@ class DeployedService:
     def secret(self) -> Secret:
         """The function's secret, even if this user has another way to log in."""
         return secret_source(self.cli.aws.client("secretsmanager"), self.need("secret_id"))()
+
+    @cached_property
+    def is_refused(self) -> bool:
+        """Whether Anaplan refused the current version of the function's secret."""
+        rejections = Rejections(self.cli.aws.client("dynamodb"), self.need("table"), self.need("secret_id"))
+        return rejections.includes(self.secret.version)
 
     @cached_property
     def cloudworks(self) -> CloudWorks:

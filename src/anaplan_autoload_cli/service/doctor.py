@@ -190,8 +190,7 @@ def secret(site: DeployedService) -> Iterator[Finding]:
     except LoginRefused as error:
         yield failed("secret", error.reason.rstrip("."), "Put the value into the secret; loading resumes by itself.")
         return
-    secret_id = site.need("secret_id")
-    if site.ledger.rejected(secret_id) == site.secret.version:
+    if site.is_refused:
         yield failed(
             "secret",
             "Anaplan has refused this version of it; it is not sent again, because that could lock the user out",

@@ -135,7 +135,7 @@ def match(
 def learn(context: typer.Context, name: RouteName, data: DataFile, file: RoutesFile = None) -> None:
     """Print the check that a good file passes, to paste into its route: columns, delimiter and encoding.
 
-    Where a name in the header is empty, there twice or contains the delimiter, the other columns are required.
+    If a name in the header is empty, appears twice or contains the delimiter, the other columns are required.
 
     Keys with --json: route, check (the line).
 

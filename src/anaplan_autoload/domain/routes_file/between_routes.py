@@ -139,13 +139,13 @@ def _borrowed_lanes(routes: tuple[Route, ...]) -> list[Mistake]:
 
 
 def _taken_needs(routes: tuple[Route, ...]) -> list[Mistake]:
-    """Needed files that a closer route takes, so that they never reach their own."""
+    """Needed files that a closer route takes, so that they never reach the route that needs them."""
     if not any(route.needs for route in routes):
         return []
     all_of_them = Routes(routes)
     return [
         Mistake(
-            f"needs holds {quote(name)}, but route {quote(taker.name)} is closer to {quote(route.prefix + name)} "
+            f"needs contains {quote(name)}, but route {quote(taker.name)} is closer to {quote(route.prefix + name)} "
             "and takes it",
             "Correct one of the two routes.",
             "needs",

@@ -17,9 +17,9 @@ from anaplan_autoload.domain.routes_file.values import (
 )
 
 MAX_MIN_ROWS = 10_000_000
-"""No file that is small enough to be counted has more rows."""
+"""The most `min_rows`. No file whose rows are counted (see `contents.WHOLE_BYTES`) has more."""
 MAX_COLUMN_CHARACTERS = 10_000
-"""Of all column names of a `check`: the route is stored with every upload."""
+"""The most characters in all column names of a `check`, because the route is stored with every upload."""
 
 _PER_CENT = re.compile(r"([0-9]{1,3}) ?%")
 _HUNDRED = 100
@@ -49,7 +49,7 @@ def _unlistable(values: dict[str, object]) -> list[Mistake]:
         return []
     return [
         Mistake(
-            f"columns holds {quote(name)}, which contains the delimiter {quote(delimiter)}",
+            f"columns contains {quote(name)}, which contains the delimiter {quote(delimiter)}",
             "Write each name by itself; if the file has such a name in quotation marks, list the other columns as "
             "{ required = […] }.",
         )
@@ -77,12 +77,12 @@ def _column_names(value: object) -> list[str]:
         raise WrongValue("is empty", 'Name the columns, as in ["Code", "Name"], or leave it out.')
     if not all(name.strip() for name in names):
         raise WrongValue(
-            "holds an empty name",
+            "contains an empty name",
             "Write the name; if the file has a column without one, list the others as { required = […] }.",
         )
     if twice := next((name for number, name in enumerate(names) if name in names[:number]), None):
         raise WrongValue(
-            f"holds {quote(twice)} twice",
+            f"contains {quote(twice)} twice",
             "Name each column once; if the file has two of that name, list the columns as { required = […] }.",
         )
     if sum(map(len, names)) > MAX_COLUMN_CHARACTERS:

@@ -83,15 +83,15 @@ def _patterns(value: object) -> list[str]:
 def _pattern(value: object) -> str:
     text = item_text(value, "pattern", '["*.bak"]')
     if not text.strip():
-        raise WrongValue("holds an empty pattern", 'Leave it out, or write what to ignore: ["*.bak"].')
+        raise WrongValue("contains an empty pattern", 'Leave it out, or write what to ignore: ["*.bak"].')
     if "/" in text or "\\" in text:
         raise WrongValue(
-            f"holds {quote(text)}, but patterns are compared with a key's last part, which has no slash",
+            f"contains {quote(text)}, but patterns are compared with a key's last part, which has no slash",
             "Write the name alone, or another prefix to leave out a folder.",
         )
     if not text.strip("*"):
         raise WrongValue(
-            f"holds {quote(text)}, which would ignore every upload", "Remove the route, or narrow the pattern."
+            f"contains {quote(text)}, which would ignore every upload", "Remove the route, or narrow the pattern."
         )
     return key_part(text)
 
@@ -109,7 +109,7 @@ def _window(value: object) -> str:
     from anaplan_autoload.domain import schedule
 
     if not isinstance(value, str):
-        raise WrongValue(f"is or holds {kind(value)}, not text", f"Write {schedule.WINDOW_EXAMPLE}.")
+        raise WrongValue(f"is or contains {kind(value)}, not text", f"Write {schedule.WINDOW_EXAMPLE}.")
     try:
         schedule.window(value)
     except schedule.ScheduleInvalid as error:
@@ -123,7 +123,7 @@ def _needs(value: object) -> list[str]:
         raise WrongValue(f"lists {len(listed)} files", f"Name 1 to {MAX_NEEDS}, or leave it out.")
     names = [_needed(each) for each in listed]
     if repeated := next((name for name in names if names.count(name) > 1), None):
-        raise WrongValue(f"holds {quote(repeated)} twice", "Name every file once.")
+        raise WrongValue(f"contains {quote(repeated)} twice", "Name every file once.")
     return names
 
 
@@ -131,7 +131,8 @@ def _needed(value: object) -> str:
     text = item_text(value, "name", '["accounts.csv"]')
     if not text.strip() or text.startswith(("/", "s3://")) or text.endswith("/"):
         raise WrongValue(
-            f"holds {quote(text)}, which is not a file's name", 'Write what comes after the prefix: ["accounts.csv"].'
+            f"contains {quote(text)}, which is not a file's name",
+            'Write what comes after the prefix: ["accounts.csv"].',
         )
     return text
 
@@ -159,7 +160,7 @@ def _notify(value: object) -> list[str]:
 def _outcome(value: object) -> str:
     known = get_args(ReportOutcome)
     if (text := item_text(value, "outcome", '["failed", "partial"]')) not in known:
-        raise WrongValue(f"holds the unknown outcome {quote(text)}", meant(text, known))
+        raise WrongValue(f"contains the unknown outcome {quote(text)}", meant(text, known))
     return text
 
 

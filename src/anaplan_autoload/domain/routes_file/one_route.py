@@ -48,14 +48,14 @@ def _load_mistakes(table: dict[str, object], values: dict[str, object]) -> list[
 
 
 def _exclude_mistakes(values: dict[str, object]) -> list[Mistake]:
-    """A pattern that takes every upload that the suffix lets through."""
+    """Patterns in `exclude` that match every upload with the route's suffix."""
     suffix, patterns = values.get("suffix", ""), values.get("exclude", [])
     if not isinstance(suffix, str) or not suffix or not isinstance(patterns, list):
         return []
     name = suffix.rpartition("/")[2]
     return [
         Mistake(
-            f"exclude holds {quote(pattern)}, and with the suffix {quote(suffix)} would ignore every upload",
+            f"exclude contains {quote(pattern)}, which ignores every upload with the suffix {quote(suffix)}",
             "Correct one of the two.",
             "exclude",
             pattern,
@@ -69,7 +69,7 @@ def _needs_mistakes(table: dict[str, object], values: dict[str, object]) -> list
     """`needs` that cannot be met, and `within` without it."""
     if "needs" not in table:
         remedy = "Add needs = [...], or leave within out."
-        return [Mistake("within is set, but nothing is awaited", remedy, "within")] * ("within" in table)
+        return [Mistake("within is set, but needs is not", remedy, "within")] * ("within" in table)
     if values.get("load") == "each":
         reason = 'needs is set, but load = "each" loads every file by itself'
         return [Mistake(reason, 'Set load = "latest", or leave needs out.', "needs")]
@@ -80,7 +80,7 @@ def _needs_mistakes(table: dict[str, object], values: dict[str, object]) -> list
 def _why_never(route: Route, name: str) -> Mistake | None:
     """Why a needed file would never count as an upload of its route; None if it would."""
     key = route.prefix + name
-    held = f"needs holds {quote(name)}"
+    held = f"needs contains {quote(name)}"
     if len(key.encode(errors="surrogatepass")) > KEY_BYTES:
         reason = f"{held}, whose key is longer than {KEY_BYTES} bytes, the limit in S3"
         return Mistake(reason, "Shorten it.", "needs", name)

@@ -16,7 +16,7 @@ from anaplan_autoload.domain.routes_file.one_route import misfits
 from anaplan_autoload.domain.routes_file.values import checked
 
 MAX_ROUTE_BYTES = 32 * 1024
-"""Of a route as it is stored with every upload, and several times in what a durable execution remembers."""
+"""The largest route. It is stored with every upload, and several times in a durable execution's checkpoints."""
 
 
 def load(path: Path, reports: tuple[str, str] | None = None) -> Routes:
@@ -69,7 +69,7 @@ def _tables(text: str) -> tuple[list[object], list[Mistake]]:
         text.encode()  # a lone surrogate is no text, and neither S3 nor the ledger takes it
         document: dict[str, object] = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # not only TOMLDecodeError: very long numbers and deep nesting too
-        reason = "it nests too deep" if isinstance(error, RecursionError) else error
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else error
         return [], [Mistake(f"it is not valid TOML: {reason}", "Correct it there.")]
     mistakes = [unknown_key(key, ["route"]) for key in document if key != "route"]
     tables = document.get("route", [])
@@ -77,7 +77,7 @@ def _tables(text: str) -> tuple[list[object], list[Mistake]]:
         remedy = "Begin every route with [[route]], in double brackets."
         return [], [*mistakes, Mistake("route is not a list of tables", remedy)]
     if not tables and not mistakes:
-        mistakes.append(Mistake("it holds no route, so nothing would ever be loaded", "Add a [[route]]."))
+        mistakes.append(Mistake("it has no route, so nothing would ever be loaded", "Add a [[route]]."))
     return tables, mistakes
 
 
@@ -91,7 +91,7 @@ def _draft(number: int, table: object) -> _Draft:
     route = None if wrong else convert(values, Route)
     if route and (size := len(json.encode(route))) > MAX_ROUTE_BYTES:
         reason = f"it takes {size:,} bytes, and every upload is stored with its route"
-        remedy = f"Shorten its lists of names and patterns: {MAX_ROUTE_BYTES:,} bytes are possible."
+        remedy = f"Shorten its lists of names and patterns: at most {MAX_ROUTE_BYTES:,} bytes are allowed."
         route, wrong = None, [Mistake(reason, remedy)]
     shown = name if isinstance(name, str) and name else number
     return _Draft(name, route, tuple(replace(mistake, route=shown) for mistake in wrong))

@@ -86,7 +86,7 @@ def items(value: object, example: str) -> list[object]:
 def item_text(value: object, what: str, example: str) -> str:
     """Text in such a list; `what` says what an item is."""
     if not isinstance(value, str):
-        raise WrongValue(f"holds {kind(value)}, not text", f"Write each {what} in double quotes: {example}.")
+        raise WrongValue(f"contains {kind(value)}, not text", f"Write each {what} in double quotes: {example}.")
     return value
 
 
