@@ -107,8 +107,8 @@ def test_what_is_loaded_and_what_waits(
     ("needed", "came", "told"),
     [
         ("Größe.csv", "Gro\u0308ße.csv", "how its accents are encoded (Unicode NFC or NFD)"),
-        ("a b.csv", "A  b.csv", "upper and lower case and blanks"),
-        ("a b.csv", "a%20b.csv", "URL encoding (%20 or + for a blank)"),
+        ("a b.csv", "A  b.csv", "upper and lower case and spaces"),
+        ("a b.csv", "a%20b.csv", "URL encoding (%20 or + for a space)"),
         ("eu/a.csv", "eu//a.csv", "slashes"),
     ],
 )
