@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import msgspec
 from aws_durable_execution_sdk_python import StepError, durable_execution
 from aws_durable_execution_sdk_python.config import Duration
-from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
 from aws_lambda_powertools import Logger
 from msgspec import Struct
 
@@ -39,7 +38,7 @@ from anaplan_autoload.domain.protocol import (
     Take,
     WaitFor,
 )
-from anaplan_autoload.steps import admission, checking, ending, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps import admission, checking, ending, finishing, following, leaving, starting
 from anaplan_autoload.steps.answers import answers_measured
 from anaplan_autoload.steps.checking import Passed, Unfit
 from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python import DurableContext, StepContext
     from aws_durable_execution_sdk_python.config import StepConfig
     from aws_durable_execution_sdk_python.types import LambdaContext, WaitForConditionCheckContext
+    from aws_durable_execution_sdk_python.waits import WaitForConditionDecision
 
     from anaplan_autoload.domain.events import Drain
     from anaplan_autoload.domain.protocol import Claim, State, UploadState
@@ -120,10 +120,10 @@ class Execution:
         _ = self.services.routes_of_file  # reject a broken file before anything is recorded
         parsed = events.parse(event, self.services.account)
         if isinstance(parsed, Sweep):
+            from anaplan_autoload.steps import reconciling, sweeping  # an upload needs neither: no part of a cold start
+
             self.step(sweeping.sweep)
             if parsed.reconcile is not None:
-                from anaplan_autoload.steps import reconciling  # only a sweep needs it: no part of a cold start
-
                 self.step(reconciling.reconcile, parsed.reconcile)
             return {"state": "ignored", "uploads": []}
         if isinstance(parsed, Uploads):
@@ -357,6 +357,9 @@ class Execution:
 
     def follow(self, lease: Lease, batch: Batch) -> tuple[Run, Batch]:
         """Follow the run to its end, however long it takes. Tell everyone, once, if it is overdue."""
+        # Only a leader needs this.
+        from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
+
         left = self.services.settings.operation_limit - self.operations
 
         def check(state: Following, context: WaitForConditionCheckContext) -> Following:

@@ -27,7 +27,7 @@ MOST_LOADS, MOST_MINUTES = 100, 1_440
 """From how many loads on people get a digest, and for how long it gathers, at most."""
 SHOWN_CHARACTERS = 100
 """A refused value is shown up to here: a whole file may have been pasted."""
-_SECRET = re.compile(r"://[^/]*@|[{}]|-----|passw", re.IGNORECASE)
+_HIDDEN = r"(?i)://[^/]*@|[{}]|-----|passw"
 """What a value looks like that may hold a secret: a URL with a user, the secret's JSON, a key."""
 
 
@@ -194,7 +194,7 @@ def check_settings(settings: Settings, region: str | None) -> None:
         try:
             checked_url(url)
         except AddressInvalid as error:
-            if len(url) <= SHOWN_CHARACTERS and not _SECRET.search(url):
+            if len(url) <= SHOWN_CHARACTERS and not re.search(_HIDDEN, url):
                 raise SettingsInvalid(f"environment variable {name}: {error}") from error
             raise SettingsInvalid(f"environment variable {name} is {_shown(url)}; it takes https://host/path") from None
     for field, (name, form, takes) in _FORMS.items():
@@ -214,6 +214,6 @@ def check_settings(settings: Settings, region: str | None) -> None:
 
 def _shown(value: str) -> str:
     """A refused value as messages show it, unless it may hold a secret."""
-    if _SECRET.search(value):
+    if re.search(_HIDDEN, value):
         return "not shown, as it looks like a secret"
     return repr(value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}…")

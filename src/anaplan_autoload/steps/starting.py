@@ -41,7 +41,7 @@ CALL_FAILED = (ClientError, HTTPClientError, NotConnected, ResponseParserError)
 """AWS answered with an error, or not at all. A client that cannot be made raises something else."""
 HISTORY_PAGE = 25
 """Runs per page, CloudWorks' own default."""
-GONE_MODEL = re.compile("invalid (workspace|model)", re.IGNORECASE)
+GONE_MODEL = "(?i)invalid (workspace|model)"
 """A 503 may pass, as in maintenance. If it is still there when the batch is overdue, it counts as final."""
 KNOWN_MS = 10 * 60_000
 """How far back the ledger's runs are compared with the history, because clocks differ and sort keys are end times."""
@@ -208,7 +208,7 @@ def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -
     except Busy:
         return Occupied(batch)
     except TryLater as error:
-        if batch.overdue and GONE_MODEL.search(error.facts.said):
+        if batch.overdue and re.search(GONE_MODEL, error.facts.said):
             return TurnedDown(error.text, error.facts.asked)
         return _not_now(services, lease, batch, error)
     except Refused as error:
