@@ -283,6 +283,18 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "tests/integration/test_long_waits.py",
     ),
     Mutation(
+        "the lease is shortened when a run is said to be overdue",
+        (
+            Edit(
+                "steps/following.py",
+                "_tell_overdue",
+                "renewed(services, lease, told.batch(batch), wait=seen.delay)",
+                "renewed(services, lease, told.batch(batch))",
+            ),
+        ),
+        "tests/integration/test_long_waits.py",
+    ),
+    Mutation(
         "the request for a run is repeated after a crash",
         (
             Edit(

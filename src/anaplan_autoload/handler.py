@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import msgspec
 from aws_durable_execution_sdk_python import StepError, durable_execution
 from aws_durable_execution_sdk_python.config import Duration
-from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
 from aws_lambda_powertools import Logger
 from msgspec import Struct
 
@@ -39,7 +38,7 @@ from anaplan_autoload.domain.protocol import (
     Take,
     WaitFor,
 )
-from anaplan_autoload.steps import admission, checking, ending, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps import admission, checking, ending, finishing, following, leaving, starting
 from anaplan_autoload.steps.answers import answers_measured
 from anaplan_autoload.steps.checking import Passed, Unfit
 from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python import DurableContext, StepContext
     from aws_durable_execution_sdk_python.config import StepConfig
     from aws_durable_execution_sdk_python.types import LambdaContext, WaitForConditionCheckContext
+    from aws_durable_execution_sdk_python.waits import WaitForConditionDecision
 
     from anaplan_autoload.domain.events import Drain
     from anaplan_autoload.domain.protocol import Claim, State, UploadState
@@ -120,10 +120,10 @@ class Execution:
         _ = self.services.routes_of_file  # reject a broken file before anything is recorded
         parsed = events.parse(event, self.services.account)
         if isinstance(parsed, Sweep):
+            from anaplan_autoload.steps import reconciling, sweeping  # imported here: no upload needs them
+
             self.step(sweeping.sweep)
             if parsed.reconcile is not None:
-                from anaplan_autoload.steps import reconciling  # imported here, because only a sweep needs it
-
                 self.step(reconciling.reconcile, parsed.reconcile)
             return {"state": "ignored", "uploads": []}
         if isinstance(parsed, Uploads):
@@ -215,7 +215,7 @@ class Execution:
             if isinstance(started, Superseded | Closed):
                 return started
             if isinstance(started, TurnedDown):
-                return self.act(finishing.record_failure, lease, batch, started.reason)
+                return self.act(finishing.record_failure, lease, batch, started.reason, started.request)
             if isinstance(started, Unfit):
                 return self.act(finishing.record_failure, lease, started.batch, started.reason)
             run, batch = self.follow(lease, started)
@@ -254,8 +254,8 @@ class Execution:
                     return batch
                 case TurnedDown() | Closed() as not_started:
                     return not_started
-                case NotNow(batch, seconds, reason):
-                    start.batch = self.wait_with_lease(lease, batch, seconds, reason)
+                case NotNow(batch, seconds, reason, request):
+                    start.batch = self.wait_with_lease(lease, batch, seconds, reason, request)
                 case Occupied(batch) if batch.unresolved_since is not None and not start.others:
                     start.batch, start.answer_lost, start.others = batch, True, True
                 case Occupied(batch):
@@ -271,8 +271,8 @@ class Execution:
         match self.step(starting.put_off, lease, batch):
             case TurnedDown() as given_up:
                 return given_up
-            case NotNow(batch, seconds, reason):
-                return self.wait_with_lease(lease, batch, seconds, reason)
+            case NotNow(batch, seconds, reason, request):
+                return self.wait_with_lease(lease, batch, seconds, reason, request)
             case Stop() as stop:
                 raise Stopped(stop)
 
@@ -315,7 +315,7 @@ class Execution:
         except StepError as error:
             if not error.error_type.endswith(("StepInterruptedError", "InvocationError")):
                 raise
-            return NoAnswer(msgspec.structs.replace(batch, attempts=batch.attempts + 1), LOST_ANSWER)
+            return NoAnswer(msgspec.structs.replace(batch, attempts=batch.attempts + 1))
 
     def reconcile(self, lease: Lease, batch: Batch) -> Batch:
         """Find out whether a request whose answer was lost started a run. If so, the batch gets its id."""
@@ -358,6 +358,9 @@ class Execution:
 
     def follow(self, lease: Lease, batch: Batch) -> tuple[Run, Batch]:
         """Follow the run to its end, however long it takes. Tell everyone, once, if it is overdue."""
+        # Only a leader needs this.
+        from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
+
         left = self.services.settings.operation_limit - self.operations
 
         def check(state: Following, context: WaitForConditionCheckContext) -> Following:
@@ -377,18 +380,18 @@ class Execution:
             raise Stopped(seen.stop)
         return seen.run, seen.batch(batch)
 
-    def tell_overdue(self, lease: Lease, batch: Batch, reason: str) -> Batch:
+    def tell_overdue(self, lease: Lease, batch: Batch, reason: str, request: str = "") -> Batch:
         """Announce, once, that a batch takes longer than its route allows."""
-        return self.act(finishing.announce_overdue, lease, batch, reason).batch
+        return self.act(finishing.announce_overdue, lease, batch, reason, request).batch
 
     # Durable operations.
 
-    def wait_with_lease(self, lease: Lease, batch: Batch, seconds: int, reason: str) -> Batch:
+    def wait_with_lease(self, lease: Lease, batch: Batch, seconds: int, reason: str, request: str = "") -> Batch:
         """Wait for the given time, and renew the lease at least every minute."""
         while seconds > 0:
             seconds -= self.wait(seconds)
             if self.act(starting.keep_lease, lease, batch):
-                batch = self.tell_overdue(lease, batch, f"The run could not be started yet: {reason}")
+                batch = self.tell_overdue(lease, batch, f"The run could not be started yet: {reason}", request)
         return batch
 
     def wait(self, seconds: int) -> int:

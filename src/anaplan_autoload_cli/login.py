@@ -144,7 +144,7 @@ def may_rotate(settings: CommandSettings) -> bool | None:
 
 def refusal(error: LoginRefused, method: LoginMethod) -> str:
     """Why there is no token. The advice to store the secret again is left out if there is no secret."""
-    return str(error) if method.secret_id else error.text
+    return str(error) if method.secret_id else error.reason
 
 
 def asked_for(prompt: str) -> str:

@@ -445,7 +445,7 @@ def test_a_batch_that_ended_without_a_run_tells_its_reason(autoload: Autoload, c
     [error] = command.data("errors", failed["run_id"])
     rows = command("dump", failed["run_id"])
 
-    assert "Integration not found" in error["message"]
+    assert "Integration not found" in error["message"] and failed["request"].endswith("/run")
     assert rows.code == 1 and "No run began" in rows.err and "Integration not found" in rows.err
     assert "knows no run" in command("errors", "batch-none").err
 

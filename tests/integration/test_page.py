@@ -217,6 +217,7 @@ def test_a_long_history_is_shown_page_by_page(autoload: Autoload, page: Widget) 
     [
         ({"view": {"outcome": "good"}}, "'good' is not an outcome. They are: loaded, partial, failed, rejected."),
         ({"view": {"since": "today"}}, "'today' is not a day. Write it as 2026-11-24."),
+        ({"view": {"until": "20261124"}}, "'20261124' is not a day. Write it as 2026-11-24."),
         ({"view": {"rows": "7"}}, "'7' rows cannot be shown."),
         ({"view": {"key": "x" * 2000}}, "The field key has 2000 characters"),
         ({"view": {"run": "2026#none", "lane": "x"}}, "There is no such load."),

@@ -140,6 +140,8 @@ def test_a_refusal_fails_the_batch_with_the_reason(autoload: Autoload, status: i
     assert result["uploads"][0]["state"] == "failed"
     [message] = autoload.messages()
     assert message["outcome"] == "failed" and "Out of the question" in message["message"]
+    assert message["request"] == f"POST {autoload.settings().cloudworks_url}/integrations/{autoload.lane()}/run"
+    assert "POST" not in message["message"]
     assert autoload.simulator.runs == []
 
 
@@ -185,6 +187,7 @@ def test_requests_that_start_no_run_for_a_day_are_given_up_with_the_true_count(a
     sent = autoload.simulator.requests
     posts = sum(seen.method == "POST" and seen.path.endswith("/run") for seen in sent) - asked
     assert (overdue["outcome"], failed["outcome"]) == ("overdue", "failed")
+    assert failed["request"].startswith("POST http") and failed["request"].endswith("/run")
     assert f"gave up after a day: {posts} requests for the run since {iso(began)[:10]}" in failed["message"]
     assert f"{answered} to {posts}." in failed["message"]
     assert 24 <= (autoload.now() - began) / 3_600_000 <= 25

@@ -295,6 +295,8 @@ def test_an_unavailable_service_is_tried_later(client: CloudWorks, script: Scrip
         Reply(200, b"<html>", {"Content-Type": "text/html"}),
         Reply(200, b" " * 10_001),
         Reply(200, b"x", {"Content-Encoding": "gzip"}),
+        Reply(200, b'-5\r\n{"run": {"id": "r1"}}', {"Transfer-Encoding": "chunked"}),
+        Reply(200, b'zz\r\n{"run": {"id": "r1"}}', {"Transfer-Encoding": "chunked"}),
         Reply(408),
         Reply(500, b'{"status": {"code": 500, "message": "Anaplan Connection Error"}}'),
         Reply(502, b"<html>", {"Content-Type": "text/html"}),

@@ -114,7 +114,7 @@ _KNOWN = {
     "Model Not Found": "Check that the integration's workspace and model still exist.",
 }
 """Remedies for CloudWorks' messages that say more than the status. They go first; those for a status follow."""
-_SECRET_FIELD = re.compile(r"secret|password|token|key|credential|authorization", re.I)
+_HIDDEN_FIELD = r"(?i)secret|password|token|key|credential|authorization"
 
 SCHEMES = ("AnaplanAuthToken", "Bearer")
 """How a token may be presented in `Authorization`."""
@@ -260,7 +260,7 @@ class CloudWorks:
         except Refused as error:
             if error.status != HTTPStatus.CONFLICT:
                 raise
-            raise Busy(str(error), error.facts) from error
+            raise Busy(error.text, error.facts) from error
 
     def _ask(self, path: str, decode: Callable[[Answer], _T], limits: Limits | None = None) -> _T:
         """GET, in several tries, and decode the successful answer."""
@@ -444,7 +444,7 @@ def _secrets(body: object) -> Iterator[str]:
     """The texts in a request's body that errors must not show, even if the answer repeats them."""
     if isinstance(body, dict):
         for name, value in body.items():
-            if isinstance(value, str) and _SECRET_FIELD.search(str(name)):
+            if isinstance(value, str) and re.search(_HIDDEN_FIELD, str(name)):
                 yield value
             else:
                 yield from _secrets(value)

@@ -46,14 +46,11 @@ class LoginRefused(CloudWorksError):
     """This version of the secret cannot give a token; only a new version can."""
 
     def __init__(self, version: str, reason: str, answer: CloudWorksError | None = None) -> None:
-        text = str(answer) if answer else reason
-        super().__init__(f"{text} {RESUMES}", answer.facts if answer else NO_FACTS)
+        super().__init__(f"{answer.text if answer else reason} {RESUMES}", answer.facts if answer else NO_FACTS)
         self.version = version
         """The secret's version, as Secrets Manager names it, or `NO_VERSION`."""
         self.reason = reason
-        """Why, for readers who do not need the request; the error's text also has the request and the remedy."""
-        self.text = text
-        """Why, with the remedy and the request, but without the advice to store the secret again."""
+        """Why; the error's text also has the remedy, and the advice to store the secret again."""
 
 
 class SecretInvalid(LoginRefused):
@@ -160,7 +157,7 @@ _PARTS = {
 _FIELDS = tuple(name for names in _PARTS.values() for name in names)
 _MAY_BE_EMPTY = ("private_key_password", "access_token", "expires_at")
 _QUOTES = "'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
-_PLAIN_NAME = re.compile(r"[A-Za-z_-]{1,40}")
+_PLAIN_NAME = r"[A-Za-z_-]{1,40}"
 
 
 def decode_secret(text: str) -> Credentials:
@@ -288,7 +285,7 @@ def _mismatch(fields: dict[str, object]) -> str:
     lacks = f"lacks {_quoted(missing)}"
     unknown = [name for name in fields if name not in _FIELDS]
     if unknown:
-        shown = [name for name in unknown if _PLAIN_NAME.fullmatch(name)]
+        shown = [name for name in unknown if re.fullmatch(_PLAIN_NAME, name)]
         named = f": {_quoted(shown)}" if shown else ""  # another name may be a secret in the wrong place
         too = f", and {lacks}" if missing else ""
         return f"The secret has {len(unknown)} field{'s' if len(unknown) > 1 else ''} too many{named}{too}."

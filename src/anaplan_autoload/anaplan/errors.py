@@ -15,7 +15,7 @@
 After a failure one question matters: may the request have had an effect? With `NotSent`, `Refused` and `TryLater` it
 had none. With `Unknown` it may have had one. `http.proven` says which answer means what.
 
-Code decides by an error's class and fields. Its text is for people: it is made once, and nobody takes it apart.
+Code decides by an error's class and fields. As a string, for logs and terminals, an error names the request too.
 """
 
 from __future__ import annotations
@@ -44,11 +44,16 @@ NO_FACTS = Facts()
 
 
 class CloudWorksError(Exception):
-    """A request to Anaplan failed. The text says what Anaplan answered, what to do, and what was requested."""
+    """A request to Anaplan failed."""
 
     def __init__(self, text: str, facts: Facts = NO_FACTS) -> None:
         super().__init__(text)
+        self.text = text
+        """What Anaplan answered, and what to do, in sentences."""
         self.facts = facts
+
+    def __str__(self) -> str:
+        return f"{self.text} ({self.facts.asked})" if self.facts.asked else self.text
 
 
 class Refused(CloudWorksError):

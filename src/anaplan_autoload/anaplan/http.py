@@ -34,7 +34,6 @@ from anaplan_autoload.anaplan.errors import (
     Unknown,
 )
 from anaplan_autoload.anaplan.json_text import decoded
-from anaplan_autoload.domain.sentences import with_request
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -110,9 +109,10 @@ class Request(RedactedRepr, frozen=True):
         """How an error's text names this request."""
         return f"{self.method} {self.url}"
 
-    def told(self, text: str) -> str:
-        """An error's text: what happened and what to do, then this request."""
-        return with_request(text, self.asked)
+    @property
+    def facts(self) -> Facts:
+        """What is known of a failure without an answer."""
+        return Facts(self.asked)
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -343,19 +343,19 @@ def _sent(http: PoolManager, request: Request, limits: Limits) -> BaseHTTPRespon
         )
     except (NewConnectionError, ConnectTimeoutError) as error:
         text = "There is no connection to Anaplan. Nothing was sent; it is safe to try again."
-        raise NotSent(request.told(text)) from error
+        raise NotSent(text, facts=request.facts) from error
     except LocationValueError as error:
         raise AddressInvalid(f"{request.url!r} is not a usable URL; nothing was sent. Check its host.") from error
     except HTTPError as error:
         if departures() == before:
             found = "The server's certificate cannot be trusted" if _is_untrusted(error) else "No secure connection"
             text = f"{found}. Nothing was sent; check the URL and any TLS proxy."
-            raise NotSent(request.told(text)) from error
-        raise Unknown(request.told(f"Anaplan's answer was lost ({type(error).__name__}).")) from error
+            raise NotSent(text, facts=request.facts) from error
+        raise Unknown(f"Anaplan's answer was lost ({type(error).__name__}).", facts=request.facts) from error
     except Exception as error:
         if departures() == before:
             raise
-        raise Unknown(request.told(f"Anaplan's answer was lost ({type(error).__name__}).")) from error
+        raise Unknown(f"Anaplan's answer was lost ({type(error).__name__}).", facts=request.facts) from error
 
 
 def exchange(http: PoolManager, request: Request, limits: Limits = LIMITS) -> Answer:
@@ -371,7 +371,7 @@ def read(response: BaseHTTPResponse, request: Request, cap: int = LIMITS.body) -
         if len(body) > cap:
             response.close()
             note_answer("lost")
-            raise Unknown(request.told(f"Anaplan's answer is longer than {cap} bytes; the rest was not read."))
+            raise Unknown(f"Anaplan's answer is longer than {cap} bytes; the rest was not read.", facts=request.facts)
     answer = Answer(response.status, response.headers, bytes(body))
     note_answer(answer_kind(answer))
     return answer
@@ -381,9 +381,9 @@ def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
     """The body of an answer in chunks; `Unknown` if it breaks off. Always frees the connection."""
     try:
         yield from response.stream(CHUNK)
-    except HTTPError as error:
+    except Exception as error:  # not only urllib3's own: a chunk of negative length is a ValueError
         note_answer("lost")
-        raise Unknown(request.told(f"Anaplan's answer was cut off ({type(error).__name__}).")) from error
+        raise Unknown(f"Anaplan's answer was cut off ({type(error).__name__}).", facts=request.facts) from error
     finally:
         response.close()
 
@@ -397,7 +397,7 @@ def failure(request: Request, answer: Answer, remedy: str, meaning: str = "") ->
     if 300 <= status < 400:
         # Do not trust the target of a redirect.
         text = f"Anaplan's address redirects ({status}), which is not followed. Check the URL's host and path."
-        return Unknown(request.told(text), status)
+        return Unknown(text, status, request.facts)
     words = quoted(answer.message, request.secrets)
     facts = Facts(request.asked, _answered(request, answer, meaning), words, remedy)
     text = in_words(facts, by_anaplan=bool(words) or not answer.is_html)
@@ -414,9 +414,9 @@ def unusable(request: Request, answer: Answer, found: str) -> Unknown:
 
 
 def in_words(facts: Facts, *, by_anaplan: bool = True) -> str:
-    """An error's text: the answer, Anaplan's or another's, what to do, and what was requested."""
+    """An error's text: the answer, Anaplan's or another's, and what to do."""
     answered = f"Anaplan answered {facts.answered}" if by_anaplan else facts.answered
-    return with_request(f"{answered}. {facts.remedy}".rstrip(), facts.asked)
+    return f"{answered}. {facts.remedy}".rstrip()
 
 
 def proven(status: int, *, own: bool) -> type[NotFound | Refused | TryLater | Unknown]:

@@ -285,7 +285,7 @@ class Renewer:
             raise _denied(turn, error) from error
         except Unknown as error:
             self._records.end(turn.holder, spent)
-            raise TryLater(str(error), facts=error.facts) from error
+            raise TryLater(error.text, facts=error.facts) from error
         except TryLater:
             self._records.end(turn.holder, turn.before)
             raise

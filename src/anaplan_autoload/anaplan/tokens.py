@@ -209,20 +209,20 @@ class Tokens:
             return exchange(self._http, request, self._limits)
         except Unknown as error:
             raise TryLater(
-                str(error), facts=error.facts
+                error.text, facts=error.facts
             ) from error  # a log-in whose answer was lost did no harm: no run was requested
 
     def _issued(self, request: Request, answer: Answer, now: int) -> _Token:
         if not answer.ok:
             error = failure(request, answer, "Check that ANAPLAN_AUTH_URL is Anaplan's authentication service.")
-            raise error if isinstance(error, Refused | TryLater) else TryLater(str(error), facts=error.facts)
+            raise error if isinstance(error, Refused | TryLater) else TryLater(error.text, facts=error.facts)
         info = _NO_TOKEN
         with suppress(ValueError, RecursionError):
             info = decoded(answer.body, _Issued).token_info
         # urllib3 shows invalid header values in its errors, so reject such tokens here.
         if not READABLE_TOKEN.fullmatch(info.token_value):
             error = unusable(request, answer, " without a usable token")
-            raise TryLater(str(error), facts=error.facts)
+            raise TryLater(error.text, facts=error.facts)
         return _Token(info.token_value, info.expiry(now))
 
 

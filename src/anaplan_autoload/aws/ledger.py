@@ -97,6 +97,8 @@ class RunRecord(Struct, frozen=True, omit_defaults=True):
     integration_id: str | None = None
     flow_id: str | None = None
     message: str = ""
+    request: str = ""
+    """The request to Anaplan that failed, `POST https://…`; empty if none did."""
     error_code: int | None = None
     author: str | None = None
     batch_id: str = ""

@@ -63,6 +63,8 @@ class Failure(Struct, frozen=True):
     outcome: Literal["failed", "rejected"] = "failed"
     problems: tuple[Problem, ...] = ()
     """What is wrong with files that failed their route's check."""
+    request: str = ""
+    """The request to Anaplan that failed, `POST https://…`; empty if none did."""
 
 
 class Unanswered(Struct, frozen=True):
@@ -76,6 +78,8 @@ class Unanswered(Struct, frozen=True):
     """How many got which HTTP status, or `not at all`."""
     last: str
     """The result of the latest, in words."""
+    request: str = ""
+    """The latest itself: `POST https://…`."""
 
     @property
     def total(self) -> int:
@@ -89,7 +93,7 @@ class Unanswered(Struct, frozen=True):
         return f"{requests} for the run since {iso(self.since)} brought none: Anaplan answered {answers}"
 
 
-def one_more(before: Unanswered | None, at: int, status: int | None, words: str) -> Unanswered:
+def one_more(before: Unanswered | None, at: int, status: int | None, words: str, request: str = "") -> Unanswered:
     """Count a request that was sent at `at` (epoch ms); `status` is None where no answer arrived."""
     answer = "not at all" if status is None else str(status)
     answers = before.answers if before else {}
@@ -98,6 +102,7 @@ def one_more(before: Unanswered | None, at: int, status: int | None, words: str)
         latest=at,
         answers={**answers, answer: answers.get(answer, 0) + 1},
         last=words,
+        request=request,
     )
 
 

@@ -1,11 +1,10 @@
-"""Builds texts for people: what is quoted, and failures, first what happened, then the request, in brackets."""
+"""Builds texts for people: what is quoted, and what a text says first."""
 
 from __future__ import annotations
 
 import re
 
-_REQUEST = re.compile(r" \([A-Z]+ https?://[^\s()]+\)")
-_SENTENCE = re.compile(r'(?:"[^"]*"|(?!\.(?:\s|$))[^\n])+')
+_SENTENCE = r'(?:"[^"]*"|(?!\.(?:\s|$))[^\n])+'
 
 
 def quoted(text: str, longest: int | None = None) -> str:
@@ -14,22 +13,7 @@ def quoted(text: str, longest: int | None = None) -> str:
     return '"' + "".join(char if char.isprintable() else ascii(char)[1:-1] for char in shown) + '"'
 
 
-def with_request(text: str, asked: str) -> str:
-    """A text about a failure, followed by the request (`POST https://…`) that it came from."""
-    return f"{text} ({asked})"
-
-
-def without_request(text: str) -> str:
-    """The text without its requests."""
-    return _REQUEST.sub("", text)
-
-
-def requests_in(text: str) -> list[str]:
-    """The requests that a text names: `POST https://…`."""
-    return [match[2:-1] for match in _REQUEST.findall(text)]
-
-
 def first_sentence(text: str) -> str:
     """The first sentence without its full stop. A full stop inside quotation marks does not end it."""
-    match = _SENTENCE.match(text.strip())
+    match = re.match(_SENTENCE, text.strip())
     return match[0].strip() if match else ""

@@ -109,6 +109,8 @@ def _text(name: str, value: object) -> str:
 
 def _check_day(day: str) -> None:
     try:
-        date.fromisoformat(day or "2026-11-24")
+        usual = not day or date.fromisoformat(day).isoformat() == day  # 20261124 would not sort like this form
     except ValueError:
-        raise OperationFailed(f"{day!r} is not a day.", remedy="Write it as 2026-11-24.") from None
+        usual = False
+    if not usual:
+        raise OperationFailed(f"{day!r} is not a day.", remedy="Write it as 2026-11-24.")

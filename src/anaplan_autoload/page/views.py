@@ -194,6 +194,7 @@ def load_facts(detail: LoadDetail) -> Html:
     facts: list[tuple[str, Child]] = [
         ("Outcome", outcome(run.outcome, ", and started again" if run.retried else "")),
         ("Message", run.message),
+        ("Request", run.request),
         ("Code", str(run.error_code) if run.error_code else None),
         ("Run", "none began" if run.id.startswith("batch-") else run.id),
         ("Integration", run.integration_id),

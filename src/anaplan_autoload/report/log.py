@@ -35,6 +35,8 @@ class LogLine(Struct, frozen=True, kw_only=True):
     run_seconds: float | None
     run_message: str
     """Anaplan's own message if a run ended; otherwise Autoload's."""
+    request: str | None
+    """The request to Anaplan that failed, `POST https://…`."""
     error_code: int | None
     uploads: list[str]
     """The first ten, as `bucket/key`."""
@@ -82,6 +84,7 @@ def log_line(report: Report, retrying: bool) -> LogLine:
         ended_at=report.ended_at,
         run_seconds=report.seconds,
         run_message=plain(report.message),
+        request=report.request,
         error_code=report.error_code,
         uploads=[plain(f"{upload.bucket}/{upload.key}") for upload in report.uploads[:UPLOADS_SHOWN]],
         uploads_total=report.uploads_total,

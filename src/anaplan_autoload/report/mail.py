@@ -6,7 +6,6 @@ from shlex import quote
 from typing import TYPE_CHECKING
 
 from anaplan_autoload.domain.contents import described
-from anaplan_autoload.domain.sentences import requests_in, without_request
 from anaplan_autoload.report.subject import files
 from anaplan_autoload.report.text import (
     ERRORS_SHOWN,
@@ -49,7 +48,7 @@ def email_text(report: Report, contact: str | None = None) -> str:
         _uploads(report),
         _errors(report),
         _problems(report),
-        plain(without_request(report.details_missing or "")),
+        plain(report.details_missing or ""),
         "\n".join(["For the administrator:", *_for_the_administrator(report)]),
     )
     return "\n\n".join(section for section in sections if section) + "\n"
@@ -91,9 +90,9 @@ def reason(report: Report) -> list[str]:
         return []
     code = "" if report.error_code is None else f" (code {report.error_code})"
     if report.outcome == "recovered":
-        return [plain(without_request(report.message))]
+        return [plain(report.message)]
     who = "Anaplan says" if report.run_id and report.ended_at else "Reason"
-    return [f"{who}: {plain(without_request(report.message))}{code}"]
+    return [f"{who}: {plain(report.message)}{code}"]
 
 
 def advice(report: Report) -> list[str]:
@@ -224,7 +223,8 @@ def _for_the_administrator(report: Report) -> list[str]:
     if report.report_url:
         saved = "Rejected rows and errors" if report.rows_saved else "Errors"
         lines.append(f"{saved}: {plain(report.report_url)}")
-    lines += [f"Request: {plain(request)}" for request in dict.fromkeys(requests_in(report.message))]
+    if report.request:
+        lines.append(f"Request: {plain(report.request)}")
     return [*lines, plain(f"Route {report.route}, {kind} {report.target}{run}.")]
 
 

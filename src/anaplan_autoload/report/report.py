@@ -76,6 +76,8 @@ class Report(Struct, frozen=True, kw_only=True):
     """Null while a run continues (`overdue`)."""
     message: str
     """Anaplan's own message if a run ended; otherwise Autoload's, with the remedy."""
+    request: str | None = None
+    """The request to Anaplan that failed, `POST https://…`; null if none did."""
     error_code: int | None = None
     uploads: tuple[ReportedUpload, ...] = ()
     """Oldest first; may not be all of them."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from anaplan_autoload.domain.sentences import first_sentence, without_request
+from anaplan_autoload.domain.sentences import first_sentence
 from anaplan_autoload.report.text import ascii_only, count, cut, cut_middle, printable
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ def _ascii_line(text: str) -> str:
 
 
 def _reason(report: Report) -> str:
-    """Why, in the message's first sentence, without the request and with files named briefly."""
-    text = without_request(report.message)
+    """Why, in the message's first sentence, with files named briefly."""
+    text = report.message
     if report.uploads:
         upload = report.uploads[0]
         text = text.replace(f"s3://{upload.bucket}/{upload.key}", _name(report))

@@ -172,7 +172,7 @@ def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> _
         except LoginRefused:
             found.missing.append(f"{what}: Anaplan refused the log-in.")
         except (CloudWorksError, *AWS_TROUBLE) as error:
-            said = in_words(error) if isinstance(error, ClientError) else str(error)
+            said = in_words(error) if isinstance(error, ClientError) else _said(error)
             found.missing.append(f"{what}: {said.removesuffix('.')}.")
             if not isinstance(error, Refused) and may_heal(error):
                 passing.append(error)
@@ -240,6 +240,11 @@ def _all_of(saved: Iterator[bool]) -> bool:
     return all(tuple(saved))
 
 
+def _said(error: Exception) -> str:
+    """What went wrong, without the request: the sentence names what was asked for."""
+    return error.text if isinstance(error, CloudWorksError) else str(error)
+
+
 def _of(action_id: str | None) -> str:
     return f" of action {action_id}" if action_id else ""
 
@@ -268,12 +273,17 @@ def _kept(error: RunError) -> RunError:
 
 
 @stops_if_lost
-def record_failure(_step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str) -> Recorded | Stop:
-    """Enter a batch that ended without a run in the load history; a leader that resumes it finds how it ended."""
+def record_failure(
+    _step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str, request: str = ""
+) -> Recorded | Stop:
+    """Enter a batch that ended without a run in the load history; a leader that resumes it finds how it ended.
+
+    `request` is the one to Anaplan that failed, if one did.
+    """
     now = services.clock()
-    failed = replace(batch, failure=batch.failure or Failure(reason, now))
+    failure = batch.failure or Failure(reason, now, request=request)
+    failed = replace(batch, failure=failure)
     renewed(services, lease, failed)
-    failure = failed.failure or Failure(reason, now)
     record = services.ledger.record_run(
         RunRecord(
             id=f"batch-{batch.id}",
@@ -284,6 +294,7 @@ def record_failure(_step: StepContext, services: Services, lease: Lease, batch: 
             integration_id=batch.route.integration,
             flow_id=batch.route.flow,
             message=failure.reason,
+            request=failure.request,
             batch_id=batch.id,
             trace_id=batch.trace_id,
             uploads_total=batch.total,
@@ -360,6 +371,7 @@ def described(services: Services, record: RunRecord, uploads: Sequence[Upload]) 
         started_at=record.started_at,
         ended_at=record.ended_at,
         message=record.message,
+        request=record.request or None,
         error_code=record.error_code,
         uploads=shown,
         uploads_total=record.uploads_total,
@@ -395,16 +407,24 @@ class Told(Struct, frozen=True, tag="told"):
 
 
 @leading
-def announce_overdue(step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str) -> Told | Stop:
+def announce_overdue(
+    step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str, request: str = ""
+) -> Told | Stop:
     """Tell everyone, once, that a batch takes longer than its route allows."""
-    tell(step, services, lease, batch, "overdue", reason)
+    tell(step, services, lease, batch, "overdue", reason, request)
     told = replace(batch, overdue=True)
     renewed(services, lease, told)
     return Told(told)
 
 
 def tell(
-    step: StepContext, services: Services, lease: Lease, batch: Batch, outcome: Literal["overdue", "held"], reason: str
+    step: StepContext,
+    services: Services,
+    lease: Lease,
+    batch: Batch,
+    outcome: Literal["overdue", "held"],
+    reason: str,
+    request: str = "",
 ) -> None:
     """Tell everyone about a batch that has not ended: it takes long, or it is held.
 
@@ -414,6 +434,7 @@ def tell(
     shown = tuple(ReportedUpload.of(upload) for upload in _uploads(services, lease.lane, batch))
     report = replace(
         Report.of_route(batch.route, outcome, batch.run_id or f"batch-{batch.id}", reason),
+        request=request or None,
         run_id=batch.run_id,
         started_at=iso(batch.posted_at) if batch.run_id and batch.posted_at else None,
         uploads=shown,

@@ -134,7 +134,7 @@ def _run(
         unknown_since = unknown_since or now
         if now - unknown_since < GIVEN_UP_MS:
             return None, unknown_since
-        gone = f"CloudWorks has not known this run for {GIVEN_UP_MS // 60_000} minutes: {error}"
+        gone = f"CloudWorks has not known this run for {GIVEN_UP_MS // 60_000} minutes: {error.text}"
         return Run(id=run_id, ended_at=iso(now), success=False, message=gone), None
     if run is None or not run.ended:
         return None, None

@@ -41,7 +41,7 @@ CALL_FAILED = (ClientError, HTTPClientError, NotConnected, ResponseParserError)
 """AWS answered with an error, or not at all. A client that cannot be made raises something else."""
 HISTORY_PAGE = 25
 """Runs per page, CloudWorks' own default."""
-GONE_MODEL = re.compile("invalid (workspace|model)", re.IGNORECASE)
+GONE_MODEL = "(?i)invalid (workspace|model)"
 """A 503 may pass, as in maintenance. If it is still there when the batch is overdue, it counts as final."""
 KNOWN_MS = 10 * 60_000
 """How far back the ledger's runs are compared with the history, because clocks differ and sort keys are end times."""
@@ -139,19 +139,22 @@ class NotNow(Struct, frozen=True, tag="not_now"):
     batch: Batch
     seconds: int
     reason: str
+    request: str = ""
+    """The request to Anaplan that failed, `POST https://…`; empty if none did."""
 
 
 class TurnedDown(Struct, frozen=True, tag="turned_down"):
     """CloudWorks refused the run, and would refuse it again."""
 
     reason: str
+    request: str = ""
+    """As in `NotNow`."""
 
 
 class NoAnswer(Struct, frozen=True, tag="no_answer"):
     """It is not known whether a run began."""
 
     batch: Batch
-    reason: str
 
 
 PostResult = Started | Occupied | NotNow | TurnedDown | NoAnswer | Closed | Stop
@@ -205,11 +208,11 @@ def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -
     except Busy:
         return Occupied(batch)
     except TryLater as error:
-        if batch.overdue and GONE_MODEL.search(error.facts.said):
-            return TurnedDown(str(error))
+        if batch.overdue and re.search(GONE_MODEL, error.facts.said):
+            return TurnedDown(error.text, error.facts.asked)
         return _not_now(services, lease, batch, error)
     except Refused as error:
-        return TurnedDown(str(error))
+        return TurnedDown(error.text, error.facts.asked)
     except Exception as error:
         if departures() == before and not isinstance(error, CloudWorksError):
             raise
@@ -224,12 +227,17 @@ def _no_answer(step: StepContext, services: Services, lease: Lease, posted: Batc
     """A run may have begun: count the request."""
     status = error.status if isinstance(error, Unknown) else None
     asked_at = posted.posted_at or services.clock()
-    unanswered = protocol.one_more(posted.unanswered, asked_at, status, str(error))
+    unanswered = protocol.one_more(posted.unanswered, asked_at, status, *_said(error))
     noted = msgspec.structs.replace(posted, unanswered=unanswered)
     _note(step, services, lease, noted)
     extra = {"route": noted.route.name, "reason": str(error)}
     step.logger.warning("A run may have begun, because the answer to the request for it was lost", extra=extra)
-    return NoAnswer(noted, str(error))
+    return NoAnswer(noted)
+
+
+def _said(error: Exception) -> tuple[str, str]:
+    """An error in words, and the request to Anaplan that it came from, if it is one of Anaplan's."""
+    return (error.text, error.facts.asked) if isinstance(error, CloudWorksError) else (str(error), "")
 
 
 def _note(step: StepContext, services: Services, lease: Lease, batch: Batch) -> None:
@@ -253,11 +261,12 @@ def _not_now(services: Services, lease: Lease, batch: Batch, error: Exception) -
     asked = error.retry_after if isinstance(error, TryLater) else None
     seconds = math.ceil(longest / 2 if asked is None else max(asked, longest / 4))
     not_before = services.clock() + seconds * 1000
+    text, request = _said(error)
     try:
         renewed(services, lease, batch, not_before=not_before)
     except CALL_FAILED as trouble:
-        return NotNow(batch, seconds, f"{error}; {trouble}")
-    return NotNow(batch, seconds, str(error))
+        text = f"{text}; {trouble}"
+    return NotNow(batch, seconds, text, request)
 
 
 @stops_if_lost
@@ -270,11 +279,12 @@ def put_off(_step: StepContext, services: Services, lease: Lease, batch: Batch) 
     unanswered = batch.unanswered
     if unanswered is None:
         return NotNow(batch, 0, "")
+    tried = f"{unanswered.described()}. The last: {unanswered.last}"
     if protocol.is_given_up(unanswered, now):
-        return TurnedDown(f"gave up after a day: {unanswered.described()}. The last: {unanswered.last}")
+        return TurnedDown(f"gave up after a day: {tried}", unanswered.request)
     seconds = 0 if batch.unresolved_since is None else protocol.start_pause(unanswered, now)
     renewed(services, lease, batch, not_before=now + seconds * 1000)
-    return NotNow(batch, seconds, f"{unanswered.described()}. The last: {unanswered.last}")
+    return NotNow(batch, seconds, tried, unanswered.request)
 
 
 class Sighting(Struct, frozen=True, tag="sighting"):

@@ -82,7 +82,7 @@ def _tidy(step: StepContext, services: Services, backlog: Backlog) -> None:
     for left in backlog.leftovers:
         if services.ledger.delete_leftover(left):
             extra = {"lane": left.lane, "batch_id": left.batch_id}
-            step.logger.info("Deleted the upload ids that a dead leader left of a closed batch", extra=extra)
+            step.logger.info("Deleted upload ids that were left of a closed batch", extra=extra)
 
 
 def _keep_log_in_alive(step: StepContext, services: Services) -> None:

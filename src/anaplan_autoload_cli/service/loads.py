@@ -102,12 +102,12 @@ def loads(
     rows and their uploads. --route, --key (here any part of a key), --since, --failed and --limit choose the loads.
 
     Keys with --json: run_id (batch-… where no run began), lane, route, outcome, started_at, ended_at, seconds,
-    integration_id, flow_id, message, error_code, author, uploads, files (how many different ones), file
-    (the newest; both null where the ledger does not know it any more), errors (action, message, occurrences, values),
-    report_url, retried (it was started again), announced, claimed_at, asked_at, told_at (null in lines of older
-    versions). With --key: bucket, key, version_id, size, uploaded_at,
-    recorded_at, requested (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed, rejected
-    or superseded), run_id, started_at, ended_at, message, report_url.
+    integration_id, flow_id, message, request (to Anaplan that failed, if one did), error_code, author, uploads, files
+    (how many different ones), file (the newest; both null where the ledger does not know it any more), errors (action,
+    message, occurrences, values), report_url, retried (it was started again), announced, claimed_at, asked_at, told_at
+    (null in lines of older versions). With --key: bucket, key, version_id, size, uploaded_at, recorded_at, requested
+    (by load, retry or backfill), route, lane, state (waiting, loaded, partial, failed, rejected or superseded), run_id,
+    started_at, ended_at, message, report_url.
 
     Examples:
 
@@ -289,6 +289,7 @@ def _run_record(run: RunRecord) -> dict[str, object]:
         "integration_id": run.integration_id,
         "flow_id": run.flow_id,
         "message": run.message,
+        "request": run.request or None,
         "error_code": run.error_code,
         "author": run.author,
         "uploads": run.uploads_total,
