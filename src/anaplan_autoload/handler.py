@@ -74,7 +74,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LOST_ANSWER = "the answer to the request for it was lost, and the run history does not prove that it began"
-DEATHS = "the function died while it loaded this; its log and its dead-letter queue tell why"
+DEATHS = "the function died while it loaded this; its log and its dead-letter queue say why"
 AWS_ANSWERS = ("botocore.exceptions.ClientError", "botocore.errorfactory.")
 """The beginnings of the names of AWS's errors."""
 
@@ -91,11 +91,11 @@ class Start(Struct):
     """How far the start of a batch's run has come, between two requests for it."""
 
     batch: Batch
-    """As the latest step returned it. That copy counts: it knows what was written to the ledger since."""
+    """As the latest step returned it: only this copy has what was written to the ledger since."""
     answer_lost: bool
     """Whether a request may have begun a run that is not known yet: the run history is to be searched."""
     others: bool = False
-    """Whether another 409 means somebody else's run: the history was searched, or that run waited for, after one."""
+    """Whether the next 409 means somebody else's run: the history was searched, or such a run waited for, after one."""
     waited: int = 0
     """Seconds that were waited for somebody else's run."""
 
@@ -120,7 +120,7 @@ class Execution:
         _ = self.services.routes_of_file  # reject a broken file before anything is recorded
         parsed = events.parse(event, self.services.account)
         if isinstance(parsed, Sweep):
-            from anaplan_autoload.steps import reconciling, sweeping  # an upload needs neither: no part of a cold start
+            from anaplan_autoload.steps import reconciling, sweeping  # imported here: no upload needs them
 
             self.step(sweeping.sweep)
             if parsed.reconcile is not None:
@@ -152,7 +152,8 @@ class Execution:
     ) -> tuple[State, tuple[Shown, ...] | None]:
         """Load batch after batch until nothing waits; then release the lane, and look again.
 
-        `recorded` are the lanes and ids of the event's uploads; returns what has become of them where that was read.
+        `recorded` are the lanes and ids of the event's uploads; returns them as they are now, or None if
+        they were not read.
         """
         try:
             while True:
@@ -394,7 +395,7 @@ class Execution:
         return batch
 
     def wait(self, seconds: int) -> int:
-        """Wait, at no cost, for at most the longest wait of a leader. Returns the seconds waited."""
+        """Wait, without costs, for at most the longest wait of a leader. Returns the seconds waited."""
         seconds = max(1, min(seconds, self.services.settings.poll_max))
         self.operations += 1
         self.context.wait(Duration.from_seconds(seconds), name="wait")

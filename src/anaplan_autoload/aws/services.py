@@ -126,14 +126,16 @@ class Services:
     @cached_property
     def rounds(self) -> Rounds:
         """How far the search for lost uploads has come."""
-        from anaplan_autoload.aws.lost_uploads import Rounds  # only a sweep needs it: no part of a cold start
+        from anaplan_autoload.aws.lost_uploads import Rounds  # imported here, because only a sweep needs it
 
         return Rounds(self.dynamodb, self.settings.ledger_table)
 
     @cached_property
     def digests(self) -> Digests:
         """What people have yet to be told in a digest."""
-        from anaplan_autoload.aws.digests import Digests  # only people with a topic of their own get them
+        from anaplan_autoload.aws.digests import (
+            Digests,
+        )  # imported here, because only a stack with a topic for people needs it
 
         return Digests(self.dynamodb, self.settings.ledger_table)
 

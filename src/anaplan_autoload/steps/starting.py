@@ -162,7 +162,7 @@ PostResult = Started | Occupied | NotNow | TurnedDown | NoAnswer | Closed | Stop
 
 @stops_if_lost
 def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> PostResult:
-    """Ask CloudWorks for the run. To be run at most once: CloudWorks has no idempotency key.
+    """Ask CloudWorks for the run. Run this step at most once, because CloudWorks has no idempotency key.
 
     Any error that it raises (an unusable setting, a bug) was raised before anything was sent. The batch is unchanged
     then, and its lane is released, so that the error does not count as an attempt.
@@ -170,7 +170,7 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> P
     try:
         return _posted(step, services, lease, batch)
     except LeaseLost:
-        raise  # the lane is another's
+        raise  # another execution leads the lane
     except InvocationError:
         raise  # ends this invocation, as if its sandbox had died
     except Exception:
@@ -231,7 +231,7 @@ def _no_answer(step: StepContext, services: Services, lease: Lease, posted: Batc
     noted = msgspec.structs.replace(posted, unanswered=unanswered)
     _note(step, services, lease, noted)
     extra = {"route": noted.route.name, "reason": str(error)}
-    step.logger.warning("A run may have begun, as the answer to the request for it was lost", extra=extra)
+    step.logger.warning("A run may have begun, because the answer to the request for it was lost", extra=extra)
     return NoAnswer(noted)
 
 
@@ -293,7 +293,7 @@ class Sighting(Struct, frozen=True, tag="sighting"):
     batch: Batch
     verdict: Verdict
     overdue: bool = False
-    """The batch has taken longer than its route allows, and nobody was told."""
+    """Whether the batch has taken longer than its route allows, and this was not announced yet."""
 
 
 @stops_if_lost
