@@ -54,7 +54,7 @@ PACKAGES = {
     "typing_extensions": "msgspec",
     "anaplan_autoload": "the function's own modules",
 }
-"""Module's first name → who asked for it; all else is the standard library."""
+"""Module's first name → what imports it; everything else is the standard library."""
 KEPT_OUT = {
     "cryptography": "only a certificate log-in signs",
     "boto3.s3.transfer": "only rejected rows are uploaded in parts",

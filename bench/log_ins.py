@@ -132,7 +132,7 @@ class _Day(Function):
         self.service = self.sandboxes
 
     def services_of_current(self) -> Sandbox:
-        """What the invocation at hand runs with."""
+        """The services of the current invocation."""
         return cast("Sandbox", cast("Task", self.world.current).sandbox)
 
     def answer(self, request: Request) -> HTTPResponse:
@@ -142,7 +142,7 @@ class _Day(Function):
         return super().answer(request)
 
     def _is_provable(self, run_id: str) -> bool:
-        """Nobody asks here, and it would read the whole table for each run."""
+        """Always False: no case needs it, and it would read the whole table for each run."""
         return False
 
 

@@ -124,14 +124,14 @@ def test_ids_are_deleted_only_if_their_batch_is_closed(
 
 def test_ids_are_not_deleted_while_somebody_writes_the_lane(site: Site) -> None:
     batch = site.left()
-    dynamodb = site.autoload.dynamodb
+    services = site.autoload.services_now()
 
     def conflict(**_: object) -> None:
-        raise dynamodb.exceptions.TransactionCanceledException({"Error": {"Code": "x"}}, "TransactGetItems")
+        raise services.dynamodb.exceptions.TransactionCanceledException({"Error": {"Code": "x"}}, "TransactGetItems")
 
-    dynamodb.meta.events.register("before-call.dynamodb.TransactGetItems", conflict)
+    services.dynamodb.meta.events.register("before-call.dynamodb.TransactGetItems", conflict)
 
-    assert not site.autoload.ledger.delete_leftover(Leftover(site.lease.lane, batch.id, batch.total))
+    assert not services.ledger.delete_leftover(Leftover(site.lease.lane, batch.id, batch.total))
     assert len(site.items("batch")) == 1
 
 
@@ -205,7 +205,7 @@ def test_a_lane_is_not_in_the_index_while_its_run_is_followed(autoload: Autoload
 
 def test_a_leader_that_dies_between_two_deletions_leaves_the_mark(site: Site) -> None:
     batch = site.opened(MANY)
-    dynamodb = site.autoload.dynamodb
+    services = site.autoload.services_now()
     deletions: list[object] = []
 
     def die(**_: object) -> None:
@@ -213,8 +213,8 @@ def test_a_leader_that_dies_between_two_deletions_leaves_the_mark(site: Site) ->
         if len(deletions) == 2:
             raise InvocationError("the sandbox died")
 
-    dynamodb.meta.events.register("before-call.dynamodb.DeleteItem", die)
+    services.dynamodb.meta.events.register("before-call.dynamodb.DeleteItem", die)
     with pytest.raises(InvocationError):
-        site.autoload.ledger.close_batch(site.lease, batch, site.autoload.now())
+        services.ledger.close_batch(site.lease, batch, site.autoload.now())
 
     assert [each.batch_id for each in site.autoload.ledger.backlog().leftovers] == [batch.id]

@@ -175,7 +175,7 @@ def test_each_respects_the_window_and_stages_nothing_outside_it(autoload: Autolo
     assert [message["uploads"][0]["key"] for message in autoload.messages()] == ["incoming/a.csv", "incoming/b.csv"]
 
 
-def test_a_route_that_waits_does_not_keep_back_another_in_its_lane(autoload: Autoload) -> None:
+def test_a_route_that_waits_does_not_hold_back_another_in_its_lane(autoload: Autoload) -> None:
     shared = 'lane = "model"\n'
     regions = '[[route]]\nname = "regions"\nprefix = "regions/"\nintegration = "{regions}"\n' + shared
     ids = autoload.seed(accounts=KEY, regions="regions/Regions.csv")

@@ -115,7 +115,7 @@ OUTCOMES: dict[ReportOutcome, Report] = {
         due_at="2026-11-24T06:00:00.000Z",
         last_load=LastLoad("2026-11-23T06:03:00.000Z", "incoming/accounts/a.csv"),
     ),
-    "recovered": a_report("recovered", message="This load had been missing.", recovered_from=("missing",)),
+    "recovered": a_report("recovered", message="This load was missing.", recovered_from=("missing",)),
 }
 
 

@@ -180,7 +180,7 @@ def test_routes_in_the_package_take_the_place_of_the_ledgers() -> None:
         name: value if isinstance(value, str) else "https://example.com" for name, value in variables.items()
     }
     environment |= {"AWS_LAMBDA_FUNCTION_NAME": "autoload", "POLL_MAX_SECONDS": "60", "LEASE_SECONDS": "180"}
-    environment |= {"DIGEST_AFTER": "5", "DIGEST_MINUTES": "10", "PASSWORD_DAYS": "90"}
+    environment |= {"DIGEST_AFTER": "5", "DIGEST_MINUTES": "10", "PASSWORD_DAYS": "90", "PUBLISH_EVENTS": "false"}
 
     assert from_environment({**environment, "ROUTES_FILE": "routes.toml"}).routes_file == Path("routes.toml")
 

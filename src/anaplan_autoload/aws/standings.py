@@ -56,7 +56,7 @@ class Standings:
             request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
 
     def get(self, route: str) -> Standing:
-        """One route's, read consistently; an empty one where nothing was ever noted."""
+        """One route's, read consistently; an empty one if nothing was ever noted."""
         answer = self._client.get_item(TableName=self._table, Key=_key(route), ConsistentRead=True)
         return _standing(answer.get("Item", {}))
 
@@ -73,7 +73,7 @@ class Standings:
         self._update(route, "REMOVE expect, lane, settled, telling")
 
     def may_tell(self, route: str, due_at: int, now: int) -> bool:
-        """Whether this sweep is to announce that a due time was missed, and not one that began just before."""
+        """Whether this sweep is to announce a missed due time; False if another one began to do so just before."""
         return self._update(
             route,
             "SET telling = :now",

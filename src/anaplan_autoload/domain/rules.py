@@ -23,6 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload.domain.protocol import Noted, select
+from anaplan_autoload.domain.sentences import quoted
 from anaplan_autoload.domain.times import epoch_ms, iso
 
 if TYPE_CHECKING:
@@ -62,10 +63,22 @@ class Wait(Struct, frozen=True):
         """The announcement of a late set: which files have not come, and what happens next."""
         has, them = ("has", "it") if len(self.lacks) == 1 else ("have", "them")
         return (
-            f"{listed(self.lacks, 10)} {has} not come yet. The first upload that waits for {them} was recorded at "
-            f"{iso(self.since)}. The route allows {_length(self.route.within)} for a set. Autoload keeps waiting, and "
-            "loads the set when it is complete."
+            f"{listed(self.lacks, 10)} {has} not come yet. {self._namesake}The first upload that waits for {them} was "
+            f"recorded at {iso(self.since)}. The route allows {_length(self.route.within)} for a set. Autoload keeps "
+            "waiting, and loads the set when it is complete."
         )
+
+    @property
+    def _namesake(self) -> str:
+        """A file that came under almost the name of one that has not come; empty if there is none."""
+        from anaplan_autoload.domain.near import difference
+
+        came = dict.fromkeys(item.upload.key.removeprefix(self.route.prefix) for item in self.waiting)
+        pairs = ((lacking, name, difference(lacking, name)) for lacking in self.lacks for name in came)
+        for lacking, name, words in pairs:
+            if words:
+                return f"{quoted(name)} came, but differs from {quoted(lacking)} in {words}. "
+        return ""
 
     def is_overdue(self, now: int) -> bool:
         """Whether the rest of the set takes longer than the route's `within`; `now` is epoch ms."""

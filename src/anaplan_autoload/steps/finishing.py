@@ -38,9 +38,9 @@ if TYPE_CHECKING:
 FINISHED_PER_STEP = 500
 """How many conditional writes one step makes; they take far less than the function's timeout."""
 MESSAGE_UPLOADS = 1_000
-"""More would not fit a message."""
+"""The most uploads that a message lists; more would not fit."""
 KEPT_ERRORS = 20
-"""Errors that the history keeps; all of them are in S3."""
+"""How many errors the history keeps; all of them are in S3."""
 KEPT_VALUES = 5
 KEPT_CHARACTERS = 300
 """Characters of each text, so that a history item stays far below DynamoDB's 400 KB."""
@@ -451,7 +451,7 @@ def _remember_sizes(services: Services, lease: Lease, batch: Batch, ids: Sequenc
 
 
 def last_part(batch: Batch) -> int:
-    """Where the last uploads of a batch begin that fit one step."""
+    """The number of the first upload that the last step finishes; the steps before finish 500 each."""
     return (batch.total - 1) // FINISHED_PER_STEP * FINISHED_PER_STEP
 
 
