@@ -381,11 +381,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "a run begins outside its window",
-        (
-            Edit(
-                "domain/rules.py", "_opens_at", "return _next_opening(route.window, now) if route.window else None", ""
-            ),
-        ),
+        (Edit("domain/rules.py", "closed_until", "_next_opening(route.window, now)", "None"),),
         "an upload outside its window",
     ),
     Mutation(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +48,6 @@ HOSTILE = 'sales/<script>hack()</script><img src=x onerror=hack()>"\u202e.csv'
 MANY = 1_010
 PAGE_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:autoload-page"
 SERIOUS = ("serious", "critical")
-LOAD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$")
 
 
 @pytest.fixture(scope="module")
