@@ -623,7 +623,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "tests/integration/test_lost_uploads.py",
     ),
     Mutation(
-        "an event has no time to come",
+        "an event gets no time to arrive",
         (Edit("domain/lost.py", "_is_in_time", "now - GRACE_MS", "now"),),
         "tests/integration/test_lost_uploads.py",
     ),
