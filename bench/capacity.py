@@ -1,6 +1,6 @@
 """DynamoDB's read and write units of every call, by AWS's rules, from the items in the table.
 
-moto tells no sizes of its own, so each call is watched: the items that it writes are read before and after it through
+moto does not report sizes, so each call is watched: the items that it writes are read before and after it through
 a client that is not watched. The rules are those of the developer guide's "Read and write operations" and "Item sizes":
 reads round up to 4 KB and count 1 a unit when strongly consistent, half when not; writes round the larger of the old
 and the new item up to 1 KB; a transaction counts double; and each write of an item that is, or was, in a local index is
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 KEY = ("pk", "sk")
 INDEXED = "waiting"
-"""An item with this attribute stands in the local index, whole."""
+"""An item with this attribute is in the local index, with all its attributes."""
 
 Item = Mapping[str, Any]
 

@@ -1,7 +1,7 @@
 """Fails when a count is worse than the one in `recorded.json`: `make bench-check`.
 
 It counts what does not depend on how busy the machine is: operations, units, requests, looks, modules and bytes. Each
-count has a margin of its own, which is zero where the count is the same in every run. `make bench-record` records the
+count has a margin of its own, which is zero if the count is the same in every run. `make bench-record` records the
 counts as they are now.
 """
 
@@ -27,7 +27,7 @@ from tests.autoload import Autoload
 
 RECORDED = Path(__file__).with_name("recorded.json")
 PACKAGE = Path(".aws-sam/build/Autoload")
-"""Where `make build` puts the function's package; it is measured where it is there."""
+"""Where `make build` puts the function's package; it is measured if it exists."""
 SMALL_BURST = 40
 """Uploads of the burst that is counted."""
 SIMULATED = 120

@@ -54,7 +54,7 @@ PACKAGES = {
     "typing_extensions": "msgspec",
     "anaplan_autoload": "the function's own modules",
 }
-"""Module's first name → who asked for it; all else is the standard library."""
+"""Module's first name → what imports it; everything else is the standard library."""
 KEPT_OUT = {
     "cryptography": "only a certificate log-in signs",
     "boto3.s3.transfer": "only rejected rows are uploaded in parts",
@@ -82,7 +82,7 @@ def run(code: str, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment)  # noqa: S603
 
 
-def timed(code: str, before: str = "") -> float:
+def timed(code: str, before: str) -> float:
     """Milliseconds of processor time that code takes in a fresh process, after `before`."""
     program = f"{before}\nimport time\nbegan = time.process_time()\n{code}\nprint((time.process_time() - began) * 1000)"
     return float(run(program).stdout)

@@ -132,7 +132,7 @@ class _Day(Function):
         self.service = self.sandboxes
 
     def services_of_current(self) -> Sandbox:
-        """What the invocation at hand runs with."""
+        """The services of the current invocation."""
         return cast("Sandbox", cast("Task", self.world.current).sandbox)
 
     def answer(self, request: Request) -> HTTPResponse:
@@ -142,17 +142,17 @@ class _Day(Function):
         return super().answer(request)
 
     def _is_provable(self, run_id: str) -> bool:
-        """Nobody asks here, and it would read the whole table for each run."""
+        """Always False: no case needs it, and it would read the whole table for each run."""
         return False
 
 
-def measure(situation: Situation, loads: int = LOADS) -> Measured:
+def measure(situation: Situation) -> Measured:
     """Let a quarter of a day pass."""
     random = Random(1)
     with TemporaryDirectory() as directory:
         day = _Day(Path(directory), situation)
         begin = day.world.seconds
-        moments = sorted(random.uniform(0, SECONDS) for _ in range(loads // situation.at_once))
+        moments = sorted(random.uniform(0, SECONDS) for _ in range(LOADS // situation.at_once))
         for number, moment in enumerate(moments):
             day.world.pass_time(max(0.0, begin + moment - day.world.seconds))
             for lane in range(number, number + situation.at_once):

@@ -1,7 +1,7 @@
 """How long after a run's end it is noticed, and how many looks that takes: with a history, and without.
 
-The schedule is simulated with the very function that the leader uses, from the moment the run was asked for: a look at
-once, then one after each delay. Requests are taken to last no time. Every situation is a sequence of runs, each of
+The schedule is simulated with the function that the leader uses, from the moment the run was asked for: a look at
+once, then one after each delay. Requests are assumed to take no time. Every situation is a sequence of runs, each of
 which enters the history that the next is followed by. It is compared with the rule for runs without a history (15 % of
 the
 time waited, 2 to 60 s). The lengths are drawn with a fixed seed, so every figure is the same each time.

@@ -104,7 +104,7 @@ def pushed(autoload: Autoload, directory: Path, text: str) -> float:
 
 
 def looked_again(autoload: Autoload) -> float:
-    """Seconds of a look that finds what was known."""
+    """Processor seconds of a look that finds no new version."""
     known = RoutesInUse(autoload.store, None)
     known.refresh(0)
     return seconds(lambda: known.refresh(60_000))

@@ -1,4 +1,4 @@
-"""What becomes of uploads in twelve kinds of trouble: Autoload beside what people write in its place.
+"""What happens to uploads in twelve kinds of trouble: Autoload compared with what people write instead.
 
 Autoload and its rivals (`bench.rivals`) run in one process against the CloudWorks simulator, on the virtual clock of
 the property tests. Each trouble is arranged once, by the same code for all. Before it, each of them has loaded one

@@ -21,20 +21,20 @@ class BrowserMissing(RuntimeError):
 
 
 def find_chromium() -> str | None:
-    """The program: what AUTOLOAD_CHROMIUM names, else the first of the usual ones; None where there is none."""
+    """The program: the one that AUTOLOAD_CHROMIUM names, else the first of the usual ones; None if none exists."""
     named = os.environ.get("AUTOLOAD_CHROMIUM")
     return next((path for name in (named, *PROGRAMS) if name and (path := shutil.which(name))), None)
 
 
 @contextmanager
 def browsing() -> Iterator[Browser]:
-    """A browser, for as long as the block lasts; raises `BrowserMissing` where there is none."""
+    """A browser, for as long as the block lasts; raises `BrowserMissing` if none is installed."""
     from playwright.sync_api import sync_playwright
 
     program = find_chromium()
     if program is None:
         raise BrowserMissing(MISSING)
-    # Chromium's sandbox needs rights that root in a container has not. It is shown our own pages alone.
+    # Chromium's sandbox needs rights that root in a container lacks. It only shows our own pages.
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox", "--disable-gpu"])
         try:

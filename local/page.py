@@ -165,7 +165,7 @@ class _Handler(BaseHTTPRequestHandler):
         return self.headers.get("Host") in self.server.hosts
 
     def _is_from_here(self) -> bool:
-        """Whether the page that asks is of this server, as browsers say of every request that is not a mere look."""
+        """Whether the request comes from a page of this server, as browsers say in every request but a plain GET."""
         return self.headers.get("Origin") in {f"http://{host}" for host in self.server.hosts}
 
     def _refuse(self, status: HTTPStatus, why: str) -> None:

@@ -2,11 +2,14 @@
 
 Two thirds of an unpruned package are botocore's descriptions of services that the function does not call. The services
 that it does call are read from the code, so that a new client cannot be forgotten. Fails when one of them is missing.
+The list of endpoints is shortened to the same services: every first client of a session reads it whole.
 """
 
 from __future__ import annotations
 
 import ast
+import gzip
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -49,6 +52,18 @@ def services_of(folder: Path) -> set[str]:
     }
 
 
+def shorten_endpoints(descriptions: Path) -> None:
+    """Leave out of botocore's `endpoints.json` the endpoints of services that are not described."""
+    models = [json.loads(gzip.decompress(file.read_bytes())) for file in descriptions.rglob("service-2.json.gz")]
+    prefixes = {model["metadata"]["endpointPrefix"] for model in models}
+    file = descriptions / "endpoints.json"
+    endpoints = json.loads(file.read_text())
+    for partition in endpoints["partitions"]:
+        services = partition["services"].items()
+        partition["services"] = {prefix: service for prefix, service in services if prefix in prefixes}
+    file.write_text(json.dumps(endpoints, separators=(",", ":")))
+
+
 def prune(package: Path) -> None:
     """Remove what is not needed. Raises `SystemExit` when a service that is needed has no description."""
     needed = {service for caller in CALLERS for service in services_of(package / caller)}
@@ -58,6 +73,7 @@ def prune(package: Path) -> None:
     for folder in descriptions.iterdir():
         if folder.is_dir() and folder.name not in needed:
             shutil.rmtree(folder)
+    shorten_endpoints(descriptions)
     for name in USELESS_FOLDERS:
         shutil.rmtree(package / name, ignore_errors=True)
     for tests in [folder for folder in package.rglob("tests") if folder.is_dir()]:

@@ -53,7 +53,7 @@ class Backends(Struct, frozen=True, kw_only=True):
 
 
 class Dispatcher(LocalServer):
-    """Answers 503 until `connect` tells whom to hand requests to."""
+    """Answers 503 until `connect` says where to pass requests."""
 
     backends: Backends | None = None
 
@@ -67,7 +67,7 @@ class Dispatcher(LocalServer):
         return f"http://{HOST}:{self.server_port}"
 
     def connect(self, backends: Backends) -> None:
-        """Start to hand requests on."""
+        """Start to pass requests on."""
         self.backends = backends
 
 
@@ -92,7 +92,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_DELETE = do_any  # noqa: N815
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: the parts behind keep logs of their own."""
+        """Logs nothing: the parts behind it have their own logs."""
 
     def _answer(self, body: bytes) -> LambdaAnswer:
         backends = self.server.backends
@@ -160,7 +160,7 @@ def _run_handler(pool: Pool, event: bytes) -> LambdaAnswer:
 
 
 def _completed(answer: LambdaAnswer, function: DeployedFunction) -> LambdaAnswer:
-    """Moto's answer about the function, with what moto does not know of its configuration."""
+    """Moto's answer about the function, completed with the settings that moto does not know."""
     if answer.status != 200:
         return answer
     told = msgspec.json.decode(answer.body, type=dict[str, Any])

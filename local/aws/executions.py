@@ -39,7 +39,7 @@ class Error(Struct, frozen=True, rename="pascal"):
 
 
 class Execution(Struct, frozen=True, rename="pascal"):
-    """One execution, as GetDurableExecution tells of it."""
+    """One execution, as GetDurableExecution describes it."""
 
     durable_execution_arn: str
     status: str
@@ -52,7 +52,7 @@ class Execution(Struct, frozen=True, rename="pascal"):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more comes of it."""
+        """Whether it has ended, in any way."""
         return self.status != "RUNNING"
 
 
@@ -63,7 +63,7 @@ class Started(Struct, frozen=True, rename="pascal"):
 
 
 class Invocation(Struct, frozen=True):
-    """An asynchronous invocation: what a dead letter tells of."""
+    """An asynchronous invocation, as a dead letter describes it."""
 
     id: str
     event: bytes
@@ -85,9 +85,9 @@ class Executions:
         self._watcher.start()
 
     def start(self, event: bytes, name: str | None = None) -> str:
-        """Start an execution for this event (JSON); returns its ARN, of which the emulator makes no more than an id.
+        """Start an execution for this event (JSON); returns its ARN, which is only an id at the emulator.
 
-        Raises OSError where the emulator is not there or refuses.
+        Raises OSError if the emulator cannot be reached or refuses.
         """
         request = Invocation(str(uuid.uuid4()), event)
         body = {
@@ -119,7 +119,7 @@ class Executions:
 
     @property
     def running(self) -> int:
-        """How many have not ended, or have ended this very moment and are not yet dealt with."""
+        """How many have not ended, or have just ended and their dead letters are not sent yet."""
         with self._lock:
             return len(self._open)
 

@@ -1,4 +1,4 @@
-"""Moto's server, made to keep DynamoDB's and SQS's word when several clients call at once: `-m local.aws.moto_server`.
+"""Moto's server, corrected so that DynamoDB and SQS behave with several clients at once: `-m local.aws.moto_server`.
 
 Moto serves every request in a thread of its own and locks little. Left alone
 
@@ -31,8 +31,8 @@ from moto.sqs.models import Queue, sqs_backends
 from local.aws.notifications import NOTIFICATIONS_QUEUE
 
 
-def mend() -> None:
-    """Make this process' moto safe for several clients."""
+def make_thread_safe() -> None:
+    """Make this process's moto safe for several clients."""
     _answer_one_after_another()
     _copy_tables_cheaply()
     _delete_while_nobody_sends()
@@ -53,7 +53,7 @@ def _answer_one_after_another() -> None:
 def _copy_tables_cheaply() -> None:
     """A transaction's backup of a table: which items there are, not what is in them.
 
-    That is enough, as of one item of a transaction that is cancelled only its own condition fails before it is written.
+    That is enough: an item of a cancelled transaction is written only after its own condition holds.
     A copy of everything takes seconds once a table has a thousand items.
     """
 
@@ -84,5 +84,5 @@ def _queue_what_functions_are_told() -> None:
 
 
 if __name__ == "__main__":
-    mend()
+    make_thread_safe()
     main()

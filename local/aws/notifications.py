@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 1
 NOTIFICATIONS_QUEUE = "s3-notifications"
-"""Where our moto puts what buckets tell functions."""
+"""The queue into which our moto puts the buckets' notifications of functions."""
 Record = dict[str, Any]
 """One of an S3 event's `Records`."""
 
@@ -32,7 +32,7 @@ class Delivery(Struct, frozen=True):
 
 
 Travel = Callable[[Record], Iterable[Delivery]]
-"""How a record travels: S3 delivers at least once and in no order, so deliveries may be several, or late."""
+"""How a record is delivered: S3 delivers at least once and in any order, so it may come several times, or late."""
 
 
 def straight(record: Record) -> list[Delivery]:

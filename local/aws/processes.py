@@ -23,10 +23,11 @@ from msgspec import Struct
 from local.http_server import HOST
 
 EVERYWHERE = "0.0.0.0"  # noqa: S104 (asked for with --docker)
-"""To be listened on for containers, which reach this machine by the address of its bridge."""
+"""The address to listen on so that containers, which use the address of this machine's bridge, can connect."""
 ATTEMPTS = 3
 READY_SECONDS = 60.0
 GRACE_SECONDS = 2.0
+LAST_LINES = 20
 
 
 class StartFailed(RuntimeError):
@@ -40,7 +41,7 @@ class Command(Struct, frozen=True):
     """Names its log file too."""
     arguments: tuple[str, ...]
     environment: dict[str, str]
-    """All of it: nothing is inherited."""
+    """The whole environment: nothing is inherited."""
     directory: Path
 
 
@@ -68,7 +69,7 @@ class Guardian:
         self._tell(f"+{session}")
 
     def forget(self, session: int) -> None:
-        """The session has ended; its number may be given to others."""
+        """Forget the session: it has ended, and its number may be used again."""
         self._tell(f"-{session}")
 
     def _tell(self, line: str) -> None:
@@ -101,7 +102,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process' id, which is its session's too."""
+        """The process's id, which is its session's too."""
         return self._process.pid
 
     @property
@@ -124,9 +125,9 @@ class Process:
             self._process.wait(GRACE_SECONDS)
         self.kill()
 
-    def last_lines(self, count: int = 20) -> str:
+    def last_lines(self) -> str:
         """The end of what it printed."""
-        return "\n".join(tail(self.log, count) + tail(self.errors, count))
+        return "\n".join(tail(self.log, LAST_LINES) + tail(self.errors, LAST_LINES))
 
 
 class Server(Struct, frozen=True):
@@ -173,7 +174,7 @@ def tail(path: Path, count: int) -> list[str]:
 
 
 def bare_environment(more: Mapping[str, str]) -> dict[str, str]:
-    """An environment with the paths and the locale of this one alone, and `more`: no credentials leak in."""
+    """This process's paths and locale, and `more`; nothing else, so that no credentials leak in."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR") if name in os.environ}
     return kept | dict(more)
 
@@ -194,7 +195,7 @@ def _pids() -> list[int]:
 
 
 def _session_of(pid: int) -> int | None:
-    """The process' session, None when it is gone or a zombie."""
+    """The process's session, None when it is gone or a zombie."""
     try:
         status = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError, PermissionError):

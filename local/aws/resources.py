@@ -43,7 +43,7 @@ DATA = frozenset(
 SECONDS = {"minute": 60, "hour": 3600, "day": 86400}
 
 Json = dict[str, Any]
-"""A part of a template; what it holds is CloudFormation's to say."""
+"""A part of a template, in any form that CloudFormation allows."""
 
 
 class TemplateUnusable(ValueError):
@@ -79,7 +79,7 @@ class DeployedFunction(Struct, frozen=True, kw_only=True):
     dead_letter_queue_url: str
     log_format: str
     configuration: Json
-    """What GetFunctionConfiguration tells on AWS and moto leaves out."""
+    """What AWS's GetFunctionConfiguration has and moto's lacks."""
 
 
 class Resources(Struct, frozen=True, kw_only=True):
@@ -184,7 +184,7 @@ def _bare(resource: Json) -> Json:
 
 
 def _complete(resource: Json, physical_id: str, aws: Aws) -> None:
-    """Set what moto's CloudFormation passes over: a bucket's versioning, a table's time to live."""
+    """Set what moto's CloudFormation leaves out: a bucket's versioning, a table's time to live."""
     properties = resource.get("Properties", {})
     if versioning := properties.get("VersioningConfiguration"):
         aws.s3.put_bucket_versioning(Bucket=physical_id, VersioningConfiguration=versioning)

@@ -123,7 +123,7 @@ class Runtime:
         )
 
     def _judge(self, payload: bytes) -> Invoked:
-        """The emulator answers an exhausted timeout with plain text, and marks errors in no other way than this."""
+        """The emulator answers a timeout with plain text. An error is recognized only by the form of its JSON."""
         try:
             answer = msgspec.json.decode(payload)
         except msgspec.DecodeError:
@@ -136,7 +136,7 @@ class Runtime:
 
 
 class Pool:
-    """The function's runtimes behind one door."""
+    """The function's runtimes, as one."""
 
     def __init__(self, count: int, sandbox: Sandbox, logs: Path, guardian: Guardian) -> None:
         self._runtimes = [Runtime(number, sandbox, logs, guardian) for number in range(1, count + 1)]
@@ -171,7 +171,7 @@ class Pool:
         with self._lock:
             return [runtime.pid for runtime in self._busy if runtime.pid is not None]
 
-    def kill_one(self, pid: int | None = None) -> int | None:
+    def kill_one(self, pid: int | None) -> int | None:
         """Kill the runtime of this process id, else a busy one, else any; returns its id, None if none is up."""
         with self._lock:
             busy = sorted(self._busy, key=self._runtimes.index)
@@ -199,13 +199,13 @@ class Pool:
 
 
 def find_emulator(root: Path) -> Path:
-    """The `aws-lambda-rie` binary: what AUTOLOAD_RIE names, else the one that make puts under `.local/bin`.
+    """The `aws-lambda-rie` binary: the one that AUTOLOAD_RIE names, else the one that make puts under `.local/bin`.
 
-    Raises FileNotFoundError, with what to do, when there is none.
+    Raises FileNotFoundError, with what to do, if it does not exist.
     """
     path = Path(os.environ.get("AUTOLOAD_RIE") or root / ".local/bin/aws-lambda-rie")
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: AWS's runtime emulator is not there; `make local` fetches it")
+        raise FileNotFoundError(f"{path}: AWS's runtime emulator is missing; `make local` fetches it")
     return path
 
 

@@ -48,14 +48,14 @@ IDLE_LOOK_SECONDS = 0.2
 
 
 class Options(Struct, frozen=True, kw_only=True):
-    """What can be asked of a stack."""
+    """The options of a stack."""
 
     template: Path = ROOT / "template.yaml"
     handler: str | None = None
     """None: the template's."""
     runtimes: int = 4
     environment: dict[str, str] = {}
-    """Of the function, over what the template says: shorter polls and leases, say."""
+    """Environment variables of the function that replace the template's, such as shorter polls and leases."""
     timeout_seconds: int | None = None
     """Of one invocation; None: the template's."""
     sweep_seconds: float | None = None

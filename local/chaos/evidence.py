@@ -40,10 +40,10 @@ class Announced(Struct, frozen=True):
 
 
 class Trouble(Struct, frozen=True):
-    """What went wrong on purpose, CloudWorks' part apart."""
+    """What went wrong on purpose, except in CloudWorks."""
 
     until: float
-    """When CloudWorks' answers were spoilt no more, epoch seconds."""
+    """When CloudWorks' answers were spoiled no more, epoch seconds."""
     kills: tuple[float, ...]
     """When runtimes were killed, epoch seconds."""
     stops: int

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 UPLOADS_PER_SECOND = 2.0
 TROUBLE = 1.5
-"""How long trouble goes on, as a multiple of how long uploads come: leaders are still at work then."""
+"""How long trouble lasts, as a multiple of how long uploads come: leaders are still at work then."""
 BURSTS = (1, 1, 1, 2, 3, 5, 8)
 BURST_GAP_SECONDS = 0.4
 KEYS_PER_ROUTE = 3
@@ -68,7 +68,7 @@ class PlannedUpload(Struct, frozen=True):
 
     @property
     def sha256(self) -> str:
-        """Of the content, in hex: by it a run's source is recognised."""
+        """Of the content, in hex: it identifies the source of a run."""
         return sha256(self.content).hexdigest()
 
 
@@ -85,7 +85,7 @@ class Plan(Struct, frozen=True):
 
     seed: int
     seconds: float
-    """How long trouble goes on."""
+    """How long trouble lasts, in seconds."""
     routes: tuple[PlannedRoute, ...]
     uploads: tuple[PlannedUpload, ...]
     kills: tuple[Blow, ...]
@@ -136,7 +136,7 @@ def _uploads(random: Random, routes: tuple[PlannedRoute, ...], count: int, secon
 
 def _upload(random: Random, route: PlannedRoute, at: float, number: int) -> PlannedUpload:
     key = route.source if route.load == "latest" else f"{route.prefix}{random.randrange(KEYS_PER_ROUTE)}.csv"
-    rows = [f"U{number},upload {number}", *(["U0,spoilt", "U0,spoilt"] if number % SPOILT_ROWS == 0 else [])]
+    rows = [f"U{number},upload {number}", *(["U0,spoiled", "U0,spoiled"] if number % SPOILT_ROWS == 0 else [])]
     content = "\n".join(["code,name", *rows, ""]).encode()
     return PlannedUpload(at, route, key, content, _deliveries(random))
 

@@ -35,11 +35,11 @@ def report(plan: Plan, evidence: Evidence, verdict: Verdict) -> str:
 def _trouble(evidence: Evidence) -> Iterator[Row]:
     trouble = evidence.trouble
     asked = [request for request in evidence.requests if request.at < trouble.until]
-    spoilt = Counter(request.fault for request in asked if request.fault)
-    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(spoilt.items()))
+    spoiled = Counter(request.fault for request in asked if request.fault)
+    kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(spoiled.items()))
     yield "runtimes killed (SIGKILL)", len(trouble.kills)
     yield "leaders stopped for good", trouble.stops
-    yield "answers of CloudWorks spoilt", f"{spoilt.total()} of {len(asked)} ({kinds})"
+    yield "answers of CloudWorks spoiled", f"{spoiled.total()} of {len(asked)} ({kinds})"
     yield (
         "events delivered",
         f"{trouble.events} for {len(evidence.made)} uploads, {trouble.late} of them late and so out of order",

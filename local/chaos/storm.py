@@ -1,4 +1,4 @@
-"""Carry a plan out on a stack, let it come to rest, and gather what everyone saw."""
+"""Carries out a plan on a stack, waits until everything has ended, and collects what everyone saw."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class Storm:
     # The storm.
 
     def blow(self) -> None:
-        """Do all that is planned, each at its time or as soon after as the machine can."""
+        """Carry out the plan: each event at its time, or as soon after it as the machine can."""
         self._stack.notifications.travel = self._travel
         self._stack.simulator.settings.fail_rate = FAIL_RATE
         began = time.monotonic()
@@ -148,7 +148,7 @@ class Storm:
     # The calm after it.
 
     def calm_down(self, deadline: float) -> None:
-        """Redrive what died until nothing goes on and nothing waits; `deadline` is on the monotonic clock."""
+        """Redrive dead letters until nothing runs and nothing waits; `deadline` is on the monotonic clock."""
         while not self._at_rest():
             if time.monotonic() > deadline:
                 raise Unfinished(f"not at rest in time: {self._unrest()}; logs: {self._stack.logs}")
@@ -185,7 +185,7 @@ class Storm:
     # What everyone saw.
 
     def evidence(self, seconds: float) -> Evidence:
-        """What CloudWorks, the subscribers and the ledger have of it; `seconds` is how long it took."""
+        """What CloudWorks, the subscribers and the ledger saw; `seconds` is how long it took."""
         simulator = self._stack.simulator
         return Evidence(
             made=tuple(self._made),

@@ -19,11 +19,11 @@ from local.cloudworks import Run
 ENDS = frozenset({"loaded", "partial", "failed"})
 STATE_OF = {"success": "loaded", "partial_success": "partial", "failure": "failed"}
 LOST_ANSWERS = frozenset({"lose_after", "truncate"})
-"""The faults that let CloudWorks begin a run and us not know of it."""
+"""The faults after which CloudWorks may have begun a run that we do not know of."""
 SAME_MOMENT_SECONDS = 0.5
 """Between a run's acceptance and the log entry of the request for it."""
 DYING_SECONDS = 2.0
-"""Within which of its request a runtime must have been killed to be the reason why an answer was lost."""
+"""A runtime that was killed within this time of a request explains that its answer was lost."""
 
 
 class Verdict(Struct, frozen=True, kw_only=True):
@@ -32,7 +32,7 @@ class Verdict(Struct, frozen=True, kw_only=True):
     lost: tuple[str, ...]
     """Uploads that no run covered, that no newer data replaced, and whose failure was not announced."""
     silent: tuple[str, ...]
-    """Uploads whose end nobody was told of; superseded ones apart."""
+    """Uploads whose end was not announced, without the superseded ones."""
     overlapping: tuple[str, ...]
     """Runs that began in a lane before the one before had ended."""
     backward: tuple[str, ...]
@@ -157,7 +157,7 @@ class _Judge:
                 yield f"{key} of {route}, in the order of its runs: uploads {', '.join(map(str, reads))}"
 
     def _reason(self, run: Run) -> str | None:
-        """Why a run that no upload needed was requested; None if there is no explanation."""
+        """Why a run was requested that no upload needed; None if nothing explains it."""
         if run.result is not None and run.result.outcome == "failure":
             return "it failed, and another took its place"
         asked = [

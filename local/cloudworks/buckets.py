@@ -23,10 +23,10 @@ class StoredObject(Struct, frozen=True):
 
 
 class Buckets(Protocol):
-    """All that the simulator wants of S3."""
+    """All that the simulator needs from S3."""
 
     def exists(self, bucket: str) -> bool:
-        """Whether there is such a bucket and it may be entered."""
+        """Whether the bucket exists and may be used."""
 
     def read(self, bucket: str, key: str) -> StoredObject | None:
         """The object as it is now; None if it does not exist or may not be read."""
@@ -51,7 +51,7 @@ class S3Buckets:
         return True
 
     def read(self, bucket: str, key: str) -> StoredObject | None:
-        """The object's current version; None on any trouble, as CloudWorks tells none from the other."""
+        """The object's current version; None after any error, because CloudWorks does not tell them apart."""
         try:
             found = self._client.get_object(Bucket=bucket, Key=key)
         except (ClientError, BotoCoreError):

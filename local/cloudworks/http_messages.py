@@ -123,6 +123,6 @@ def success(**parts: object) -> Answer:
 
 
 def unrouted() -> Answer:
-    """What the web server in front of the services says to a path that none of them knows: HTML, not JSON."""
+    """The answer of the web server in front of the services to an unknown path: HTML, not JSON."""
     page = b"<html>\r\n<head><title>404 Not Found</title></head>\r\n<body><h1>404 Not Found</h1></body>\r\n</html>\r\n"
     return Answer(404, page, "text/html")

@@ -273,7 +273,7 @@ class RunErrors(Json, frozen=True):
 
 
 class ExceptionBehavior(Json, frozen=True):
-    """Whether a flow goes on after a step that was not clean."""
+    """Whether a flow continues after a step that did not load everything."""
 
     type: Literal["failure", "partial_success"]
     strategy: Literal["stop", "continue"]

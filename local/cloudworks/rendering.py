@@ -13,7 +13,7 @@ from local.cloudworks.json_shapes import Job, JobEnd, LatestRun, RunRecord, RunS
 from local.cloudworks.runs import FlowRun, Result, Run
 
 UNDER_WAY = Result(False, "Running")
-"""What a run says of its outcome before there is one: neither field means anything yet."""
+"""The fields of a run that has not ended: neither means anything yet."""
 
 
 class Renderer:

@@ -1,4 +1,4 @@
-"""The run scheduler: what runs, since when, what it read and what came of it.
+"""The run scheduler: what runs, since when, what it read and how it ended.
 
 A run's phase is a function of the clock alone: queued until `started_at`, running until `ended_at`, ended from then
 on. What a run does to the world is done by `RunScheduler.settle`, which is called before anybody looks: a run that has
@@ -104,7 +104,7 @@ class RunScheduler:
         return next((run for run in reversed(self.flow_runs.values()) if run.flow_id == flow_id), None)
 
     def next_change(self) -> float | None:
-        """When the next run starts or ends (epoch seconds); None when nothing is to come."""
+        """When the next run starts or ends (epoch seconds); None if none will."""
         now = self._environment.now()
         runs = [self.runs[run_id] for run_id in self._unsettled]
         times = [time for run in runs for time in (run.started_at, run.ended_at)]
@@ -137,7 +137,7 @@ class RunScheduler:
         return any(moved)
 
     def _move(self, flow_run: FlowRun) -> bool:
-        """Take a flow's run one step on; whether there was one to take."""
+        """Begin the next step of a flow's run, or end the run; False if neither is due."""
         last = self.runs[flow_run.run_ids[-1]] if flow_run.run_ids else None
         if last is None:
             return self._begin_step(flow_run, flow_run.accepted_at)

@@ -29,7 +29,7 @@ class Source(Struct, frozen=True, kw_only=True):
 
 
 class Action(Struct, frozen=True, kw_only=True):
-    """What came of one import or export action of a run."""
+    """The result of one import or export action of a run."""
 
     action_id: str
     name: str

@@ -63,7 +63,7 @@ class Screen:
 
     @contextmanager
     def live(self, text: str) -> Iterator[None]:
-        """Keep a line at the bottom of a terminal that tells what goes on; nothing elsewhere."""
+        """Keep a line at the bottom of a terminal that says what is happening; elsewhere do nothing."""
         if not self._console.is_terminal:
             yield
             return

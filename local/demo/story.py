@@ -76,7 +76,7 @@ def options(logs: Path) -> Options:
 
 
 class Story:
-    """Tells itself to `tell`, happening by happening; `show` is given what goes on between them."""
+    """Passes each event to `tell`; `show` gets what is happening between them."""
 
     def __init__(self, stack: Stack, tell: Callable[[Happening], None], show: Callable[[str], None]) -> None:
         """Make the integration in Anaplan and push its route."""

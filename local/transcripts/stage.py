@@ -107,7 +107,7 @@ class LaptopStage:
             "write_routes": self._write_routes,
             "newer_routes": self._push_newer_routes,
             "deploy": self._deploy,
-            "start_anew": self._start_anew,
+            "start_over": self._start_over,
             "idle": self._idle,
             "runs_take_long": lambda: self._runs_take(LONG_RUN_SECONDS),
             "runs_are_short": lambda: self._runs_take(RUN_SECONDS),
@@ -183,7 +183,7 @@ class LaptopStage:
         """The service is deployed: uploads reach it from now on."""
         self._deliver_events()
 
-    def _start_anew(self) -> None:
+    def _start_over(self) -> None:
         """New sandboxes, which read the routes at their first event: nobody waits 30 seconds for a page."""
         self._stack.pool.deploy()
 
@@ -226,7 +226,7 @@ class LaptopStage:
         return "\n\n".join(f"```text\n{mail}\n```" for mail in mails)
 
     def _break_model(self) -> None:
-        """The next run of Accounts fails for a reason that no other try would mend, and that is not in the file."""
+        """The next run of Accounts fails for a reason that is not in the file, and that a retry does not remove."""
         [accounts] = [one for one in self._stack.simulator.tenant.integrations.values() if one.name == "Accounts"]
         self._stack.simulator.force_result(accounts.id, Result(False, "Process failed"))
 

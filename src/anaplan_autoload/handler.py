@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import msgspec
 from aws_durable_execution_sdk_python import StepError, durable_execution
 from aws_durable_execution_sdk_python.config import Duration
-from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
 from aws_lambda_powertools import Logger
 from msgspec import Struct
 
@@ -39,7 +38,7 @@ from anaplan_autoload.domain.protocol import (
     Take,
     WaitFor,
 )
-from anaplan_autoload.steps import admission, checking, ending, finishing, following, leaving, starting, sweeping
+from anaplan_autoload.steps import admission, checking, ending, finishing, following, leaving, starting
 from anaplan_autoload.steps.answers import answers_measured
 from anaplan_autoload.steps.checking import Passed, Unfit
 from anaplan_autoload.steps.durable import Json, at_most_once, repeatable
@@ -63,6 +62,7 @@ if TYPE_CHECKING:
     from aws_durable_execution_sdk_python import DurableContext, StepContext
     from aws_durable_execution_sdk_python.config import StepConfig
     from aws_durable_execution_sdk_python.types import LambdaContext, WaitForConditionCheckContext
+    from aws_durable_execution_sdk_python.waits import WaitForConditionDecision
 
     from anaplan_autoload.domain.events import Drain
     from anaplan_autoload.domain.protocol import Claim, State, UploadState
@@ -74,7 +74,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 LOST_ANSWER = "the answer to the request for it was lost, and the run history does not prove that it began"
-DEATHS = "the function died while it loaded this; its log and its dead-letter queue tell why"
+DEATHS = "the function died while it loaded this; its log and its dead-letter queue say why"
 AWS_ANSWERS = ("botocore.exceptions.ClientError", "botocore.errorfactory.")
 """The beginnings of the names of AWS's errors."""
 
@@ -91,11 +91,11 @@ class Start(Struct):
     """How far the start of a batch's run has come, between two requests for it."""
 
     batch: Batch
-    """As the latest step returned it. That copy counts: it knows what was written to the ledger since."""
+    """As the latest step returned it: only this copy has what was written to the ledger since."""
     answer_lost: bool
     """Whether a request may have begun a run that is not known yet: the run history is to be searched."""
     others: bool = False
-    """Whether another 409 means somebody else's run: the history was searched, or that run waited for, after one."""
+    """Whether the next 409 means somebody else's run: the history was searched, or such a run waited for, after one."""
     waited: int = 0
     """Seconds that were waited for somebody else's run."""
 
@@ -120,10 +120,10 @@ class Execution:
         _ = self.services.routes_of_file  # reject a broken file before anything is recorded
         parsed = events.parse(event, self.services.account)
         if isinstance(parsed, Sweep):
+            from anaplan_autoload.steps import reconciling, sweeping  # imported here: no upload needs them
+
             self.step(sweeping.sweep)
             if parsed.reconcile is not None:
-                from anaplan_autoload.steps import reconciling  # only a sweep needs it: no part of a cold start
-
                 self.step(reconciling.reconcile, parsed.reconcile)
             return {"state": "ignored", "uploads": []}
         if isinstance(parsed, Uploads):
@@ -152,7 +152,8 @@ class Execution:
     ) -> tuple[State, tuple[Shown, ...] | None]:
         """Load batch after batch until nothing waits; then release the lane, and look again.
 
-        `recorded` are the lanes and ids of the event's uploads; returns what has become of them where that was read.
+        `recorded` are the lanes and ids of the event's uploads; returns them as they are now, or None if
+        they were not read.
         """
         try:
             while True:
@@ -357,6 +358,9 @@ class Execution:
 
     def follow(self, lease: Lease, batch: Batch) -> tuple[Run, Batch]:
         """Follow the run to its end, however long it takes. Tell everyone, once, if it is overdue."""
+        # Only a leader needs this.
+        from aws_durable_execution_sdk_python.waits import WaitForConditionConfig, WaitForConditionDecision
+
         left = self.services.settings.operation_limit - self.operations
 
         def check(state: Following, context: WaitForConditionCheckContext) -> Following:
@@ -391,7 +395,7 @@ class Execution:
         return batch
 
     def wait(self, seconds: int) -> int:
-        """Wait, at no cost, for at most the longest wait of a leader. Returns the seconds waited."""
+        """Wait, without costs, for at most the longest wait of a leader. Returns the seconds waited."""
         seconds = max(1, min(seconds, self.services.settings.poll_max))
         self.operations += 1
         self.context.wait(Duration.from_seconds(seconds), name="wait")

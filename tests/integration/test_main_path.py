@@ -223,7 +223,7 @@ def test_an_excluded_upload_is_ignored_logged_and_counted(
     assert (metric["UploadsExcluded"], metric["route"]) == ([1.0], "accounts")
     assert metric["stack"] == autoload.settings().stack
     assert "UploadsUnrouted" not in printed
-    assert "Ignored an upload for its name" in caplog.messages
+    assert "Ignored an upload because of its name" in caplog.messages
 
 
 def test_the_log_of_an_unrouted_upload_names_the_routes_that_nearly_match(
@@ -403,7 +403,7 @@ def test_the_sweep_writes_how_old_the_oldest_upload_is(autoload: Autoload, capsy
     assert 3_600 <= metric["OldestWaitingSeconds"][0] < 3_700
 
 
-def test_an_unrecognisable_event_fails_the_execution(autoload: Autoload) -> None:
+def test_an_unrecognizable_event_fails_the_execution(autoload: Autoload) -> None:
     latest(autoload)
 
     with pytest.raises(ExecutionFailed, match="UnknownEvent"):

@@ -203,6 +203,12 @@ def test_a_number_of_seconds_that_cannot_be_used_is_refused(name: str, value: st
     assert len(str(refused.value)) < 300
 
 
+@pytest.mark.parametrize("value", ["yes", "True", "1", "on", "false,"])
+def test_a_switch_is_true_or_false(value: str) -> None:
+    with pytest.raises(SettingsInvalid, match=f"PUBLISH_EVENTS is '{value}'; it takes true or false"):
+        from_environment({**ENVIRONMENT, "PUBLISH_EVENTS": value})
+
+
 @pytest.mark.crossed
 @pytest.mark.parametrize("name", sorted({*ENVIRONMENT, "REPORTS_BUCKET", "FUNCTION_ALIAS", "LOG_LEVEL"}))
 @pytest.mark.parametrize(

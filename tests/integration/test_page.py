@@ -217,11 +217,12 @@ def test_a_long_history_is_shown_page_by_page(autoload: Autoload, page: Widget) 
     [
         ({"view": {"outcome": "good"}}, "'good' is not an outcome. They are: loaded, partial, failed, rejected."),
         ({"view": {"since": "today"}}, "'today' is not a day. Write it as 2026-11-24."),
+        ({"view": {"until": "20261124"}}, "'20261124' is not a day. Write it as 2026-11-24."),
         ({"view": {"rows": "7"}}, "'7' rows cannot be shown."),
         ({"view": {"key": "x" * 2000}}, "The field key has 2000 characters"),
         ({"view": {"run": "2026#none", "lane": "x"}}, "There is no such load."),
         ({"view": {"upload": "none", "lane": "x"}}, "There is no such upload."),
-        ({"act": {"do": "delete", "lane": "x"}}, "This is nothing that can be done"),
+        ({"act": {"do": "delete", "lane": "x"}}, "This action is not known"),
         ({"act": {"do": "pause", "lane": "x"}}, "There is no such lane."),
         ({"act": {"do": "load", "lane": "x", "upload": "x"}}, "A load needs the id of its request."),
     ],

@@ -1,4 +1,4 @@
-"""Every way in which a secret may be written, so that none of them passes unseen."""
+"""Every way in which a secret may be written, so that none of them is missed."""
 
 from __future__ import annotations
 

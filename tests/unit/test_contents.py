@@ -98,6 +98,7 @@ FAILS = [
         "utf-8, cut off in the middle of a character",
         "Upload the whole file",
     ),
+    (Check(), b"Code,Na\0me\n", "format", "a file with NUL characters", "Save it as CSV again"),
     (EXACT, b"Code,\x81\x8d\n", "encoding", "iso-8859-1", "Save it as UTF-8"),
     (Check(columns=COLUMNS, encoding="utf-16"), GOOD, "encoding", "utf-8", "Save it as UTF-16"),
     (Check(columns=COLUMNS, encoding="utf-16"), GOOD[:-1], "encoding", "utf-8", "Save it as UTF-16"),

@@ -139,7 +139,7 @@ def test_a_round_goes_on_after_a_place_that_is_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changed", "begins_anew"),
+    ("changed", "starts_over"),
     [
         ({"name": "charts"}, False),
         ({"retries": 0}, False),
@@ -150,16 +150,16 @@ def test_a_round_goes_on_after_a_place_that_is_gone() -> None:
         ({"integration": ID[1:] + "1"}, True),
     ],
 )
-def test_a_route_that_takes_other_objects_begins_anew(changed: dict[str, object], begins_anew: bool) -> None:
+def test_a_route_that_takes_other_objects_starts_over(changed: dict[str, object], starts_over: bool) -> None:
     """What lies there was loaded by another route, or by none: the ledger does not know it in this lane."""
     route, *others = ROUTES
     after = replace(route, **changed)
 
     before = taken_by(route, ROUTES)
-    assert (taken_by(after, Routes((after, *others))) != before) is begins_anew
+    assert (taken_by(after, Routes((after, *others))) != before) is starts_over
 
 
-def test_a_route_that_takes_over_from_a_closer_one_begins_anew() -> None:
+def test_a_route_that_takes_over_from_a_closer_one_starts_over() -> None:
     *closer, others = ROUTES
 
     assert taken_by(others, ROUTES) != taken_by(others, Routes((others,)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import platform
 import re
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import botocore
 import pytest
+from botocore.regions import EndpointResolver
 
 pytestmark = pytest.mark.timeout(600)  # a first build downloads the wheels
 
@@ -24,6 +26,8 @@ UNZIPPED_LIMIT = 250 * 1024**2
 """Bytes; Lambda's own. Far from it, as what grows unnoticed slows every cold start."""
 EXPECTED_LIMIT = 35_000_000
 ZIPPED_LIMIT = 12_000_000
+SERVICES = {"dynamodb", "events", "lambda", "s3", "secretsmanager", "sns"}
+"""Those that the function makes clients of."""
 MACHINES = {"arm64": (183, "aarch64"), "x86_64": (62, "x86_64")}
 """Architecture → its number in an ELF header, and its name in the name of a wheel."""
 
@@ -82,6 +86,17 @@ def compile_package(package: Path, *version_and_python: str, **environment: str)
         text=True,
         check=False,
     )
+
+
+def run_in(package: Path, program: str, *arguments: str) -> str:
+    """What a program prints that imports from a package."""
+    return subprocess.run(  # noqa: S603
+        [sys.executable, "-B", "-c", program, *arguments],
+        env={**os.environ, "PYTHONPATH": str(package)},
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
 
 
 def bytecode(package: Path) -> dict[str, bytes]:
@@ -197,14 +212,7 @@ for module in list(sys.modules.values()):
     if cached and cached.startswith(sys.argv[1]) and not os.path.exists(cached):
         print(module.__name__)
 """
-    uncompiled = subprocess.run(  # noqa: S603
-        [sys.executable, "-B", "-c", program, package_for_here],
-        env={**os.environ, "PYTHONPATH": str(package_for_here), "AWS_DEFAULT_REGION": "eu-west-1"},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert uncompiled.stdout == ""
+    assert run_in(package_for_here, program, str(package_for_here)) == ""
 
 
 def test_bytecode_is_the_same_each_time_and_names_no_folder_of_the_build(
@@ -262,7 +270,30 @@ def test_the_package_stays_small(package: Path, package_for_here: Path, tmp_path
 def test_only_the_services_that_the_function_calls_are_described(package: Path) -> None:
     described = {path.name for path in (package / "botocore/data").iterdir() if path.is_dir()}
 
-    assert described == {"dynamodb", "events", "lambda", "s3", "secretsmanager", "sns"}
+    assert described == SERVICES
+
+
+def test_the_endpoints_of_these_services_are_all_there(package: Path) -> None:
+    packed, whole = (
+        EndpointResolver(json.loads((data / "endpoints.json").read_text()))
+        for data in (package / "botocore/data", Path(botocore.__file__).parent / "data")
+    )
+
+    for service in SERVICES:
+        assert whole.get_available_endpoints(service)
+        for partition in whole.get_available_partitions():
+            regions = whole.get_available_endpoints(service, partition, allow_non_regional=True)
+            assert packed.get_available_endpoints(service, partition, allow_non_regional=True) == regions
+            assert [packed.construct_endpoint(service, region) for region in regions] == [
+                whole.construct_endpoint(service, region) for region in regions
+            ]
+
+
+def test_the_package_makes_clients_of_these_services(package_for_here: Path) -> None:
+    program = "import boto3, sys; [print(boto3.client(name).meta.endpoint_url) for name in sys.argv[1:]]"
+    made = run_in(package_for_here, program, *sorted(SERVICES)).splitlines()
+
+    assert made == [f"https://{service}.eu-west-1.amazonaws.com" for service in sorted(SERVICES)]
 
 
 def test_names_versions_and_licences_of_what_is_packed_stay(package: Path) -> None:

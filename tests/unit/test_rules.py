@@ -104,6 +104,30 @@ def test_what_is_loaded_and_what_waits(
 
 
 @pytest.mark.parametrize(
+    ("needed", "came", "told"),
+    [
+        ("Größe.csv", "Gro\u0308ße.csv", "how its accents are encoded (Unicode NFC or NFD)"),
+        ("a b.csv", "A  b.csv", "upper and lower case and spaces"),
+        ("a b.csv", "a%20b.csv", "URL encoding (%20 or + for a space)"),
+        ("eu/a.csv", "eu//a.csv", "slashes"),
+    ],
+)
+def test_a_late_set_names_the_file_that_came_under_almost_its_name(needed: str, came: str, told: str) -> None:
+    route = replace(SET, needs=(needed, "entities.csv"))
+    [wait] = rules.plan([up(route, "notes.txt"), up(route, came, 1)], NOON).waits
+
+    assert wait.news.startswith(
+        f'{needed} and entities.csv have not come yet. "{came}" came, but differs from "{needed}" in {told}. The first '
+    )
+
+
+def test_a_late_set_names_no_file_that_is_merely_similar() -> None:
+    [wait] = rules.plan([up(SET, "accounts-2.csv"), up(SET, "entities.csv")], NOON).waits
+
+    assert wait.news.startswith("accounts.csv has not come yet. The first ")
+
+
+@pytest.mark.parametrize(
     ("changed", "taken"),
     [
         pytest.param(replace(SET, settle=30), True, id="another key was changed"),

@@ -606,8 +606,14 @@ def test_a_run_cannot_have_an_id_that_the_ledger_or_sns_would_refuse(run_id: str
 
 
 def test_texts_that_are_only_shown_are_cut() -> None:
-    run = status(createdBy="A" * 500_000, traceId="t" * 500_000, triggerSource="s" * 500_000)
-    assert [len(text or "") for text in (run.author, run.trace_id, run.trigger)] == [2_000] * 3
+    run = status(createdBy="A" * 500_000, traceId="t" * 500_000, triggerSource="s" * 500_000, message="m." * 500_000)
+    assert [len(text or "") for text in (run.author, run.trace_id, run.trigger, run.message)] == [2_000] * 4
+
+
+def test_a_flow_is_judged_in_time_however_long_its_steps_messages_are() -> None:
+    said = {**LATEST, "message": "a.b…" * 200_000}
+    run = flow_run(said, said, said)
+    assert run is not None and run.ended
 
 
 @pytest.mark.parametrize("code", [10**16, -(10**16), "9" * 40, 1e300, "9" * 5_000, "1e999", float(10**40)])
@@ -809,7 +815,7 @@ def test_the_files_of_an_integration_are_read_in_every_form() -> None:
 def test_a_run_of_any_content_has_an_outcome_once_it_has_ended(content: object) -> None:
     with suppress(ValueError):
         run = status(endDate=ENDED, message=str(content), success=True)
-        assert run.outcome in ("loaded", "partial")
+        assert run.outcome in ("loaded", "partial", "failed")  # it failed if it says that it was cancelled
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_what_a_load_ends(standing: Standing, outcome: Ending, ends: tuple[Troub
         ({"expect": None}, False),
     ],
 )
-def test_other_due_times_or_another_lane_begin_anew(changed: dict[str, object], same: bool) -> None:
+def test_other_due_times_or_another_lane_start_over(changed: dict[str, object], same: bool) -> None:
     route = Route(**{"name": "accounts", "prefix": "in/", "integration": "a" * 32, "expect": SIX, **changed})  # type: ignore[arg-type]
 
     assert Standing(expect=SIX, lane="a" * 32).is_of(route) is same

@@ -180,7 +180,7 @@ def test_routes_in_the_package_take_the_place_of_the_ledgers() -> None:
         name: value if isinstance(value, str) else "https://example.com" for name, value in variables.items()
     }
     environment |= {"AWS_LAMBDA_FUNCTION_NAME": "autoload", "POLL_MAX_SECONDS": "60", "LEASE_SECONDS": "180"}
-    environment |= {"DIGEST_AFTER": "5", "DIGEST_MINUTES": "10", "PASSWORD_DAYS": "90"}
+    environment |= {"DIGEST_AFTER": "5", "DIGEST_MINUTES": "10", "PASSWORD_DAYS": "90", "PUBLISH_EVENTS": "false"}
 
     assert from_environment({**environment, "ROUTES_FILE": "routes.toml"}).routes_file == Path("routes.toml")
 
@@ -657,11 +657,6 @@ def test_the_doctor_knows_how_long_a_stacks_name_may_be() -> None:
 def referred_or_written(value: Any) -> str:
     """The reference or the text with references that a name is, else nothing."""
     return str(value) if isinstance(value, dict) and value.keys() <= {"Ref", "Fn::Sub"} else ""
-
-
-def referred_in_any_branch(value: Any) -> Iterator[str]:
-    """What a variable refers to, either branch of a condition included."""
-    yield from referred_to(value["Fn::If"][1:] if isinstance(value, dict) and "Fn::If" in value else value)
 
 
 def test_no_output_bears_the_name_of_a_list() -> None:

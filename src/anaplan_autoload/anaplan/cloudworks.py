@@ -74,9 +74,9 @@ _REMEDIES = {
     HTTPStatus.NOT_FOUND: "Check the id, and that the user is assigned to the workspace.",
     HTTPStatus.CONFLICT: "It is in use or in another state; look at it in CloudWorks.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many requests from this tenant; try again later.",
-    HTTPStatus.SERVICE_UNAVAILABLE: "Try again later; if it goes on, check that workspace and model still exist.",
+    HTTPStatus.SERVICE_UNAVAILABLE: "Try again later. If it happens again, check that workspace and model still exist.",
     452: _ROLE,
-    HTTPStatus.INTERNAL_SERVER_ERROR: "If it goes on, look at the integration in CloudWorks and ask Anaplan's support.",
+    HTTPStatus.INTERNAL_SERVER_ERROR: "If it happens again, look at the integration, or ask Anaplan's support.",
 }
 _MEANINGS = {
     HTTPStatus.UNAUTHORIZED: "the user may not do this",
@@ -94,7 +94,7 @@ _THINGS = {
     "/integrations/": "the integration",
 }
 _NOT_CLOUDWORKS = (
-    "The answer came from a gateway, a proxy or a maintenance page, not from CloudWorks. If it goes on, check "
+    "The answer came from a gateway, a proxy or a maintenance page, not from CloudWorks. If it happens again, check "
     "CLOUDWORKS_URL and the version in it (/2/0)."
 )
 _KNOWN = {
@@ -114,7 +114,7 @@ _KNOWN = {
     "Model Not Found": "Check that the integration's workspace and model still exist.",
 }
 """Remedies for CloudWorks' messages that say more than the status. They go first; those for a status follow."""
-_SECRET_FIELD = re.compile(r"secret|password|token|key|credential|authorization", re.I)
+_HIDDEN_FIELD = r"(?i)secret|password|token|key|credential|authorization"
 
 SCHEMES = ("AnaplanAuthToken", "Bearer")
 """How a token may be presented in `Authorization`."""
@@ -144,7 +144,7 @@ class Dump:
         """Whether the dump was cut because it was longer than the cap; known after the last chunk."""
 
     def __iter__(self) -> Iterator[bytes]:
-        """Yield the rows; `Unknown` when the dump breaks off."""
+        """Yield the rows; `Unknown` if the dump is cut off."""
         with closing(self._rest):
             for chunk in chain((self._first,), self._rest):
                 self.truncated = len(chunk) > self._left
@@ -319,7 +319,7 @@ class CloudWorks:
     ) -> tuple[Request, BaseHTTPResponse]:
         """Send an OAuth token by the other scheme, and stay with that if CloudWorks takes it.
 
-        CloudWorks takes the authentication service's tokens by both. Which one it wants for OAuth's is not documented;
+        CloudWorks takes the authentication service's tokens by both. Which one it needs for OAuth's is not documented;
         published clients use the first.
         """
         usual = self._scheme
@@ -444,7 +444,7 @@ def _secrets(body: object) -> Iterator[str]:
     """The texts in a request's body that errors must not show, even if the answer repeats them."""
     if isinstance(body, dict):
         for name, value in body.items():
-            if isinstance(value, str) and _SECRET_FIELD.search(str(name)):
+            if isinstance(value, str) and re.search(_HIDDEN_FIELD, str(name)):
                 yield value
             else:
                 yield from _secrets(value)

@@ -157,7 +157,7 @@ _PARTS = {
 _FIELDS = tuple(name for names in _PARTS.values() for name in names)
 _MAY_BE_EMPTY = ("private_key_password", "access_token", "expires_at")
 _QUOTES = "'`\u201c\u201d\u201e\u2018\u2019\u00ab\u00bb"
-_PLAIN_NAME = re.compile(r"[A-Za-z_-]{1,40}")
+_PLAIN_NAME = r"[A-Za-z_-]{1,40}"
 
 
 def decode_secret(text: str) -> Credentials:
@@ -285,7 +285,7 @@ def _mismatch(fields: dict[str, object]) -> str:
     lacks = f"lacks {_quoted(missing)}"
     unknown = [name for name in fields if name not in _FIELDS]
     if unknown:
-        shown = [name for name in unknown if _PLAIN_NAME.fullmatch(name)]
+        shown = [name for name in unknown if re.fullmatch(_PLAIN_NAME, name)]
         named = f": {_quoted(shown)}" if shown else ""  # another name may be a secret in the wrong place
         too = f", and {lacks}" if missing else ""
         return f"The secret has {len(unknown)} field{'s' if len(unknown) > 1 else ''} too many{named}{too}."

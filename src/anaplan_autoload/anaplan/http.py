@@ -248,7 +248,7 @@ def counting_answers() -> Iterator[Counter[AnswerKind]]:
 
 
 def note_answer(kind: AnswerKind) -> None:
-    """Count one request, if somebody counts."""
+    """Count one request, inside a `counting_answers` block."""
     if _answers.counts is not None:
         _answers.counts[kind] += 1
 
@@ -381,9 +381,9 @@ def received(response: BaseHTTPResponse, request: Request) -> Generator[bytes]:
     """The body of an answer in chunks; `Unknown` if it breaks off. Always frees the connection."""
     try:
         yield from response.stream(CHUNK)
-    except HTTPError as error:
+    except Exception as error:  # not only urllib3's own: a chunk of negative length is a ValueError
         note_answer("lost")
-        raise Unknown(f"Anaplan's answer broke off ({type(error).__name__}).", facts=request.facts) from error
+        raise Unknown(f"Anaplan's answer was cut off ({type(error).__name__}).", facts=request.facts) from error
     finally:
         response.close()
 

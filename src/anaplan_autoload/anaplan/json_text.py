@@ -14,9 +14,7 @@ import msgspec
 _T = TypeVar("_T")
 
 _CONTROLS = dict.fromkeys(range(32), " ")
-_ESCAPE = re.compile(
-    r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
-)
+_ESCAPE = r"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|(u[dD][89a-fA-F][0-9a-fA-F]{2})|.)"
 """Each escape in a text; the group is half of a character without its other half."""
 
 
@@ -40,4 +38,4 @@ def decoded(body: bytes, type: object = object) -> object:
 def _repaired(body: bytes) -> str:
     """The body without a byte order mark, and with a replacement for whatever JSON does not allow in a text."""
     text = body.decode("utf-8-sig", "replace").translate(_CONTROLS)
-    return _ESCAPE.sub(lambda escape: r"\ufffd" if escape[1] else escape[0], text)
+    return re.sub(_ESCAPE, lambda escape: r"\ufffd" if escape[1] else escape[0], text)

@@ -41,7 +41,7 @@ DOCUMENTED_LIFE_SECONDS = 1800
 READABLE_TOKEN = re.compile(r"[\x21-\x7e]+")
 """The characters of a valid token. No other token is sent, because urllib3's errors show invalid header values."""
 
-_REGIONAL = re.compile(r"https://([a-z0-9]+)\.auth\.anaplan\.com", re.IGNORECASE)
+_REGIONAL = r"(?i)https://([a-z0-9]+)\.auth\.anaplan\.com"
 _GLOBAL = "https://auth.anaplan.com"
 _MOST_REGIONS = "https://us1a.app.anaplan.com"
 _LONGEST_LIFE = 7 * 86_400
@@ -72,7 +72,7 @@ def oauth_url(auth_url: str) -> str:
     url = auth_url.rstrip("/")
     if url.lower() == _GLOBAL:
         return _MOST_REGIONS
-    region = _REGIONAL.fullmatch(url)
+    region = re.fullmatch(_REGIONAL, url)
     return f"https://{region[1].lower()}.app.anaplan.com" if region else url
 
 
@@ -120,9 +120,9 @@ class Access(RedactedRepr, frozen=True):
     expires_at: int
     """Epoch ms."""
 
-    def lasts(self, now: int, margin_seconds: int = MARGIN_SECONDS) -> bool:
+    def lasts(self, now: int) -> bool:
         """Whether it does not expire soon."""
-        return self.expires_at > now + margin_seconds * 1000
+        return self.expires_at > now + MARGIN_SECONDS * 1000
 
 
 class Grant(RedactedRepr, frozen=True):

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
     from cryptography.x509 import Certificate
 
-_MARKER = re.compile(r"-----(BEGIN|END) ([A-Z0-9 #]+)-----")
-_ESCAPED = re.compile(r"\\+[rnt]")
+_MARKER = r"-----(BEGIN|END) ([A-Z0-9 #]+)-----"
+_ESCAPED = r"\\+[rnt]"
 """Line breaks and tabs as the two characters of an escape, perhaps escaped once more."""
-_DASHES = re.compile("[-\u2010-\u2015\u2212]{2,}")
+_DASHES = "[-\u2010-\u2015\u2212]{2,}"
 """Programs that correct what is typed turn hyphens into dashes."""
 _DAMAGED = "cannot be read: its text is damaged or not complete. Store the key file's text again."
-_LEGACY_ENCRYPTION = re.compile(r"\s*Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*(\S+)\s+")
+_LEGACY_ENCRYPTION = r"\s*Proc-Type:\s*4,\s*ENCRYPTED\s+DEK-Info:\s*(\S+)\s+"
 _CERTIFICATES = ("CERTIFICATE", "X509 CERTIFICATE", "TRUSTED CERTIFICATE")
 _KEYS = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY", "ENCRYPTED PRIVATE KEY")
 _OTHERS = {
@@ -130,7 +130,7 @@ def _field(name: str, text: str) -> _Field:
         return _field(name, inner.decode(errors="replace"))  # a whole file in base64
     bare = "CERTIFICATE" if name == "certificate" else "PRIVATE KEY"
     found = [_block(label, body) for label, body in _labelled(text, bare)]
-    return _Field(tuple(block for block in found if block), frozenset(match[2] for match in _MARKER.finditer(text)))
+    return _Field(tuple(block for block in found if block), frozenset(match[2] for match in re.finditer(_MARKER, text)))
 
 
 def _labelled(text: str, bare: str) -> Iterator[tuple[str, str]]:
@@ -138,7 +138,7 @@ def _labelled(text: str, bare: str) -> Iterator[tuple[str, str]]:
 
     `bare` is the label of a text without any such line.
     """
-    pieces = _MARKER.split(text)  # text, word, label, text, word, label, text
+    pieces = re.split(_MARKER, text)  # text, word, label, text, word, label, text
     if len(pieces) == 1:
         yield bare, text
     for at in range(0, len(pieces) - 1, 3):
@@ -152,9 +152,9 @@ def _labelled(text: str, bare: str) -> Iterator[tuple[str, str]]:
 
 def _plain(text: str) -> str:
     """A pasted text with real line breaks and hyphens, and without backslashes and characters that cannot be seen."""
-    text = _ESCAPED.sub("\n", text).replace("\\", "")
+    text = re.sub(_ESCAPED, "\n", text).replace("\\", "")
     seen = "".join(character for character in text if unicodedata.category(character) != "Cf")
-    return _DASHES.sub("-----", seen)
+    return re.sub(_DASHES, "-----", seen)
 
 
 def _base64(text: str) -> bytes | None:
@@ -165,7 +165,7 @@ def _base64(text: str) -> bytes | None:
 
 
 def _block(label: str, body: str) -> _Block | None:
-    legacy = _LEGACY_ENCRYPTION.match(body)
+    legacy = re.match(_LEGACY_ENCRYPTION, body)
     der = _base64(body[legacy.end() if legacy else 0 :])
     return _Block(label, der, legacy[1] if legacy else None) if der else None
 

@@ -32,7 +32,7 @@ _T = TypeVar("_T")
 _LONGEST_ID = 200
 """Characters of a run's id; CloudWorks' have 32."""
 _LONGEST_TEXT = 2_000
-"""Characters of a name or another text that is only shown."""
+"""Characters of a run's message, of a name, or of another text that is only shown."""
 _LARGEST = 10**15
 """The largest code or count; the ledger takes numbers of 38 digits."""
 
@@ -202,7 +202,7 @@ class _WireRun(Struct, frozen=True, rename="camel"):
             started_at=normalize_time(self.start_date) if self.start_date else None,
             ended_at=normalize_time(self.end_date) if self.end_date else None,
             success=_truth(self.success),
-            message=_words(self.message),
+            message=_words(self.message)[:_LONGEST_TEXT],
             error_code=_code(self.execution_error_code),
             author=_text(self.triggered_by) or _text(self.created_by),
             trace_id=_text(self.trace_id),

@@ -21,7 +21,7 @@ NO_SUCH_RANGE = frozenset({"InvalidRange", "416"})
 
 
 class Content(Struct, frozen=True):
-    """A file in S3, as far as it was read."""
+    """The beginning of a file in S3, or all of it."""
 
     data: bytes
     """Its beginning, or all of it."""

@@ -61,7 +61,7 @@ IDS_PER_ITEM = 1_000
 UPLOAD_DAYS = 90
 RUN_DAYS = 400
 RUNS_READ = 40
-"""Of a lane's history, to learn how long an integration's runs take."""
+"""How many runs of a lane's history are read to learn how long an integration's runs take."""
 OPEN_MARK = "~open"
 """An open batch's place in the index: after every upload, whose order begins with a digit."""
 
@@ -313,10 +313,10 @@ class Ledger:
             item = {**_size_key(route, upload), "size": upload.size, "ttl": _ttl(now, RUN_DAYS)}
             self._table.put(item)
 
-    # Lost uploads: objects that S3 lists, and of which no event told.
+    # Lost uploads: objects that S3 lists and for which no event came.
 
     def note_told(self, upload: Upload, now: int) -> bool:
-        """Note that an event or a request told of an object, where a listing could not know the upload by its identity.
+        """Note that an event or a request named an object, if a listing could not recognize the upload by its identity.
 
         Returns False if a listing found the object before its event came: then it is known already.
         """
@@ -497,7 +497,7 @@ class Ledger:
         return self._note(lease, "reads", reads)
 
     def note_waits(self, lease: Lease, waits: Mapping[str, Noted]) -> Lane | None:
-        """Note what was said of the lane's planned waits, by route; None when the lease is lost."""
+        """Note what was logged about the lane's planned waits, by route; None when the lease is lost."""
         return self._note(lease, "waits", waits)
 
     def _note(self, lease: Lease, attribute: str, value: object) -> Lane | None:
@@ -524,7 +524,7 @@ class Ledger:
     # The load history.
 
     def record_run(self, run: RunRecord, now: int) -> RunRecord:
-        """Enter a run in the history. If it is there already, it is kept and returned unchanged."""
+        """Enter a run in the history. If the history has it already, that entry is kept and returned."""
         item = {
             **_key(run.lane, run.sk),
             **msgspec.to_builtins(run),
@@ -671,10 +671,10 @@ def _place_of(key: Item) -> tuple[str, str]:
 
 
 def _is_told(upload: Upload, told: str) -> bool:
-    """Whether what was told at this time (ISO; empty: nothing) was this listed object.
+    """Whether an event at the time `told` (ISO; empty: none came) was about this listed object.
 
-    A version is one object. Content may come again, but an event tells of an object when it is done, so not before the
-    time that S3 lists.
+    A version is one object. The same content may be uploaded again, but its event comes after the upload is complete,
+    so not before the time that S3 lists.
     """
     return told != "" if upload.version_id else told[:19] >= upload.event_time[:19]
 

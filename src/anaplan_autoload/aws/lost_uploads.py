@@ -32,11 +32,11 @@ class Rounds:
         self._table = Table(client, table)
 
     def get(self) -> Round:
-        """What is known, read consistently; empty where no sweep has looked for lost uploads yet."""
+        """What is known, read consistently; empty if no sweep has looked for lost uploads yet."""
         return msgspec.convert(self._table.get(_KEY) or {}, Round, strict=False)
 
     def put(self, known: Round, found: Round) -> bool:
-        """Write what became of `known`. False where another sweep was faster; then nothing was written."""
+        """Replace `known`. False if another sweep was faster; then nothing was written."""
         item = {**_KEY, **msgspec.to_builtins(replace(found, number=known.number + 1))}
         return self._table.put(item, "attribute_not_exists(pk) OR #number = :known", {":known": known.number})
 
@@ -44,7 +44,7 @@ class Rounds:
 def list_page(s3: S3Client, at: Cursor, owner: str | None) -> tuple[list[Listed], Cursor | None]:
     """One page of versions, at most 1,000, and where the next begins; None after the last page of the place.
 
-    Raises `ClientError` where S3 refuses, also where a bucket belongs to another account than `owner`.
+    Raises `ClientError` if S3 refuses, for example because a bucket does not belong to the account `owner`.
     """
     request: Any = {"Bucket": at.place.bucket, "Prefix": at.place.prefix}
     if at.key:

@@ -1,4 +1,4 @@
-"""Objects as S3 describes them, when it is asked for one or lists many."""
+"""Turns S3's description of an object into an upload."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from anaplan_autoload.domain.times import iso
 def upload_of(bucket: str, key: str, size: int, told: Any) -> Upload:
     """The object as an upload, of the time when it was last modified: S3 knows it in whole seconds.
 
-    `told` is the answer, or the listing's entry; only the size has another name in each.
+    `told` is S3's answer, or an entry of its listing. The two have different names for the size, so it is a parameter.
     """
     version_id = told.get("VersionId")
     return Upload(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 FRESH_MS = 30_000
 EARLIER_VERSIONS = 10
-"""How many versions are tried where the newest cannot be understood, and nothing is known yet."""
+"""How many versions are tried if the newest cannot be understood and none was read before."""
 SHOWN_MISTAKES = 5
 
 
@@ -36,8 +36,8 @@ class RoutesInUse:
     def refresh(self, now: int) -> str | None:
         """Read the routes if what is known is older than 30 seconds; `now` is epoch ms.
 
-        Returns what is wrong with the newest version, in one line; None where that is in use, or nothing was read.
-        What was last understood stays in use then.
+        Returns what is wrong with the newest version, in one line; None if that is in use, or nothing was read.
+        If it cannot be used, the last version that could stays in use.
         """
         if self._read_at is not None and 0 <= now - self._read_at < FRESH_MS:
             return None

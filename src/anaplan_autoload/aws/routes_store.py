@@ -33,7 +33,7 @@ MAX_STORED = 390_000
 """Bytes of the compressed text: DynamoDB's 400 KB less what else an item holds."""
 MAX_COMMENT = 1_000
 """Characters."""
-_SORT_KEY = re.compile(r"v#([0-9]{10})")
+_SORT_KEY = r"v#([0-9]{10})"
 _PAGE = 20
 
 Item = dict[str, Any]
@@ -103,7 +103,7 @@ class RoutesStore:
         while True:
             answer = self._client.query(**request)
             for item in answer["Items"]:
-                if _SORT_KEY.fullmatch(item["sk"]["S"]):
+                if re.fullmatch(_SORT_KEY, item["sk"]["S"]):
                     yield _version(item)
             if "LastEvaluatedKey" not in answer:
                 return
@@ -184,7 +184,7 @@ def _version(item: Item) -> Version:
     stamp: Item | None = item.get("version")
     number = _text(stamp, "N")
     text, flaw = _toml(item.get("toml"))
-    match = _SORT_KEY.fullmatch(item["sk"]["S"])
+    match = re.fullmatch(_SORT_KEY, item["sk"]["S"])
     if match:
         number = match[1]
     elif not number.isdecimal():

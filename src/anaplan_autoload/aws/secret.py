@@ -10,7 +10,6 @@ from botocore.exceptions import ClientError
 
 from anaplan_autoload.anaplan.credentials import SHAPES, Secret, SecretInvalid
 from anaplan_autoload.anaplan.errors import CloudWorksError, TryLater
-from anaplan_autoload.anaplan.renewal import NotStored
 from anaplan_autoload.aws.refusals import AWS_TROUBLE, code_of, in_words, may_heal
 
 if TYPE_CHECKING:
@@ -79,6 +78,8 @@ class SecretStore:
         except ClientError as error:
             if may_heal(error) and code_of(error) != _TOO_MANY_VERSIONS:
                 raise TryLater(f"Secrets Manager could not store {self._secret_id}: {in_words(error)}.") from error
+            from anaplan_autoload.anaplan.renewal import NotStored  # only a renewed log-in is written
+
             raise NotStored(_not_stored(self._secret_id, error)) from error
         except AWS_TROUBLE as error:
             kind = type(error).__name__

@@ -15,17 +15,13 @@ from botocore.config import Config
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.http import http_pool
-from anaplan_autoload.anaplan.oauth import oauth_url
-from anaplan_autoload.anaplan.renewal import Renewer
 from anaplan_autoload.anaplan.tokens import Tokens
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.rejections import Rejections
-from anaplan_autoload.aws.renewals import Renewals
 from anaplan_autoload.aws.routes_in_use import RoutesInUse
 from anaplan_autoload.aws.routes_store import RoutesStore
 from anaplan_autoload.aws.secret import SecretStore, secret_source
 from anaplan_autoload.aws.settings import check_settings
-from anaplan_autoload.aws.standings import Standings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,9 +36,11 @@ if TYPE_CHECKING:
     from urllib3 import PoolManager
 
     from anaplan_autoload.anaplan.credentials import Secret
+    from anaplan_autoload.anaplan.renewal import Renewer
     from anaplan_autoload.aws.digests import Digests
     from anaplan_autoload.aws.lost_uploads import Rounds
     from anaplan_autoload.aws.settings import Settings
+    from anaplan_autoload.aws.standings import Standings
     from anaplan_autoload.domain.routes import Routes
 
 
@@ -121,19 +119,23 @@ class Services:
     @cached_property
     def standings(self) -> Standings:
         """How each route stands."""
+        from anaplan_autoload.aws.standings import Standings  # only a run's end and a sweep need it
+
         return Standings(self.dynamodb, self.settings.ledger_table)
 
     @cached_property
     def rounds(self) -> Rounds:
         """How far the search for lost uploads has come."""
-        from anaplan_autoload.aws.lost_uploads import Rounds  # only a sweep needs it: no part of a cold start
+        from anaplan_autoload.aws.lost_uploads import Rounds  # imported here, because only a sweep needs it
 
         return Rounds(self.dynamodb, self.settings.ledger_table)
 
     @cached_property
     def digests(self) -> Digests:
         """What people have yet to be told in a digest."""
-        from anaplan_autoload.aws.digests import Digests  # only people with a topic of their own get them
+        from anaplan_autoload.aws.digests import (
+            Digests,
+        )  # imported here, because only a stack with a topic for people needs it
 
         return Digests(self.dynamodb, self.settings.ledger_table)
 
@@ -197,6 +199,10 @@ class Services:
 
     def _renewer(self) -> Renewer:
         """What an OAuth log-in needs: the secret is written, and the ledger holds a lease."""
+        from anaplan_autoload.anaplan.oauth import oauth_url  # only an OAuth log-in needs them
+        from anaplan_autoload.anaplan.renewal import Renewer
+        from anaplan_autoload.aws.renewals import Renewals
+
         settings = self.settings
         return Renewer(
             self.http,

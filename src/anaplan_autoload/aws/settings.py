@@ -20,14 +20,14 @@ if TYPE_CHECKING:
 
 
 MOST_DAYS = 3_650
-"""A password may be set to last no longer."""
+"""The longest life of a password that can be set, in days."""
 LONGEST = 86_400
 """Seconds, a day: no poll or lease may be set longer."""
 MOST_LOADS, MOST_MINUTES = 100, 1_440
-"""From how many loads on people get a digest, and for how long it gathers, at most."""
+"""The largest `digest_after` and, in minutes, the longest time that a digest gathers."""
 SHOWN_CHARACTERS = 100
-"""A refused value is shown up to here: a whole file may have been pasted."""
-_SECRET = re.compile(r"://[^/]*@|[{}]|-----|passw", re.IGNORECASE)
+"""Characters of a refused value that are shown, because somebody may have pasted a whole file."""
+_HIDDEN = r"(?i)://[^/]*@|[{}]|-----|passw"
 """What a value looks like that may hold a secret: a URL with a user, the secret's JSON, a key."""
 
 
@@ -51,13 +51,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     contact: str | None = None
     """Whom readers of a message can ask: one line of text. None: messages name nobody."""
     mail_topic_arn: str | None = None
-    """The topic of people, whose mails are gathered in digests. None: people have none of their own."""
+    """The topic for people, whose mails are gathered in digests. None: people have no topic of their own."""
     chat_topic_arn: str | None = None
     """The topic of chat channels. None: there are none."""
     publish_events: bool = False
     """Whether reports go to EventBridge's default bus too."""
     digest_after: int = 5
-    """People get a digest from this many loads of a lane within `digest_ms` on. 0: never."""
+    """People get a digest once a lane has had this many loads within `digest_ms`. 0: never."""
     digest_ms: int = 600_000
     """Milliseconds that a digest gathers."""
     routes_file: Path | None = None
@@ -115,6 +115,12 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
             return int(text)
         raise SettingsInvalid(f"environment variable {name} is {_shown(text)}; it takes a whole number, 0 to {most}")
 
+    def switch(name: str) -> bool:
+        text = environment.get(name, "").strip() or "false"
+        if text in ("true", "false"):
+            return text == "true"
+        raise SettingsInvalid(f"environment variable {name} is {_shown(text)}; it takes true or false")
+
     poll_min, poll_max = seconds("POLL_MIN_SECONDS", 2), seconds("POLL_MAX_SECONDS", 60)
     if poll_min > poll_max:
         raise SettingsInvalid(f"POLL_MIN_SECONDS ({poll_min}) is above POLL_MAX_SECONDS ({poll_max})")
@@ -131,7 +137,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         contact=environment.get("CONTACT", "").strip() or None,
         mail_topic_arn=environment.get("MAIL_TOPIC_ARN", "").strip() or None,
         chat_topic_arn=environment.get("CHAT_TOPIC_ARN", "").strip() or None,
-        publish_events=environment.get("PUBLISH_EVENTS", "").strip() == "true",
+        publish_events=switch("PUBLISH_EVENTS"),
         digest_after=number("DIGEST_AFTER", 5, MOST_LOADS),
         digest_ms=number("DIGEST_MINUTES", 10, MOST_MINUTES) * 60_000,
         routes_file=Path(file) if (file := environment.get("ROUTES_FILE", "").strip()) else None,
@@ -188,7 +194,7 @@ def check_settings(settings: Settings, region: str | None) -> None:
         try:
             checked_url(url)
         except AddressInvalid as error:
-            if len(url) <= SHOWN_CHARACTERS and not _SECRET.search(url):
+            if len(url) <= SHOWN_CHARACTERS and not re.search(_HIDDEN, url):
                 raise SettingsInvalid(f"environment variable {name}: {error}") from error
             raise SettingsInvalid(f"environment variable {name} is {_shown(url)}; it takes https://host/path") from None
     for field, (name, form, takes) in _FORMS.items():
@@ -208,6 +214,6 @@ def check_settings(settings: Settings, region: str | None) -> None:
 
 def _shown(value: str) -> str:
     """A refused value as messages show it, unless it may hold a secret."""
-    if _SECRET.search(value):
+    if re.search(_HIDDEN, value):
         return "not shown, as it looks like a secret"
     return repr(value if len(value) <= SHOWN_CHARACTERS else f"{value[:SHOWN_CHARACTERS]}…")

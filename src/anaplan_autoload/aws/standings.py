@@ -45,7 +45,7 @@ class Standings:
         return {item["sk"]: _standing(item) for page in pages for item in page}
 
     def get(self, route: str) -> Standing:
-        """One route's, read consistently; an empty one where nothing was ever noted."""
+        """One route's, read consistently; an empty one if nothing was ever noted."""
         return _standing(self._table.get(_key(route)) or {})
 
     def begin(self, route: Route, due_at: int) -> None:
@@ -61,7 +61,7 @@ class Standings:
         self._update(route, "REMOVE expect, lane, settled, telling")
 
     def may_tell(self, route: str, due_at: int, now: int) -> bool:
-        """Whether this sweep is to announce that a due time was missed, and not one that began just before."""
+        """Whether this sweep is to announce a missed due time; False if another one began to do so just before."""
         return self._update(
             route,
             "SET telling = :now",

@@ -239,6 +239,8 @@ def _unreadable(check: Check, content: bytes, whole: bool) -> Problem | None:
     found = _probable_encoding(content)
     if _fits(check, content, found, whole):
         return None
+    if not _is_text_in(content, found, whole=False):
+        return _problem("format", "text with columns (CSV)", "a file with NUL characters", "Save it as CSV again.")
     if found == _encoding(check, content):
         return _problem(
             "encoding", check.encoding, f"{found}, cut off in the middle of a character", "Upload the whole file."

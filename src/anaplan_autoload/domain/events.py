@@ -32,9 +32,9 @@ _EXPECTED = (
 )
 _SEQUENCER = re.compile(r"[0-9A-F]{1,32}")
 _ACCOUNT = re.compile(r"[0-9]{12}")
-_EVERY = re.compile(r"([1-9][0-9]{0,3})([mh])")
+_EVERY = r"([1-9][0-9]{0,3})([mh])"
 _SECONDS = {"m": 60, "h": 3600}
-_OTHER_NOTIFICATIONS = re.compile(
+_OTHER_NOTIFICATIONS = (
     r"ObjectRemoved:|ObjectRestore:|Replication:|LifecycleExpiration:|ObjectTagging:|ObjectAnnotation:|ObjectAcl:"
     r"|ObjectRetention:|(?:ReducedRedundancyLostObject|LifecycleTransition|IntelligentTiering)\Z"
 )
@@ -229,7 +229,7 @@ def _sweep(event: object) -> Sweep:
 
 def _reconcile(asked: _ReconcileEvent) -> Reconcile:
     """The template joins the buckets' ARNs with commas; if the inbox is the only one, a comma follows it."""
-    every = _EVERY.fullmatch(asked.every)
+    every = re.fullmatch(_EVERY, asked.every)
     if every is None:
         raise UnknownEvent(
             'sweep event: its reconcile.every is not a time such as "15m" or "1h"; correct it in the template'
@@ -330,7 +330,7 @@ def _from_s3(record: object, where: str, owner: str | None) -> _Finding:
     key = _decode_key(decoded.s3.object.key, f"S3 {where}")
     name = decoded.event_name.removeprefix("s3:")  # some S3-compatible stores say s3:
     if not name.startswith("ObjectCreated:"):
-        if not _OTHER_NOTIFICATIONS.match(name):
+        if not re.match(_OTHER_NOTIFICATIONS, name):
             raise UnknownEvent(
                 f"S3 {where}: {_quoted(decoded.event_name)} is not an event that S3 documents; notify the function of "
                 "s3:ObjectCreated:* only, and update it if S3 has a new kind of event"

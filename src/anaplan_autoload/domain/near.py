@@ -124,6 +124,11 @@ def why_not(route: Route, bucket: str, key: str) -> str:
     return ", and ".join(told)
 
 
+def difference(one: str, other: str) -> str:
+    """How two names that look alike differ, as in `slashes`; empty if they are equal, or very different."""
+    return _listed(_needed(lambda levels: _levelled(one, levels) == _levelled(other, levels)) or ())
+
+
 def _start(prefix: str, key: str) -> tuple[str, ...] | None:
     """How the start of a key differs from the prefix: not at all, in some ways, or completely (None)."""
 

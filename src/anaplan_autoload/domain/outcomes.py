@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from anaplan_autoload.domain import wording
-
 Outcome = Literal["loaded", "partial", "failed"]
 """How a run ends."""
 Ending = Literal["loaded", "partial", "failed", "rejected"]
@@ -22,8 +20,8 @@ PARTIAL = 38
 DATA_MISMATCH = 12
 """The `executionErrorCode` of a run whose data has the wrong type; the same file would fail again."""
 
-_PASSING = re.compile(
-    r"""\bconnection\ (?:\w+\ ){0,2}(?:error|failed|failure|refused|reset|lost|closed|broken|aborted|timeout)
+_PASSING = r"""(?x)
+        \bconnection\ (?:\w+\ ){0,2}(?:error|failed|failure|refused|reset|lost|closed|broken|aborted|timeout)
         |\bconnection\ to\ .{1,60}\ (?:failed|lost)\b
         |\b(?:fail\w*|unable|could\ not|couldn't|cannot)\ (?:to\ )?connect\b
         |\btrigger\ error\b|\binternal\b(?!\ id)|\bserver\ error\b|\bservice\b.{0,20}\bunavailable\b|\bbad\ gateway\b
@@ -31,18 +29,14 @@ _PASSING = re.compile(
         |\bmodel\b.{0,40}\b(?:locked|busy|unavailable|offline|opening|maintenance|being\ \w+)|\bunder\ maintenance\b
         |\bserver\ (?:is\ )?busy\b|\bnetwork\ (?:is\ )?(?:error|unreachable)\b|\bhost\ (?:is\ )?unreachable\b
         |\brate\ limit\b|\bdeadlock\b|\bsocket\ (?:error|closed|reset)\b
-    """,
-    re.VERBOSE,
-)
+"""
 """CloudWorks' words for errors that may pass by themselves."""
-_LASTING = re.compile(
-    r"""\bdeleted\b|\bnot\ found\b|\bno\ longer\ exists?\b|\bdoes\ not\ exist\b|\barchived\b|\binvalid\b|\bnot\ valid\b
+_LASTING = r"""(?x)
+        \bdeleted\b|\bnot\ found\b|\bno\ longer\ exists?\b|\bdoes\ not\ exist\b|\barchived\b|\binvalid\b|\bnot\ valid\b
         |\bdenied\b|\bnot\ (?:permitted|authori[sz]ed|entitled|allowed)\b|\bcredentials?\b|\bcancel|\baborted\ by\b
         |\b(?:row|record|line|item)s?\ (?:(?:were|was|are|is)\ )?(?:fail|reject|ignor|skip|invalid)
         |\b(?:fail|reject|ignor|skip)\w*\ (?:row|record|line|item)s?\b|\bmismatch|\bduplicate|\bdata\ type\b|\bcolumn
-    """,
-    re.VERBOSE,
-)
+"""
 """CloudWorks' words for errors that stay until somebody corrects them."""
 
 
@@ -56,6 +50,8 @@ def outcome_of(success: bool | None, error_code: int | None, message: str) -> Ou
         return "partial"
     if not success or error_code:
         return "failed"
+    from anaplan_autoload.domain import wording  # no run has ended when a function instance starts
+
     said = wording.read(message)
     if said.cancelled:
         return "failed"
@@ -69,5 +65,7 @@ def may_heal(error_code: int | None, message: str) -> bool:
     """
     if error_code in (DATA_MISMATCH, PARTIAL):
         return False
+    from anaplan_autoload.domain import wording
+
     said = wording.prose(message)
-    return _PASSING.search(said) is not None and _LASTING.search(said) is None
+    return re.search(_PASSING, said) is not None and re.search(_LASTING, said) is None

@@ -23,6 +23,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from anaplan_autoload.domain.protocol import Noted, select
+from anaplan_autoload.domain.sentences import quoted
 from anaplan_autoload.domain.times import epoch_ms, iso
 
 if TYPE_CHECKING:
@@ -62,10 +63,22 @@ class Wait(Struct, frozen=True):
         """The announcement of a late set: which files have not come, and what happens next."""
         has, them = ("has", "it") if len(self.lacks) == 1 else ("have", "them")
         return (
-            f"{listed(self.lacks, 10)} {has} not come yet. The first upload that waits for {them} was recorded at "
-            f"{iso(self.since)}. The route allows {_length(self.route.within)} for a set. Autoload keeps waiting, and "
-            "loads the set when it is complete."
+            f"{listed(self.lacks, 10)} {has} not come yet. {self._namesake}The first upload that waits for {them} was "
+            f"recorded at {iso(self.since)}. The route allows {_length(self.route.within)} for a set. Autoload keeps "
+            "waiting, and loads the set when it is complete."
         )
+
+    @property
+    def _namesake(self) -> str:
+        """A file that came under almost the name of one that has not come; empty if there is none."""
+        from anaplan_autoload.domain.near import difference
+
+        came = dict.fromkeys(item.upload.key.removeprefix(self.route.prefix) for item in self.waiting)
+        pairs = ((lacking, name, difference(lacking, name)) for lacking in self.lacks for name in came)
+        for lacking, name, words in pairs:
+            if words:
+                return f"{quoted(name)} came, but differs from {quoted(lacking)} in {words}. "
+        return ""
 
     def is_overdue(self, now: int) -> bool:
         """Whether the rest of the set takes longer than the route's `within`; `now` is epoch ms."""
@@ -97,14 +110,14 @@ def plan(waiting: Sequence[Waiting], now: int) -> Plan:
 def is_enough(waiting: Sequence[Waiting], now: int) -> bool:
     """Whether a claim needs no more than these oldest uploads: the first that may be loaded now is loaded alone."""
     for item in waiting:
-        if item.route.needs or not _opens_at(item.route, now):
+        if item.route.needs or not closed_until(item.route, now):
             return item.route.load == "each"
     return False
 
 
 def closed_until(route: Route, now: int) -> int | None:
     """When the route's window opens, epoch ms like `now`; None if a run may begin now."""
-    return _opens_at(route, now)
+    return _next_opening(route.window, now) if route.window else None
 
 
 def notes(before: Mapping[str, Noted], waits: Iterable[Wait]) -> dict[str, Noted]:
@@ -174,7 +187,7 @@ def _set_of(route: Route) -> tuple[str, str, str]:
 
 def _wait(route: Route, items: Sequence[Waiting], now: int) -> Wait | None:
     """Why these uploads of a route have to wait; None if they may be loaded."""
-    opens_at = _opens_at(route, now)
+    opens_at = closed_until(route, now)
     came = {item.upload.key for item in items}
     lacks = tuple(name for name in route.needs if route.prefix + name not in came)
     if opens_at is None and not lacks:
@@ -193,10 +206,6 @@ def _ready_at(route: Route, items: Sequence[Waiting], lane: Lane, now: int) -> i
         first[item.upload.key] = min(item.recorded_at, first.get(item.upload.key, item.recorded_at))
     complete = max((first[route.prefix + name] for name in route.needs), default=0)
     return max(complete, _opened_at(route, now))
-
-
-def _opens_at(route: Route, now: int) -> int | None:
-    return _next_opening(route.window, now) if route.window else None
 
 
 def _opened_at(route: Route, now: int) -> int:

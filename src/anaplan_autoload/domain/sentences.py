@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_SENTENCE = re.compile(r'(?:"[^"]*"|(?!\.(?:\s|$))[^\n])+')
+_SENTENCE = r'(?:"[^"]*"|(?!\.(?:\s|$))[^\n])+'
 
 
 def quoted(text: str, longest: int | None = None) -> str:
@@ -15,5 +15,5 @@ def quoted(text: str, longest: int | None = None) -> str:
 
 def first_sentence(text: str) -> str:
     """The first sentence without its full stop. A full stop inside quotation marks does not end it."""
-    match = _SENTENCE.match(text.strip())
+    match = re.match(_SENTENCE, text.strip())
     return match[0].strip() if match else ""

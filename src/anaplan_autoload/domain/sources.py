@@ -27,9 +27,9 @@ FRESH_MS = 24 * 3_600_000
 _SHOWN = 3
 """How many keys a text names."""
 _OTHER_CLOUDS = ("AzureBlob", "GoogleBigQuery")
-_NO_FIXED_KEY = re.compile(r"s3://|.*/\Z|.*\*", re.DOTALL)
+_NO_FIXED_KEY = r"(?s)s3://|.*/\Z|.*\*"
 """A URL, a folder, a pattern: CloudWorks documents none of them for a source, so what it would read is not known."""
-_PLAIN_BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?<!-s3alias)(?<!--ol-s3)")
+_PLAIN_BUCKET = r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?<!-s3alias)(?<!--ol-s3)"
 """A bucket's own name, and not an access point's alias, which stands for a bucket of another name."""
 
 
@@ -42,7 +42,7 @@ class Source(Struct, frozen=True):
 
     def is_read_from(self, bucket: str, key: str) -> bool:
         """Whether this is the object: it has exactly this key, and the bucket is not known to be another one."""
-        elsewhere = self.bucket is not None and self.bucket != bucket and _PLAIN_BUCKET.fullmatch(self.bucket)
+        elsewhere = self.bucket is not None and self.bucket != bucket and re.fullmatch(_PLAIN_BUCKET, self.bucket)
         return self.names(key) and not elsewhere
 
     def names(self, key: str) -> bool:
@@ -98,7 +98,7 @@ def _sources_of(job: Job) -> list[Source] | None:
     for end in job.sources:
         if end.type in (ANAPLAN, *_OTHER_CLOUDS):
             continue
-        if end.type != S3 or not end.file or _NO_FIXED_KEY.match(end.file):
+        if end.type != S3 or not end.file or re.match(_NO_FIXED_KEY, end.file):
             return None
         found.append(Source(end.file, end.bucket_name))
     return None if job.type.startswith(S3) and not found else found

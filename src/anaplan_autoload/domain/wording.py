@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING, Literal
@@ -167,8 +168,9 @@ class Reading(Struct, frozen=True):
     """Whether the run was cancelled."""
 
 
+@lru_cache(maxsize=32)
 def read(message: str) -> Reading:
-    """Read a run's message, however it is worded."""
+    """Read a run's message, however it is worded. Cached, because a strange one of 2,000 characters takes a second."""
     facts = [fact for sentence in _sentences(prose(message)) for items in _clauses(sentence) for fact in _facts(items)]
     return Reading(
         left_out=any(_leaves_out(fact) for fact in facts) or _is_short_of_total(facts),

@@ -27,7 +27,7 @@ MOST_READ = 10_000
 
 
 class LoadFilter(Struct, frozen=True):
-    """A key whose uploads are asked for, in one bucket or in any."""
+    """A key whose uploads are wanted, in one bucket or in any."""
 
     bucket: str | None
     key: str

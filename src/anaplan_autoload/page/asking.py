@@ -87,7 +87,7 @@ def act_of(fields: Mapping[str, object]) -> Act:
     try:
         act = msgspec.convert(texts, Act)
     except msgspec.ValidationError as error:
-        raise OperationFailed(f"This is nothing that can be done: {error}.") from None
+        raise OperationFailed(f"This action is not known: {error}.") from None
     if act.do == "load" and not re.fullmatch(r"[0-9a-f]{32}", act.request):
         raise OperationFailed(
             "A load needs the id of its request.", remedy="Open the upload again, and use its button."
@@ -109,6 +109,8 @@ def _text(name: str, value: object) -> str:
 
 def _check_day(day: str) -> None:
     try:
-        date.fromisoformat(day or "2026-11-24")
+        usual = not day or date.fromisoformat(day).isoformat() == day  # 20261124 would not sort like this form
     except ValueError:
-        raise OperationFailed(f"{day!r} is not a day.", remedy="Write it as 2026-11-24.") from None
+        usual = False
+    if not usual:
+        raise OperationFailed(f"{day!r} is not a day.", remedy="Write it as 2026-11-24.")

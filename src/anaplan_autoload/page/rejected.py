@@ -45,14 +45,14 @@ def rejected_of(services: PageServices, run: RunRecord) -> Rejected:
     if not run.rows_saved or not prefix:
         return Rejected()
     if bucket != services.settings.reports_bucket:
-        return Rejected(trouble=f"They are in another bucket than the stack's: {run.report_url}")
+        return Rejected(trouble=f"They are in a bucket that is not the stack's: {run.report_url}")
     try:
         names = _names(services, bucket, prefix)
         return Rejected(tuple(_file(services, bucket, name) for name in names[:FILES_SHOWN]))
     except AWS_TROUBLE as error:
         return Rejected(trouble=f"They could not be read: {error}")
     except csv.Error as error:
-        return Rejected(trouble=f"They are no CSV: {error}")
+        return Rejected(trouble=f"They are not CSV: {error}")
 
 
 def _names(services: PageServices, bucket: str, prefix: str) -> list[str]:

@@ -110,4 +110,4 @@ class PageServices:
             FunctionName=self.settings.function, InvocationType="Event", Payload=msgspec.json.encode(event)
         )
         if answer["StatusCode"] != 202:
-            raise OperationFailed(f"The function did not take the event: status {answer['StatusCode']}.")
+            raise OperationFailed(f"The function did not accept the event: status {answer['StatusCode']}.")

@@ -107,13 +107,13 @@ class Report(Struct, frozen=True, kw_only=True):
     due_at: str | UnsetType = UNSET
     """With `missing`, when something should have been loaded; otherwise absent, as the next two."""
     last_load: LastLoad | UnsetType | None = UNSET
-    """With `missing`, the last load; null where none is known."""
+    """With `missing`, the last load; null if none is known."""
     recovered_from: tuple[Trouble, ...] | UnsetType = UNSET
     """With `recovered`, what this load ended."""
 
     @classmethod
     def of_route(cls, route: Route, outcome: ReportOutcome, id: str, message: str) -> Report:
-        """What every report about a route says while no run has begun; `replace` adds the rest."""
+        """A report about a route without a run; use `replace` to add the rest."""
         return cls(
             id=id,
             outcome=outcome,

@@ -27,7 +27,7 @@ def plain(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """The text, of any length, with spaces for characters that do not print, and none at its ends."""
+    """The text, of any length, with spaces instead of characters that do not print, and without spaces at its ends."""
     return "".join(character if character.isprintable() else " " for character in text).strip()
 
 

@@ -97,7 +97,7 @@ def admit(step: StepContext, services: Services, me: str, event: Uploads | Load 
         elif (route := routes.match(upload.bucket, upload.key)) and (pattern := route.excluded_by(upload.key)):
             excluded[route.name] += 1
             extra = _about(upload, route=route.name, pattern=pattern)
-            step.logger.info("Ignored an upload for its name", extra=extra)
+            step.logger.info("Ignored an upload because of its name", extra=extra)
         elif route:
             new = services.ledger.note_told(upload, now) and services.ledger.record(upload, route, now)
             lanes[route.lane_id] = None
@@ -136,7 +136,7 @@ def _about(upload: Upload, **more: object) -> dict[str, object]:
 
 def _near_misses(routes: Routes, upload: Upload) -> list[str]:
     """The routes that nearly match an upload, and what is different."""
-    from anaplan_autoload.domain.near import explain  # only an unrouted upload needs it: no part of a cold start
+    from anaplan_autoload.domain.near import explain  # imported here, because only an unrouted upload needs it
 
     near = explain(routes, upload.bucket, upload.key).near_misses[:SHOWN_NEAR_MISSES]
     return [f"route {miss.route.name}: {miss.why}" for miss in near]
@@ -190,12 +190,12 @@ def release(step: StepContext, services: Services, lease: Lease) -> Claim:
 
 
 def _planned(services: Services, lane: str, now: int) -> Plan:
-    """What may be loaded now in a lane, and what waits by a rule of its route."""
+    """What may be loaded now in a lane, and what has to wait because of a rule of its route."""
     return rules.plan(services.ledger.waiting(lane, lambda found: rules.is_enough(found, now)), now)
 
 
 def look_for_work(step: StepContext, services: Services, lease: Lease, lane: Lane, now: int) -> Claim:
-    """What to do in a lane that is ours. `lane` is as it was found, with the holder before us."""
+    """What to do in a lane that is ours. `lane` is as it was before we took it, with its last holder."""
     if lane.is_paused(now) and not (lane.open is not None and lane.open.asked):
         services.ledger.release(lease)
         return Stop("left", "the lane is paused")

@@ -1,4 +1,4 @@
-"""Look at the files of a batch just before its run is requested: no run on a file that fails its route's check.
+"""Check the files of a batch just before its run is requested, so that no run reads a file that fails the check.
 
 With `load = "each"` this is exactly the version that will be staged. With `"latest"` it is what a run would read: what
 the keys of the batch's uploads, and the route's other source files, hold now.
@@ -34,14 +34,14 @@ UPLOADS_PER_STEP = 500
 CHECK_SECONDS = 20
 """After this time no other file is begun, so that the step ends within the function's timeout."""
 KEPT_PROBLEMS = 5
-"""Problems that are stored and told: one file may have three."""
+"""The most problems that are stored and reported. One file may have three."""
 
 
 class Passed(Struct, frozen=True, tag="passed"):
     """Every file that was looked at passed."""
 
     next: int | None = None
-    """The number of the upload to go on with; None if that was all."""
+    """The number of the upload to continue with; None if that was all."""
 
 
 class Unfit(Struct, frozen=True, tag="unfit"):
@@ -122,7 +122,7 @@ def _sources(lane: Lane, route: Route, bucket: str) -> list[str]:
 
 
 def _problems(services: Services, batch: Batch, upload: Upload) -> list[Problem]:
-    """What is wrong with a file. One that is gone from its key is left to the run, which says whether it needs it."""
+    """What is wrong with a file. If it is not there any more, the run says whether it needs it."""
     route = batch.route
     latest = batch.upload is None
     if route.check is None:

@@ -30,7 +30,7 @@ class Ended(Struct, frozen=True, tag="ended"):
     claim: Claim
     """What to do next in the lane; with `Nothing` it is released."""
     uploads: tuple[Shown, ...] | None = None
-    """What has become of the event's uploads, where there is nothing left to do."""
+    """The event's uploads as they are now; None while there is more to do."""
 
 
 def end(
@@ -62,7 +62,7 @@ def end(
 def put_back(
     step: StepContext, services: Services, lease: Lease, closed: Closed, recorded: tuple[tuple[str, str], ...]
 ) -> Ended:
-    """Dissolve a batch whose window closed before its run began: its uploads wait. Then go on as `end` does.
+    """Dissolve a batch whose window closed before its run began: its uploads wait. Then continue as `end` does.
 
     What was tried for them is kept, so that failures in several windows count together.
     """

@@ -1,6 +1,6 @@
 """Checks whether the files that routes expect were loaded in time, and announces those that were not.
 
-What was dealt with is noted only after it was announced, so that a death in between repeats the announcement.
+A due time is noted as settled only after the announcement, so that a death in between repeats the announcement.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def look_for_missing(
 ) -> None:
     """Announce `missing` for each route that loaded nothing in time, once per due time.
 
-    A route is not held to due times before it was first seen with its `expect`. Where several have passed since the
-    last look, only the latest counts.
+    Due times before a sweep first saw the route with its `expect` do not count. If several have passed since the last
+    sweep, only the latest counts.
     """
     from anaplan_autoload.domain.schedule import due_times
 

@@ -38,7 +38,7 @@ def renewed(
 
 
 def stops_if_lost(step: Callable[P, T]) -> Callable[P, T | Stop]:
-    """A step that returns `LOST` where it raises `LeaseLost`."""
+    """Make a step return `LOST` when it raises `LeaseLost`."""
 
     @wraps(step)
     def stopping(*args: P.args, **kwargs: P.kwargs) -> T | Stop:

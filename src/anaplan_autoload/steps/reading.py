@@ -1,4 +1,4 @@
-"""Find out what a route's runs read, so that an upload which none of them reads is not called loaded."""
+"""Find out what a route's runs read, so that an upload that none of them reads is not reported as loaded."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.sources import Sources
 
 HURRIED = Limits(connect=3.0, read=6.0, total=6.0)
-"""For these questions: the request for the run follows in the same invocation, and needs its own time."""
+"""Short, because the request for the run follows in the same invocation and needs time too."""
 ASK_SECONDS = 12
 """After this long nothing more is asked; a flow of very many steps is then not known."""
 
@@ -32,10 +32,10 @@ ASK_SECONDS = 12
 def sources_for(
     step: StepContext, services: Services, lease: Lease, lane: Lane, waiting: Sequence[Waiting]
 ) -> Sources | Stop | None:
-    """What the runs of the oldest upload's route read; None where CloudWorks does not tell, and then all is loaded.
+    """What the runs of the oldest upload's route read; None if CloudWorks does not say; then no upload is rejected.
 
-    What CloudWorks said is believed for a day, unless an upload is about to be rejected for it: then it is asked again,
-    as the integration may have been changed.
+    CloudWorks' answer is used for a day. Before an upload is rejected because of it, CloudWorks is asked again, because
+    the integration may have been changed.
     """
     route, now = waiting[0].route, services.clock()
     remembered = lane.reads.get(route.name)
@@ -61,7 +61,7 @@ def sources_for(
 
 
 def _asked(services: Services, route: Route) -> Sources | None:
-    """Ask CloudWorks; None where its answer leaves it open."""
+    """Ask CloudWorks; None if its answer does not say."""
     until = services.clock() + ASK_SECONDS * 1000
     ids = [route.integration]
     if route.flow:
@@ -71,6 +71,6 @@ def _asked(services: Services, route: Route) -> Sources | None:
         if integration_id is None:
             return None
         if services.clock() > until:
-            raise TryLater(f"CloudWorks took more than {ASK_SECONDS} seconds to tell what the flow reads.")
+            raise TryLater(f"CloudWorks took more than {ASK_SECONDS} seconds to say what the flow reads.")
         integrations.append(services.cloudworks.integration(integration_id, HURRIED))
     return sources_of(integrations)

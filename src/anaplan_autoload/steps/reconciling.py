@@ -1,6 +1,6 @@
 """Finds lost uploads: loads what S3 has and the ledger does not, because the event never came.
 
-A sweep lists a few pages of what the routes' prefixes hold, and the next sweep goes on where it stopped, until the
+A sweep lists a few pages of what the routes' prefixes hold, and the next sweep continues where it stopped, until the
 round is over. What is found is recorded as its event would have been, so that a late event adds no second run.
 """
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from anaplan_autoload.domain.routes import Route
 
 PAGES_PER_SWEEP = 10
-"""Of at most 1,000 versions each."""
+"""How many pages, of at most 1,000 versions each, one sweep lists."""
 LIST_SECONDS = 20
 """After this time no other page is listed, so that the step ends within the function's timeout."""
 
@@ -44,9 +44,9 @@ class Reconciled(Struct, frozen=True):
 
 
 def reconcile(step: StepContext, services: Services, asked: Reconcile) -> Reconciled:
-    """Go on with the round, if one is due, and drain the lanes of what was found.
+    """Continue the round, or begin the next one if it is due, and drain the lanes of what was found.
 
-    A listing that S3 refuses is logged, counted and left out of the round; the sweep goes on.
+    A listing that S3 refuses is logged, counted and left out of the round; the sweep continues.
     """
     now = services.clock()
     routes = routes_in_use(step, services)
@@ -56,7 +56,7 @@ def reconcile(step: StepContext, services: Services, asked: Reconcile) -> Reconc
     watched = Watched.of(routes, known.since, now // 1000 * 1000)  # S3 lists whole seconds
     if known.is_due(asked.every, now):
         sweep = _Sweep(step, services, watched, lost.places(routes, asked.buckets), now)
-        found = sweep.go_on(replace(known, since=watched.since))
+        found = sweep.advance(replace(known, since=watched.since))
         services.rounds.put(known, found)
         return Reconciled(sweep.pages, sweep.found)
     if watched.since != known.since:
@@ -76,7 +76,7 @@ class _Sweep:
         self.pages = 0
         self.found = 0
 
-    def go_on(self, known: Round) -> Round:
+    def advance(self, known: Round) -> Round:
         """List pages until the sweep's share is done or the round is over; returns the round as it is then."""
         known = known if known.at else self._begun(known)
         while (at := known.at) is not None and self._has_time():
@@ -100,7 +100,7 @@ class _Sweep:
         return replace(known, started=self.now, at=Cursor(first) if first else None)
 
     def _compared(self, known: Round, at: Cursor, listed: list[Listed], following: Cursor | None) -> Round:
-        """The round after a page: what is lost of it is recorded."""
+        """Record the page's lost uploads; returns the round after this page."""
         found = self._record(lost.candidates(listed, at.last, self.watched, known.covered, self.now))
         if found:
             known = replace(known, found=known.found + found, found_at=self.now)
@@ -150,7 +150,7 @@ class _Sweep:
         return routes
 
     def _is_recorded(self, candidate: Candidate) -> bool:
-        """Record one; False where its event came in this very moment."""
+        """Record one; False if its event came in the meantime."""
         upload, route = candidate.upload, candidate.route
         now = self.services.clock()
         if not self.services.ledger.record_found(upload, route, now, superseded=candidate.replaced):

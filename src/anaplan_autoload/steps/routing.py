@@ -14,7 +14,7 @@ UNREADABLE = "The newest routes cannot be understood"
 
 
 def routes_in_use(step: StepContext, services: Services) -> Routes | None:
-    """The routes in use: those of `ROUTES_FILE` where it is set, else the ledger's.
+    """The routes in use: those of `ROUTES_FILE` if it is set, else the ledger's.
 
     Empty where nobody has pushed any yet; None where none of the newest versions in the ledger can be understood. A
     newest version that cannot be understood is logged and counted (`RoutesUnreadable`) each time it is read.

@@ -41,7 +41,7 @@ CALL_FAILED = (ClientError, HTTPClientError, NotConnected, ResponseParserError)
 """AWS answered with an error, or not at all. A client that cannot be made raises something else."""
 HISTORY_PAGE = 25
 """Runs per page, CloudWorks' own default."""
-GONE_MODEL = re.compile("invalid (workspace|model)", re.IGNORECASE)
+GONE_MODEL = "(?i)invalid (workspace|model)"
 """A 503 may pass, as in maintenance. If it is still there when the batch is overdue, it counts as final."""
 KNOWN_MS = 10 * 60_000
 """How far back the ledger's runs are compared with the history, because clocks differ and sort keys are end times."""
@@ -162,7 +162,7 @@ PostResult = Started | Occupied | NotNow | TurnedDown | NoAnswer | Closed | Stop
 
 @stops_if_lost
 def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> PostResult:
-    """Ask CloudWorks for the run. To be run at most once: CloudWorks has no idempotency key.
+    """Ask CloudWorks for the run. Run this step at most once, because CloudWorks has no idempotency key.
 
     Any error that it raises (an unusable setting, a bug) was raised before anything was sent. The batch is unchanged
     then, and its lane is released, so that the error does not count as an attempt.
@@ -170,7 +170,7 @@ def post(step: StepContext, services: Services, lease: Lease, batch: Batch) -> P
     try:
         return _posted(step, services, lease, batch)
     except LeaseLost:
-        raise  # the lane is another's
+        raise  # another execution leads the lane
     except InvocationError:
         raise  # ends this invocation, as if its sandbox had died
     except Exception:
@@ -208,7 +208,7 @@ def _posted(step: StepContext, services: Services, lease: Lease, batch: Batch) -
     except Busy:
         return Occupied(batch)
     except TryLater as error:
-        if batch.overdue and GONE_MODEL.search(error.facts.said):
+        if batch.overdue and re.search(GONE_MODEL, error.facts.said):
             return TurnedDown(error.text, error.facts.asked)
         return _not_now(services, lease, batch, error)
     except Refused as error:
@@ -231,7 +231,7 @@ def _no_answer(step: StepContext, services: Services, lease: Lease, posted: Batc
     noted = msgspec.structs.replace(posted, unanswered=unanswered)
     _note(step, services, lease, noted)
     extra = {"route": noted.route.name, "reason": str(error)}
-    step.logger.warning("A run may have begun, as the answer to the request for it was lost", extra=extra)
+    step.logger.warning("A run may have begun, because the answer to the request for it was lost", extra=extra)
     return NoAnswer(noted)
 
 
@@ -293,7 +293,7 @@ class Sighting(Struct, frozen=True, tag="sighting"):
     batch: Batch
     verdict: Verdict
     overdue: bool = False
-    """The batch has taken longer than its route allows, and nobody was told."""
+    """Whether the batch has taken longer than its route allows, and this was not announced yet."""
 
 
 @stops_if_lost

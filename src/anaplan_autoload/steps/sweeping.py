@@ -86,7 +86,10 @@ def _tidy(step: StepContext, services: Services, backlog: Backlog) -> None:
 
 
 def _keep_log_in_alive(step: StepContext, services: Services) -> None:
-    """Use a refresh token that would otherwise expire, although nothing is loaded. A lane that needs it tells more."""
+    """Use a refresh token that would otherwise expire while nothing is loaded.
+
+    A failure is only logged: a lane that needs the log-in fails with an error that says more.
+    """
     try:
         with services.tokens.within(BRIEF):
             services.tokens.keep_alive()
@@ -95,7 +98,7 @@ def _keep_log_in_alive(step: StepContext, services: Services) -> None:
 
 
 def _ages(found: Pending, lane: Lane, now: int) -> dict[str, float]:
-    """Route's name → for how many seconds its oldest upload has waited, planned waits aside."""
+    """Route's name → for how many seconds its oldest upload has waited. Planned waits do not count."""
     ages = rules.ages(found.ruled, lane, now)
     ruled = {item.route.name for item in found.ruled}
     for route, event_time in found.oldest.items():

@@ -1,7 +1,7 @@
 """Tells everyone what happened, through every channel that the stack has: SNS, EventBridge and chat.
 
-Each is told at least once and under one id. Where a lane tells of many loads in a short time, people get the rest in
-digests, which a sweep sends; systems get each document at once.
+Each message is sent at least once and under one id. If a lane reports many loads in a short time, people get the later
+ones in digests, which a sweep sends. Systems get each document at once.
 """
 
 from __future__ import annotations
@@ -26,17 +26,16 @@ if TYPE_CHECKING:
 
 TELL_ATTEMPTS = 4
 ENDED: dict[Trouble, str] = {
-    "missing": "This load had been missing.",
-    "failed": "The load before had failed.",
+    "missing": "This load was missing.",
+    "failed": "The load before this one had failed.",
 }
 
 
 def send(services: Services, report: Report, digested: bool = False) -> None:
-    """Send a report through every channel. Raises an AWS error after all were tried, one that may pass if there is one.
+    """Send a report through every channel; without mails if `digested`.
 
-    The next attempt sends through all of them again: subscribers that were told already know a repeated message by its
-    id.
-    `digested` leaves mails out.
+    Raises an AWS error after it has tried all channels: one that may pass, if there is one. The next attempt sends
+    through all of them again, and subscribers recognize a repeated message by its id.
     """
     troubles: list[Exception] = []
     for channel in _channels(services, report, digested):
@@ -68,7 +67,7 @@ def _channels(services: Services, report: Report, digested: bool) -> Iterator[Ca
 
 
 def waits_for_digest(services: Services, lane: str) -> bool:
-    """Whether what is about to be told of a load in this lane is told to people in a digest."""
+    """Whether people get the next message about this lane in a digest."""
     after, window = services.settings.digest_after, services.settings.digest_ms
     if services.settings.mail_topic_arn is None or after == 0:
         return False
@@ -80,7 +79,7 @@ def waits_for_digest(services: Services, lane: str) -> bool:
 
 
 def owe(services: Services, lane: str, report: Report) -> None:
-    """Note that people are to be told in the lane's digest. This comes before systems are told."""
+    """Note that people are to be told in the lane's digest. Call this before systems are told."""
     from anaplan_autoload.domain.digests import Owed
     from anaplan_autoload.report.subject import subject
 
@@ -124,7 +123,7 @@ def publish_or_log(
 ) -> None:
     """Send a report that ends no batch, unless the route's `notify` leaves it out, and log it.
 
-    Where AWS keeps failing, or a retry cannot help, the log alone has it.
+    If AWS keeps failing, or a retry cannot help, only the log has it.
     """
     from anaplan_autoload.report.log import log_run
 

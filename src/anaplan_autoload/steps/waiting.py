@@ -1,4 +1,4 @@
-"""Says which uploads wait by a rule of their route: in the log once per change, and to everyone if a set is late."""
+"""Reports uploads that wait because of a rule: in the log at each change, and to everyone if a set is late."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def waiting_by_rule(step: StepContext, services: Services, lease: Lease, lane: Lane, waits: Sequence[Wait]) -> None:
-    """Log what waits by a rule, where that has changed, and announce each late set once.
+    """Log what has to wait because of a rule, if that has changed, and announce each late set once.
 
     `lane` is as it was found. Raises `LeaseLost` where something was to be noted and the lease is lost.
     """

@@ -48,7 +48,7 @@ def signed(key: RSAPrivateKey, data: bytes) -> dict[str, str]:
 
 
 def version_2(at: float, filler: bytes = b"r") -> bytes:
-    """100 bytes: the time, and what ought to be random."""
+    """100 bytes: the time, and what should be random."""
     return struct.pack(">Q", int(at)) + filler * 92
 
 

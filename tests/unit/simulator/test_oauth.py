@@ -61,7 +61,7 @@ def test_a_device_is_confirmed_and_its_token_works(anaplan: Anaplan) -> None:
     assert refresh(anaplan, granted["refresh_token"], client=DEVICE)["refresh_token"] == granted["refresh_token"]
 
 
-def test_whoever_opens_the_page_confirms(anaplan: Anaplan) -> None:
+def test_anybody_who_opens_the_page_confirms(anaplan: Anaplan) -> None:
     device = begun(anaplan)
     page = urlsplit(device["verification_uri_complete"])
 
