@@ -320,7 +320,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "what waits is read before it is consistent",
-        (Edit("aws/ledger.py", "Ledger.waiting", "True", "False"),),
+        (Edit("aws/table.py", "Table._pages", "True", "False"),),
         CALM,
     ),
     Mutation(
@@ -623,7 +623,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "tests/integration/test_lost_uploads.py",
     ),
     Mutation(
-        "an event has no time to come",
+        "an event gets no time to arrive",
         (Edit("domain/lost.py", "_is_in_time", "now - GRACE_MS", "now"),),
         "tests/integration/test_lost_uploads.py",
     ),

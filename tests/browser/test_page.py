@@ -256,7 +256,7 @@ def serious(page: Page, view: str) -> dict[str, list[str]]:
 
 
 def test_axe_notices_what_is_unreadable(browser: Browser, server: str) -> None:
-    """Else nothing serious would be found where nothing is looked at."""
+    """Guards against a check that looks at nothing and so finds nothing."""
     opened = browser.new_page(bypass_csp=True)
     opened.goto(f"{server}/?since=2026-02-01")
     opened.add_style_tag(content=".autoload h1 { color: #999999; }")

@@ -1,4 +1,4 @@
-"""Uploads that wait by a rule of their route: for its window, for other files of a set, for the end of a pause."""
+"""Uploads that wait because of a rule: for a window, for other files of a set, for the end of a pause."""
 
 from __future__ import annotations
 
