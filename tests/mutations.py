@@ -320,7 +320,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "what waits is read before it is consistent",
-        (Edit("aws/ledger.py", "Ledger.waiting", "True", "False"),),
+        (Edit("aws/table.py", "Table._pages", "True", "False"),),
         CALM,
     ),
     Mutation(

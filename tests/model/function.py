@@ -18,7 +18,6 @@ from urllib3.exceptions import ProtocolError
 
 from anaplan_autoload.anaplan.cloudworks import CloudWorks
 from anaplan_autoload.anaplan.http import note_departure
-from anaplan_autoload.aws.digests import Digests
 from anaplan_autoload.aws.ledger import Ledger
 from anaplan_autoload.aws.lost_uploads import Rounds
 from anaplan_autoload.aws.routes_in_use import RoutesInUse
@@ -445,24 +444,9 @@ class Sandbox(Services):
         return RoutesInUse(self._function.store, None)
 
     @cached_property
-    def ledger(self) -> Ledger:
-        """The table of moto, without HTTP."""
-        return self._function.ledger
-
-    @cached_property
-    def standings(self) -> Standings:
-        """In the same table."""
-        return self._function.standings
-
-    @cached_property
-    def rounds(self) -> Rounds:
-        """In the same table."""
-        return self._function.rounds
-
-    @cached_property
-    def digests(self) -> Digests:
-        """In the same table."""
-        return Digests(cast("DynamoDBClient", self._function.table), TABLE)
+    def dynamodb(self) -> DynamoDBClient:
+        """The tables of moto, without HTTP."""
+        return cast("DynamoDBClient", self._function.table)
 
     @cached_property
     def s3(self) -> Any:
