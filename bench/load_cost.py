@@ -103,7 +103,7 @@ class Usage(Struct, frozen=True):
         """What was asked for after `earlier`."""
         return _combine(self, earlier, -1)
 
-    def plus(self, other: Usage, times: int = 1) -> Usage:
+    def plus(self, other: Usage, times: int) -> Usage:
         """This, and so many times the other."""
         return _combine(self, other, times)
 

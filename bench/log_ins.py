@@ -146,13 +146,13 @@ class _Day(Function):
         return False
 
 
-def measure(situation: Situation, loads: int = LOADS) -> Measured:
+def measure(situation: Situation) -> Measured:
     """Let a quarter of a day pass."""
     random = Random(1)
     with TemporaryDirectory() as directory:
         day = _Day(Path(directory), situation)
         begin = day.world.seconds
-        moments = sorted(random.uniform(0, SECONDS) for _ in range(loads // situation.at_once))
+        moments = sorted(random.uniform(0, SECONDS) for _ in range(LOADS // situation.at_once))
         for number, moment in enumerate(moments):
             day.world.pass_time(max(0.0, begin + moment - day.world.seconds))
             for lane in range(number, number + situation.at_once):

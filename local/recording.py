@@ -96,18 +96,18 @@ class Recorder:
         if second % 9 == 0:
             mistakes = second in (27, 81)
             name = "accounts_with_mistakes.csv" if mistakes else "accounts.csv"
-            yield lambda: self._upload("incoming/accounts/accounts.csv", (DATA / name).read_bytes())
+            yield lambda: self._stack.upload("incoming/accounts/accounts.csv", (DATA / name).read_bytes())
         if second % 4 == 1:
-            yield lambda: self._upload(f"incoming/actuals/actuals-{second:03}.csv", ROWS)
+            yield lambda: self._stack.upload(f"incoming/actuals/actuals-{second:03}.csv", ROWS)
         if second % 25 == 5:
-            yield lambda: self._upload("incoming/headcount/headcount.csv", ROWS)
+            yield lambda: self._stack.upload("incoming/headcount/headcount.csv", ROWS)
         match second:
             case 20 | 52:
-                yield lambda: self._upload("incoming/travel/trips.csv", ROWS)
+                yield lambda: self._stack.upload("incoming/travel/trips.csv", ROWS)
             case 33 | 34:
-                yield lambda: self._upload(f"incoming/accounts/~$accounts-{second}.csv", ROWS)
+                yield lambda: self._stack.upload(f"incoming/accounts/~$accounts-{second}.csv", ROWS)
             case 40:
-                yield lambda: self._upload("incoming/headcount/headcount.csv", b"Kode;Name\nA1;Amsterdam\n")
+                yield lambda: self._stack.upload("incoming/headcount/headcount.csv", b"Kode;Name\nA1;Amsterdam\n")
             case 45:
                 refused = Result(success=False, message="The model is locked", code=None)
                 yield lambda: self._stack.simulator.force_result(self._ids["accounts"], refused)
@@ -127,9 +127,6 @@ class Recorder:
                 yield self._stack.pool.deploy
             case 100:
                 yield lambda: self._log_in_with(PASSWORD)
-
-    def _upload(self, key: str, content: bytes) -> None:
-        self._stack.upload(key, content)
 
     def _log_in_with(self, password: str) -> None:
         secret = json.dumps({"username": USERNAME, "password": password})

@@ -288,7 +288,7 @@ class Autoload:
                 self.invoke(event)
 
     def when(self, method: str, path: str, act: Callable[[], object], *, skip: int = 0) -> None:
-        """Do something the next time (but `skip`) that Anaplan is asked this, before it answers."""
+        """Do something before Anaplan answers the next such request, or a later one if `skip` come first."""
         handle = self.simulator.handle
         left = skip
 

@@ -381,11 +381,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     ),
     Mutation(
         "a run begins outside its window",
-        (
-            Edit(
-                "domain/rules.py", "_opens_at", "return _next_opening(route.window, now) if route.window else None", ""
-            ),
-        ),
+        (Edit("domain/rules.py", "closed_until", "_next_opening(route.window, now)", "None"),),
         "an upload outside its window",
     ),
     Mutation(
@@ -627,7 +623,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "tests/integration/test_lost_uploads.py",
     ),
     Mutation(
-        "an event has no time to come",
+        "an event gets no time to arrive",
         (Edit("domain/lost.py", "_is_in_time", "now - GRACE_MS", "now"),),
         "tests/integration/test_lost_uploads.py",
     ),

@@ -27,6 +27,7 @@ EVERYWHERE = "0.0.0.0"  # noqa: S104 (asked for with --docker)
 ATTEMPTS = 3
 READY_SECONDS = 60.0
 GRACE_SECONDS = 2.0
+LAST_LINES = 20
 
 
 class StartFailed(RuntimeError):
@@ -124,9 +125,9 @@ class Process:
             self._process.wait(GRACE_SECONDS)
         self.kill()
 
-    def last_lines(self, count: int = 20) -> str:
+    def last_lines(self) -> str:
         """The end of what it printed."""
-        return "\n".join(tail(self.log, count) + tail(self.errors, count))
+        return "\n".join(tail(self.log, LAST_LINES) + tail(self.errors, LAST_LINES))
 
 
 class Server(Struct, frozen=True):

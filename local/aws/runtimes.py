@@ -171,7 +171,7 @@ class Pool:
         with self._lock:
             return [runtime.pid for runtime in self._busy if runtime.pid is not None]
 
-    def kill_one(self, pid: int | None = None) -> int | None:
+    def kill_one(self, pid: int | None) -> int | None:
         """Kill the runtime of this process id, else a busy one, else any; returns its id, None if none is up."""
         with self._lock:
             busy = sorted(self._busy, key=self._runtimes.index)

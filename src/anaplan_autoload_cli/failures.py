@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 TRACEBACK = "AUTOLOAD_TRACEBACK"
 """The environment variable that shows the traceback of an unexpected error."""
 _LOCAL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
-"""The system's own reasons for which nothing can be written."""
+"""The system's errors that mean that nothing can be written."""
 _NO_WAY_TO_AWS = "Check --region, AWS_ENDPOINT_URL, HTTPS_PROXY and the network."
 _NO_AWS = "Check --profile and AWS's configuration, or log in to AWS again: aws sso login."
 _PROXY = "A proxy or gateway may have answered instead: check HTTPS_PROXY, AWS_ENDPOINT_URL and the network."
@@ -73,7 +73,7 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
         case InvalidRegionError():
             return CommandFailed(f"{_said(error)}.", remedy="Give --region a name such as eu-west-1.")
         case ParamValidationError():
-            return CommandFailed(f"AWS does not take this: {_said(error)}.", remedy="Correct the name that it quotes.")
+            return CommandFailed(f"AWS refuses this: {_said(error)}.", remedy="Correct the name that it quotes.")
         case NotConnected() | HTTPClientError():
             return CommandFailed(f"AWS cannot be reached: {_said(error)}.", remedy=_NO_WAY_TO_AWS)
         case BotoCoreError():

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 Record = Mapping[str, object]
 """One row of data, with JSON's types: text, numbers, booleans, None, lists and mappings of these."""
 
-LOADED, FAILED, USAGE, PARTIAL, INTERRUPTED = 0, 1, 2, 3, 130
-"""Exit codes. 0 also means that a command succeeded, 1 that it failed."""
+LOADED, FAILED, PARTIAL, INTERRUPTED = 0, 1, 3, 130
+"""Exit codes. 0 also means that a command succeeded, 1 that it failed. 2 is Typer's own, for a command misused."""
 
 _STYLES = {
     "loaded": "green",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -49,7 +48,6 @@ HOSTILE = 'sales/<script>hack()</script><img src=x onerror=hack()>"\u202e.csv'
 MANY = 1_010
 PAGE_ARN = "arn:aws:lambda:eu-west-1:123456789012:function:autoload-page"
 SERIOUS = ("serious", "critical")
-LOAD = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$")
 
 
 @pytest.fixture(scope="module")
@@ -258,7 +256,7 @@ def serious(page: Page, view: str) -> dict[str, list[str]]:
 
 
 def test_axe_notices_what_is_unreadable(browser: Browser, server: str) -> None:
-    """Else nothing serious would be found where nothing is looked at."""
+    """Guards against a check that looks at nothing and so finds nothing."""
     opened = browser.new_page(bypass_csp=True)
     opened.goto(f"{server}/?since=2026-02-01")
     opened.add_style_tag(content=".autoload h1 { color: #999999; }")

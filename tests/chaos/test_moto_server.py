@@ -1,4 +1,4 @@
-"""The laptop's DynamoDB keeps its word when several clients write at once."""
+"""The laptop's DynamoDB behaves like the real one when several clients write at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The judge of a storm sees what is wrong, and nothing where nothing is."""
+"""The judge of a storm finds what is wrong, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An upload that no run reads is rejected: it is never called loaded."""
+"""An upload that no run reads is rejected: it is never reported as loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Uploads that wait by a rule of their route: for its window, for other files of a set, for the end of a pause."""
+"""Uploads that wait because of a rule: for a window, for other files of a set, for the end of a pause."""
 
 from __future__ import annotations
 
@@ -238,7 +238,7 @@ def test_a_late_set_is_announced_once_and_may_still_be_completed(
     printed = capsys.readouterr().out
     [metric] = autoload.metrics(printed, "SetsIncomplete")
     assert (metric["SetsIncomplete"], metric["route"]) == ([1.0], "month-end")
-    assert all(each["OldestWaitingSeconds"] == [0.0] for each in autoload.metrics(printed, "OldestWaitingSeconds"))
+    assert [each["OldestWaitingSeconds"] for each in autoload.metrics(printed, "OldestWaitingSeconds")] == [[0.0]] * 3
     assert "Incomplete: month-end: entities.csv has not come yet" in caplog.messages
     assert autoload.runs_asked_for() == 0
 

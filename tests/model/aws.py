@@ -156,7 +156,7 @@ class Bucket:
     """One bucket of S3, for uploads and staging and, as `local.cloudworks.Buckets`, for the simulator."""
 
     def __init__(self, versioned: bool, now: Callable[[], int]) -> None:
-        """Without versions, a new object replaces the old one, and nobody can have that any more; `now` is epoch ms."""
+        """Without versions, a new object replaces the old one for good; `now` is epoch ms."""
         self._versioned = versioned
         self._objects: dict[str, list[StoredObject]] = {}
         self._now = now

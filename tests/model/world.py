@@ -62,7 +62,7 @@ class Planned:
         self._waiting.append(_Waiting(trouble, trouble.skip, trouble.count))
 
     def clear(self) -> None:
-        """Call off what has not been met."""
+        """Cancel the troubles that no effect has met."""
         self._waiting.clear()
 
     def take(self, effect: str) -> Trouble | None:

@@ -319,7 +319,7 @@ class Plugin:
         self._patch.undo()
 
     def pytest_runtest_setup(self) -> None:
-        """Attend to harnesses and stacks, once a test has imported them: they are slow to import."""
+        """Listen to harnesses and stacks once a test has imported them, because they are slow to import."""
         for (module, name), hear in list(self._waiting.items()):
             if module in sys.modules:
                 self._hear_before_closing(getattr(sys.modules[module], name), hear)

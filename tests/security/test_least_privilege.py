@@ -117,7 +117,7 @@ def tell_everyone_everywhere(autoload: Autoload) -> None:
 
 
 def test_every_load_in_the_scenario_came_to_its_end(autoload: Autoload) -> None:
-    """Else the permissions above would stand for less than they seem to."""
+    """Otherwise the permissions above would prove less than they seem to."""
     copy_versions_and_objects_without(autoload)
     load_two_lanes_at_once(autoload)
 

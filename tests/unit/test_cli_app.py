@@ -288,7 +288,11 @@ def test_an_encoding_that_lacks_characters_gets_them_escaped(tmp_path: Path, as_
         (TokenRetrievalError(provider="sso", error_msg="Token has expired"), "AWS cannot be used: Error", "sso login"),
         (InvalidRegionError(region_name="mars west"), "Provided region_name 'mars west'", "eu-west-1"),
         (EndpointConnectionError(endpoint_url="https://x"), "AWS cannot be reached: Could not connect", "the network"),
-        (ParamValidationError(report='Invalid bucket name "a b"'), "AWS does not take this: Param", "Correct the name"),
+        (
+            ParamValidationError(report='Invalid bucket name "a b"'),
+            "AWS refuses this: Param",
+            "Correct the name",
+        ),
         (OSError(errno.ENOSPC, "No space left on device"), "The output cannot be written: No space", "somewhere else"),
         (ConnectionResetError(errno.ECONNRESET, "reset"), "The system or the network refused", "HTTPS_PROXY"),
     ],

@@ -1,4 +1,4 @@
-"""Unusable answers in place of AWS' and Anaplan's, and closed pipes: errors in words, without a traceback."""
+"""Unusable answers instead of AWS's and Anaplan's, and closed pipes: errors in words, without a traceback."""
 
 from __future__ import annotations
 

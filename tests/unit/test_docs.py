@@ -127,6 +127,13 @@ def test_the_operations_page_was_written_from_its_source() -> None:
     assert missing[:1] == [], "write docs/operations.md again with: .venv/bin/python -m local.transcripts"
 
 
+def test_the_operations_page_has_no_sentence_that_its_source_lacks() -> None:
+    """Such a sentence, written into the page by hand, would be lost when the page is written again."""
+    source = "\n".join(shown_lines(ITS_SOURCE.read_text(encoding="utf-8")))
+    prose = re.sub(r"^```.*?^```$", "", OPERATIONS.read_text(encoding="utf-8"), flags=re.M | re.S).splitlines()
+    assert [line for line in prose if re.escape(line) not in source and "autoload-" not in line] == []
+
+
 def shown_lines(source: str) -> Iterator[str]:
     """Patterns of the lines that a source has in common with its page, in order: prose and commands."""
     in_block = False

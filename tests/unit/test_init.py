@@ -348,7 +348,7 @@ def test_a_bad_option_ends_it_and_writes_nothing(tenant: CliTenant, option: str,
 
 @pytest.fixture
 def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody sits there."""
+    """Somebody is at the terminal."""
     monkeypatch.setattr(Output, "interactive", property(lambda _self: True))
 
 

@@ -91,6 +91,14 @@ def test_in_a_window_each_wait_is_at_most_as_long_as_the_one_before(part: float,
     assert waits[1] <= waits[0] or middle >= window.end
 
 
+@pytest.mark.parametrize("history", [[], [60, 65, 600]])
+@pytest.mark.parametrize("waited", [0, 30, 70, 5_000])
+def test_lengths_that_no_run_can_have_say_nothing(history: list[int], waited: float) -> None:
+    odd = [-5, -(10**9), 10**9, 10**12]
+
+    assert next_look(waited, [*odd, *history, *odd], *POLL) == next_look(waited, history, *POLL)
+
+
 @given(LENGTHS)
 def test_windows_follow_one_another_and_hold_every_length(history: list[int]) -> None:
     found = windows(history)

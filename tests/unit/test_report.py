@@ -205,7 +205,7 @@ def test_any_key_reaches_machines_unchanged_and_in_ascii(key: str) -> None:
     assert json.loads(document)["uploads"][0]["key"] == key
 
 
-def test_an_uploads_etag_and_sequencer_are_nobodys_business() -> None:
+def test_a_message_leaves_out_an_uploads_etag_and_sequencer() -> None:
     upload = Upload("inbox", "a.csv", "2026-11-24T21:05:00.123Z", size=3, etag="e", version_id="v", sequencer="01")
 
     assert ReportedUpload.of(upload) == ReportedUpload("inbox", "a.csv", "v", 3, "2026-11-24T21:05:00.123Z")

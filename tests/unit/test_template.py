@@ -659,11 +659,6 @@ def referred_or_written(value: Any) -> str:
     return str(value) if isinstance(value, dict) and value.keys() <= {"Ref", "Fn::Sub"} else ""
 
 
-def referred_in_any_branch(value: Any) -> Iterator[str]:
-    """What a variable refers to, either branch of a condition included."""
-    yield from referred_to(value["Fn::If"][1:] if isinstance(value, dict) and "Fn::If" in value else value)
-
-
 def test_no_output_bears_the_name_of_a_list() -> None:
     """`sam build` takes an output's name for the parameter's value, and fails on a list."""
     lists = {name for name, each in template()["Parameters"].items() if each["Type"] == "CommaDelimitedList"}

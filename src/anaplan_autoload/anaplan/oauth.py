@@ -120,9 +120,9 @@ class Access(RedactedRepr, frozen=True):
     expires_at: int
     """Epoch ms."""
 
-    def lasts(self, now: int, margin_seconds: int = MARGIN_SECONDS) -> bool:
+    def lasts(self, now: int) -> bool:
         """Whether it does not expire soon."""
-        return self.expires_at > now + margin_seconds * 1000
+        return self.expires_at > now + MARGIN_SECONDS * 1000
 
 
 class Grant(RedactedRepr, frozen=True):

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 LONGEST_WAIT = 15 * 60
 """Seconds: the longest wait between two looks at a run."""
+LONGEST_RUN = 30 * 86_400
+"""Seconds: what Anaplan says of a run's start and end may be nonsense, such as a start in the year 1."""
 MOST_LENGTHS = 20
 """How many earlier runs are asked for their lengths."""
 LATER = 4
@@ -45,9 +47,11 @@ class Window(Struct, frozen=True):
 def next_look(waited: float, lengths: Sequence[int], poll_min: int, poll_max: int) -> int:
     """Seconds until the next look at a run that was asked for `waited` seconds ago.
 
-    `lengths` are those of the integration's last runs, in seconds. Without any, the wait grows with the time waited.
+    `lengths` are those of the integration's last runs, in seconds; those that no run can have are left out. Without
+    any, the wait grows with the time waited.
     `poll_max` bounds the waits within and after the windows; before them a wait takes at most 15 minutes.
     """
+    lengths = [length for length in lengths if 0 <= length <= LONGEST_RUN]
     if not lengths:
         return next_delay(waited, poll_min, poll_max)
     last: Window | None = None

@@ -110,14 +110,14 @@ def plan(waiting: Sequence[Waiting], now: int) -> Plan:
 def is_enough(waiting: Sequence[Waiting], now: int) -> bool:
     """Whether a claim needs no more than these oldest uploads: the first that may be loaded now is loaded alone."""
     for item in waiting:
-        if item.route.needs or not _opens_at(item.route, now):
+        if item.route.needs or not closed_until(item.route, now):
             return item.route.load == "each"
     return False
 
 
 def closed_until(route: Route, now: int) -> int | None:
     """When the route's window opens, epoch ms like `now`; None if a run may begin now."""
-    return _opens_at(route, now)
+    return _next_opening(route.window, now) if route.window else None
 
 
 def notes(before: Mapping[str, Noted], waits: Iterable[Wait]) -> dict[str, Noted]:
@@ -187,7 +187,7 @@ def _set_of(route: Route) -> tuple[str, str, str]:
 
 def _wait(route: Route, items: Sequence[Waiting], now: int) -> Wait | None:
     """Why these uploads of a route have to wait; None if they may be loaded."""
-    opens_at = _opens_at(route, now)
+    opens_at = closed_until(route, now)
     came = {item.upload.key for item in items}
     lacks = tuple(name for name in route.needs if route.prefix + name not in came)
     if opens_at is None and not lacks:
@@ -206,10 +206,6 @@ def _ready_at(route: Route, items: Sequence[Waiting], lane: Lane, now: int) -> i
         first[item.upload.key] = min(item.recorded_at, first.get(item.upload.key, item.recorded_at))
     complete = max((first[route.prefix + name] for name in route.needs), default=0)
     return max(complete, _opened_at(route, now))
-
-
-def _opens_at(route: Route, now: int) -> int | None:
-    return _next_opening(route.window, now) if route.window else None
 
 
 def _opened_at(route: Route, now: int) -> int:

@@ -65,7 +65,7 @@ _NEVER_AGAIN = create_retry_strategy(RetryStrategyConfig(max_attempts=1))
 
 @cache
 def repeatable(step: Callable[..., Any]) -> StepConfig:
-    """For a step that is safe to repeat: it runs again after a crash, and up to five times after an error."""
+    """For a step that is safe to repeat: it runs again after a crash, and is tried up to five times after errors."""
     return StepConfig(retry_strategy=_tried_again, serdes=Json(_returned(step)))
 
 

@@ -91,30 +91,38 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
 
 
 def _as_record(lease: Lease, batch: Batch, run: Run, details: _Details, now: int) -> RunRecord:
-    return RunRecord(
-        id=run.id,
-        lane=lease.lane,
-        route=batch.route.name,
-        outcome=run.outcome,
+    return replace(
+        _line(lease, batch, run.id, run.outcome, run.ended_at or iso(now)),
         started_at=run.started_at,
-        ended_at=run.ended_at or iso(now),
-        integration_id=batch.route.integration,
-        flow_id=batch.route.flow,
         message=run.message,
+        request=details.request if details.missing else "",
         error_code=run.error_code,
         author=run.author,
-        batch_id=batch.id,
-        trace_id=batch.trace_id,
-        uploads_total=batch.total,
-        file=batch.file,
         errors=tuple(map(_kept, details.errors[:KEPT_ERRORS])),
         errors_total=len(details.errors),
         report_url=details.url,
         rows_saved=details.rows_saved,
         details_missing=details.said_missing,
         retried=protocol.may_be_retried(batch, run),
-        claimed_at=iso(batch.opened_at),
         asked_at=iso(batch.posted_at) if batch.posted_at else None,
+    )
+
+
+def _line(lease: Lease, batch: Batch, id: str, outcome: Ending, ended_at: str) -> RunRecord:
+    """What every line of the load history says of its batch."""
+    return RunRecord(
+        id=id,
+        lane=lease.lane,
+        route=batch.route.name,
+        outcome=outcome,
+        ended_at=ended_at,
+        integration_id=batch.route.integration,
+        flow_id=batch.route.flow,
+        batch_id=batch.id,
+        trace_id=batch.trace_id,
+        uploads_total=batch.total,
+        file=batch.file,
+        claimed_at=iso(batch.opened_at),
     )
 
 
@@ -144,6 +152,8 @@ class _Details(Struct):
     rows_saved: bool = False
     missing: list[str] = []
     """What could not be fetched and why, one sentence each."""
+    request: str = ""
+    """The first request to Anaplan that failed."""
 
     @property
     def said_missing(self) -> str | None:
@@ -172,8 +182,9 @@ def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> _
         except LoginRefused:
             found.missing.append(f"{what}: Anaplan refused the log-in.")
         except (CloudWorksError, *AWS_TROUBLE) as error:
-            said = in_words(error) if isinstance(error, ClientError) else _said(error)
-            found.missing.append(f"{what}: {said.removesuffix('.')}.")
+            found.missing.append(f"{what}: {_said(error).removesuffix('.')}.")
+            if isinstance(error, CloudWorksError):
+                found.request = found.request or error.facts.asked
             if not isinstance(error, Refused) and may_heal(error):
                 passing.append(error)
 
@@ -241,7 +252,8 @@ def _all_of(saved: Iterator[bool]) -> bool:
 
 
 def _said(error: Exception) -> str:
-    """What went wrong, without the request: the sentence names what was asked for."""
+    if isinstance(error, ClientError):
+        return in_words(error)
     return error.text if isinstance(error, CloudWorksError) else str(error)
 
 
@@ -284,26 +296,9 @@ def record_failure(
     failure = batch.failure or Failure(reason, now, request=request)
     failed = replace(batch, failure=failure)
     renewed(services, lease, failed)
-    record = services.ledger.record_run(
-        RunRecord(
-            id=f"batch-{batch.id}",
-            lane=lease.lane,
-            route=batch.route.name,
-            outcome=failure.outcome,
-            ended_at=iso(failure.at),
-            integration_id=batch.route.integration,
-            flow_id=batch.route.flow,
-            message=failure.reason,
-            request=failure.request,
-            batch_id=batch.id,
-            trace_id=batch.trace_id,
-            uploads_total=batch.total,
-            file=batch.file,
-            problems=failure.problems,
-            claimed_at=iso(batch.opened_at),
-        ),
-        now,
-    )
+    line = _line(lease, batch, f"batch-{batch.id}", failure.outcome, iso(failure.at))
+    line = replace(line, message=failure.reason, request=failure.request, problems=failure.problems)
+    record = services.ledger.record_run(line, now)
     return Recorded(record.sk, record.outcome, None, failed)
 
 

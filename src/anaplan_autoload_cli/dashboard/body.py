@@ -32,7 +32,7 @@ ALARMS = (
     "LambdaThrottlesAlarm",
 )
 """The template's alarms: causes first, as in `docs/operations.md`."""
-GREEN, AMBER, RED, VIOLET, GREY, BLUE = "#2e8b57", "#c77700", "#c62828", "#7b4fa3", "#7a7a7a", "#1f6fb5"
+GREEN, AMBER, RED, VIOLET, GREY = "#2e8b57", "#c77700", "#c62828", "#7b4fa3", "#7a7a7a"
 
 
 class Place(Struct, frozen=True, kw_only=True):

@@ -30,7 +30,6 @@ TRIGGERS = ("manual", "scheduled", "manual_inf", "scheduled_inf", "nux_dashboard
 """What starts runs. `manual` is the API too."""
 RUN_CODES = (12, 35, 38, 39)
 """The values of `executionErrorCode` that have been seen on runs."""
-BUSY = "Integration is already running"
 DEFAULT_PAGE = 25
 SHORTEST_LIFE, LONGEST_LIFE = 10, 90
 """Minutes that a token lives; 30 and 35 have been documented and seen."""

@@ -50,11 +50,6 @@ class Shape(Struct, frozen=True):
     """Paths of fields that are known but not used, so their kinds do not matter."""
 
 
-def agrees(about: str, what: str, assumed: str, found: str) -> Fact:
-    """The assumption holds."""
-    return Fact(about, what, assumed, found, "agrees")
-
-
 def judged(about: str, what: str, assumed: str, found: str, is_so: bool, matters: str) -> Fact:
     """A question with the answer yes or no."""
     return Fact(about, what, assumed, found, "agrees" if is_so else "differs", matters)
