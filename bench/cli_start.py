@@ -80,7 +80,7 @@ def heavy(place: Place, *arguments: str) -> list[str]:
 def main() -> None:
     """Print the table; exits with an error when `LIGHT` imports any of `HEAVY`."""
     program = "from anaplan_autoload_cli.__main__ import main; main()"
-    codes = {name: (code,) for name, code in BASELINES.items()}
+    codes: dict[str, tuple[str, ...]] = {name: (code,) for name, code in BASELINES.items()}
     codes |= {name: (program, *arguments) for name, arguments in COMMANDS.items()}
     found: dict[str, list[float]] = defaultdict(list)
     with compiled() as place:

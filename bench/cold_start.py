@@ -81,6 +81,7 @@ KEPT_OUT = {
     "anaplan_autoload.report.message": "nothing is told before a run has ended",
     "anaplan_autoload.aws.rejected_rows": "most runs reject no rows",
     "anaplan_autoload.domain.wording": "no run has ended that has a message to read",
+    "anaplan_autoload.anaplan.pem": "only a certificate is read",
     "anaplan_autoload.anaplan.renewal": "only a log-in with OAuth is renewed",
     "anaplan_autoload.aws.renewals": "only a log-in with OAuth is renewed",
     "anaplan_autoload.aws.standings": "only a run's end and a sweep look at how routes stand",
