@@ -53,6 +53,7 @@ class Screen:
         self._console = console or _console()
         self._status: Status | None = None
         self._began: float | None = None
+        self._latest = 0.0
 
     def introduce(self) -> None:
         """Say what is real, what stands for what, and what is quicker than on AWS."""
@@ -80,13 +81,17 @@ class Screen:
             self._status.update(Text(text, style="dim"))
 
     def tell(self, happening: Happening) -> None:
-        """Add a line to the timeline; its times count from its first line."""
+        """Add a line to the timeline. Its times count from its first line, and never go back.
+
+        A batch is dated by the start of the step that claims it, which may be before its leader was seen.
+        """
         if self._began is None:
-            self._began = happening.at
+            self._began = self._latest = happening.at
+        self._latest = max(self._latest, happening.at)
         style = OUTCOMES.get(happening.outcome, STYLES[happening.kind])
         self._line(
             Text.assemble(
-                (f"{happening.at - self._began:5.1f} s  ", "dim"),
+                (f"{self._latest - self._began:5.1f} s  ", "dim"),
                 (f"{happening.kind:<10}", style),
                 (happening.text, style if happening.outcome else ""),
             )

@@ -27,7 +27,7 @@ class Happening(Struct, frozen=True):
     kind: Kind
     text: str
     outcome: str = ""
-    """Loaded, partial or failed, where it tells how something ended."""
+    """Loaded, partial or failed, if it says how something ended."""
 
 
 class Result(Struct, frozen=True):
@@ -37,10 +37,10 @@ class Result(Struct, frozen=True):
 
 
 class Timeline:
-    """Looks at a stack again and again, and tells what is new since."""
+    """Looks at a stack again and again, and returns what is new since the last look."""
 
     def __init__(self, stack: Stack, ledger: Ledger, lane: str) -> None:
-        """`lane` is the one whose leader and batches are told of."""
+        """`lane` is the one whose leader and batches are shown."""
         self._stack = stack
         self._ledger = ledger
         self._lane = lane
@@ -69,7 +69,7 @@ class Timeline:
         return sorted([*found, *self._ends(executions), *self._runs()], key=lambda happening: happening.at)
 
     def state(self) -> str:
-        """What is going on at this moment, in one line."""
+        """What is happening at this moment, in one line."""
         waiting = len(self._ledger.waiting(self._lane))
         running = [run for run in self._stack.simulator.runs if run.id not in self._ended_runs]
         work = f"run {short(running[0].id)} is under way" if running else "no run is under way"

@@ -54,7 +54,7 @@ def in_words(error: Exception, cli: Cli) -> CommandFailed:
         case CloudWorksError() if error.facts.answered:
             return _refused_by_anaplan(error, "Anaplan refused the request.", error.facts.remedy)
         case CloudWorksError():
-            return CommandFailed(str(error))
+            return CommandFailed(error.text, asked=error.facts.asked or None)
         case AddressInvalid():
             return CommandFailed(str(error), remedy="Check --auth-url and --cloudworks-url, and where they come from.")
         case RoutesInvalid():

@@ -229,7 +229,7 @@ def test_a_push_that_cannot_ask_needs_yes(autoload: Autoload, command: Command) 
         (lambda text: text.replace("prefix", "prefx"), "prefx"),
         (lambda text: text.replace('"incoming/"', '"reports/"'), "includes the reports"),
         (lambda text: text.replace('integration = "', 'integration = "0000', 1)[: -len("0000")], "routes"),
-        (lambda _: "", "holds no route"),
+        (lambda _: "", "has no route"),
     ],
 )
 def test_what_the_function_would_refuse_is_not_pushed(

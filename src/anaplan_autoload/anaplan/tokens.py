@@ -208,9 +208,8 @@ class Tokens:
         try:
             return exchange(self._http, request, self._limits)
         except Unknown as error:
-            raise TryLater(
-                error.text, facts=error.facts
-            ) from error  # a log-in whose answer was lost did no harm: no run was requested
+            # A log-in whose answer was lost did no harm: no run was requested.
+            raise TryLater(error.text, facts=error.facts) from error
 
     def _issued(self, request: Request, answer: Answer, now: int) -> _Token:
         if not answer.ok:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from anaplan_autoload.aws.items import decode, encode
+from anaplan_autoload.aws.table import Table
 from anaplan_autoload.domain.digests import Owed
 from anaplan_autoload.domain.times import epoch_ms, iso
 
@@ -32,8 +32,7 @@ class Digests:
     """The messages that wait for a digest, through the low-level client."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._table = Table(client, table)
 
     def all(self) -> list[Owed]:
         """All messages that wait for a digest, read consistently."""
@@ -46,34 +45,18 @@ class Digests:
 
     def owe(self, owed: Owed) -> None:
         """Store a message, unless it is stored already."""
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item=encode({**_key(owed), **msgspec.to_builtins(owed)}),
-                ConditionExpression="attribute_not_exists(pk)",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return
+        self._table.put({**_key(owed), **msgspec.to_builtins(owed)}, "attribute_not_exists(pk)")
 
     def forget(self, told: Iterable[Owed]) -> None:
         """Delete messages that people have been sent."""
         for each in told:
-            self._client.delete_item(TableName=self._table, Key=encode(_key(each)))
+            self._table.delete(_key(each))
 
     def _owed(self, beginning: str = "", **limit: Any) -> Iterator[Owed]:
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "KeyConditionExpression": "pk = :pk" + (" AND begins_with(sk, :beginning)" if beginning else ""),
-            "ExpressionAttributeValues": encode({":pk": "digest", **({":beginning": beginning} if beginning else {})}),
-            "ConsistentRead": True,
-            **limit,
-        }
-        while True:
-            answer = self._client.query(**request)
-            yield from (msgspec.convert(decode(item), Owed, strict=False) for item in answer["Items"])
-            if "LastEvaluatedKey" not in answer:
-                return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        condition = "pk = :pk" + (" AND begins_with(sk, :beginning)" if beginning else "")
+        values = {":pk": "digest"} | ({":beginning": beginning} if beginning else {})
+        for page in self._table.query(condition, values, **limit):
+            yield from (msgspec.convert(item, Owed, strict=False) for item in page)
 
 
 def told_lately(ledger: Ledger, lane: str, now: int, window_ms: int, enough: int) -> list[int]:

@@ -22,8 +22,7 @@ the secret (see `rejections` and `renewals`) and, under `pk` = `key#<sha256 of b
 Items that need work have the attribute `waiting`, and so are in the sparse local index of that name: waiting uploads in
 their order, and the first ids of an open batch. An open batch is not marked on the lane's own item, because that is
 written at every look at a run, and a write of an item in the index costs two units. The index is local because only
-local indexes can be read consistently. All writes are conditional. A failed condition is a return value, not an
-exception.
+local indexes can be read consistently. All writes are conditional.
 
 Version 1.0 marked the lane's item. Such a mark is still read, and removed where its batch is closed: executions of 1.0
 go on for up to a week after an update, and a paused or held lane may keep their batch for longer.
@@ -33,12 +32,12 @@ from __future__ import annotations
 
 from hashlib import sha256
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import msgspec
 from msgspec import Struct
 
-from anaplan_autoload.aws.items import Item, decode, encode
+from anaplan_autoload.aws.table import Table
 from anaplan_autoload.domain.contents import Problem
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.outcomes import Ending
@@ -52,6 +51,7 @@ if TYPE_CHECKING:
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
+    from anaplan_autoload.aws.items import Item
     from anaplan_autoload.domain.protocol import Noted, PutBack, UploadState
     from anaplan_autoload.domain.runs import Run
     from anaplan_autoload.domain.sources import Reads
@@ -220,8 +220,7 @@ class Ledger:
     """The table, through the low-level client; `now` is always epoch milliseconds on the caller's clock."""
 
     def __init__(self, client: DynamoDBClient, table: str, lease_ms: int) -> None:
-        self._client = client
-        self._table = table
+        self._table = Table(client, table)
         self._lease_ms = lease_ms
 
     # Uploads.
@@ -240,12 +239,7 @@ class Ledger:
             **state,
             "recorded_at": now,
         }
-        return self._conditional(
-            self._client.put_item,
-            TableName=self._table,
-            Item=encode(item),
-            ConditionExpression="attribute_not_exists(pk)",
-        )
+        return self._table.put(item, "attribute_not_exists(pk)")
 
     def upload(self, lane: str, upload_id: str) -> UploadRecord | None:
         """What is known of an upload."""
@@ -254,30 +248,21 @@ class Ledger:
 
     def uploads(self, lane: str, ids: Sequence[str]) -> list[UploadRecord]:
         """What is known of these uploads, in their order; those that are not known are left out."""
-        items = self._batch([_key(lane, f"upload#{each}") for each in ids])
+        items = self._table.get_many([_key(lane, f"upload#{each}") for each in ids])
         found = {item["sk"].removeprefix("upload#"): _upload_record(item) for item in items}
         return [found[each] for each in ids if each in found]
 
     def uploads_in(self, lane: str) -> Iterator[UploadRecord]:
         """Every upload of the last 90 days in the lane, unordered. Slow, for the command line: it reads them all."""
-        for page in self._pages(
-            "query",
-            ConsistentRead=True,
-            KeyConditionExpression="pk = :pk AND begins_with(sk, :uploads)",
-            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":uploads": "upload#"}),
-        ):
+        values = {":pk": f"lane#{lane}", ":uploads": "upload#"}
+        for page in self._table.query("pk = :pk AND begins_with(sk, :uploads)", values):
             yield from map(_upload_record, page)
 
     def waiting(self, lane: str, enough: Callable[[Sequence[Waiting]], bool] | None = None) -> list[Waiting]:
         """The waiting uploads of a lane, oldest first, read consistently, page by page until there are `enough`."""
         found: list[Waiting] = []
-        for page in self._pages(
-            "query",
-            IndexName="waiting",
-            ConsistentRead=True,
-            KeyConditionExpression="pk = :pk AND waiting < :end",
-            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":end": OPEN_MARK}),
-        ):
+        values = {":pk": f"lane#{lane}", ":end": OPEN_MARK}
+        for page in self._table.query("pk = :pk AND waiting < :end", values, IndexName="waiting"):
             found += [_waiting(item) for item in page]
             if enough is not None and enough(found):
                 break
@@ -289,31 +274,24 @@ class Ledger:
         """Give a batch's waiting uploads their final state; those that have one keep it. Returns how many changed."""
         changed = 0
         for upload_id in ids:
-            changed += self._conditional(
-                self._client.update_item,
-                TableName=self._table,
-                Key=encode(_key(lane, f"upload#{upload_id}")),
-                UpdateExpression=(
-                    "SET #state = :state, run_id = :run, batch_id = :batch, final_at = :now, #ttl = :ttl REMOVE waiting"
-                ),
-                ConditionExpression="#state = :waiting",
-                ExpressionAttributeNames={"#state": "state", "#ttl": "ttl"},
-                ExpressionAttributeValues=encode(
-                    {
-                        ":state": state,
-                        ":run": run_id,
-                        ":batch": batch.id,
-                        ":now": now,
-                        ":ttl": _ttl(now, UPLOAD_DAYS),
-                        ":waiting": "waiting",
-                    }
-                ),
+            changed += self._table.update(
+                _key(lane, f"upload#{upload_id}"),
+                "SET #state = :state, run_id = :run, batch_id = :batch, final_at = :now, #ttl = :ttl REMOVE waiting",
+                "#state = :waiting",
+                {
+                    ":state": state,
+                    ":run": run_id,
+                    ":batch": batch.id,
+                    ":now": now,
+                    ":ttl": _ttl(now, UPLOAD_DAYS),
+                    ":waiting": "waiting",
+                },
             )
         return changed
 
     def newest_loaded(self, target: str, upload: Upload) -> Upload | None:
         """The newest data of this upload's key that this integration or flow loaded; None if there is none."""
-        item = self._get_key(_loaded_key(target, upload))
+        item = self._table.get(_loaded_key(target, upload))
         return msgspec.convert(item, Upload, strict=False) if item else None
 
     def remember_loaded(self, target: str, upload: Upload, now: int) -> None:
@@ -322,18 +300,18 @@ class Ledger:
         if loaded is not None and upload.is_older_than(loaded):
             return
         item = {**_loaded_key(target, upload), **msgspec.to_builtins(upload), "ttl": _ttl(now, UPLOAD_DAYS)}
-        self._client.put_item(TableName=self._table, Item=encode(item))
+        self._table.put(item)
 
     def loaded_size(self, route: Route, upload: Upload) -> int | None:
         """Bytes of the file that the route loaded last, with `load = "latest"` from this key; None if not known."""
-        item = self._get_key(_size_key(route, upload))
+        item = self._table.get(_size_key(route, upload))
         return int(item["size"]) if item else None
 
     def remember_size(self, route: Route, upload: Upload, now: int) -> None:
         """Note the size of a file that the route loaded, if it is known. For the lane's leader only."""
         if upload.size is not None:
             item = {**_size_key(route, upload), "size": upload.size, "ttl": _ttl(now, RUN_DAYS)}
-            self._client.put_item(TableName=self._table, Item=encode(item))
+            self._table.put(item)
 
     # Lost uploads: objects that S3 lists and for which no event came.
 
@@ -344,28 +322,22 @@ class Ledger:
         """
         if upload.version_id and upload.request_id is None:
             return True
-        try:
-            self._client.update_item(
-                TableName=self._table,
-                Key=encode(_content_key(upload)),
-                UpdateExpression="SET told = :at, #ttl = :ttl",
-                ConditionExpression=(
-                    "(attribute_not_exists(told) OR told < :at) AND (attribute_not_exists(listed) OR listed < :at)"
-                ),
-                ExpressionAttributeNames={"#ttl": "ttl"},
-                ExpressionAttributeValues=encode({":at": upload.event_time, ":ttl": _ttl(now, UPLOAD_DAYS)}),
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException as refused:
-            noted: Any = refused.response.get("Item", {})
-            return upload.request_id is not None or decode(noted).get("listed", "") < upload.event_time
-        return True
+        noted, found = self._table.get_and_update(
+            _content_key(upload),
+            "SET told = :at, #ttl = :ttl",
+            "(attribute_not_exists(told) OR told < :at) AND (attribute_not_exists(listed) OR listed < :at)",
+            {":at": upload.event_time, ":ttl": _ttl(now, UPLOAD_DAYS)},
+        )
+        return noted or upload.request_id is not None or found.get("listed", "") < upload.event_time
 
     def unknown(self, lane: str, listed: Sequence[Upload]) -> list[Upload]:
         """Those of the listed objects that are known neither by their identity nor by their content."""
         recorded = {record.upload.id for record in self.uploads(lane, [upload.id for upload in listed])}
         left = [upload for upload in listed if upload.id not in recorded]
-        told = {(item["pk"], item["sk"]): item.get("told", "") for item in self._batch(list(map(_content_key, left)))}
+        told = {
+            (item["pk"], item["sk"]): item.get("told", "")
+            for item in self._table.get_many(list(map(_content_key, left)))
+        }
         return [upload for upload in left if not _is_told(upload, told.get(_place_of(_content_key(upload)), ""))]
 
     def record_found(self, upload: Upload, route: Route, now: int, *, superseded: bool) -> bool:
@@ -378,16 +350,11 @@ class Ledger:
         return self.record(upload, route, now, superseded=superseded)
 
     def _note_found(self, upload: Upload, now: int) -> bool:
-        return self._conditional(
-            self._client.update_item,
-            TableName=self._table,
-            Key=encode(_content_key(upload)),
-            UpdateExpression="SET listed = :now, #ttl = :ttl",
-            ConditionExpression="attribute_not_exists(told) OR told < :at",
-            ExpressionAttributeNames={"#ttl": "ttl"},
-            ExpressionAttributeValues=encode(
-                {":now": iso(now), ":at": upload.event_time, ":ttl": _ttl(now, UPLOAD_DAYS)}
-            ),
+        return self._table.update(
+            _content_key(upload),
+            "SET listed = :now, #ttl = :ttl",
+            "attribute_not_exists(told) OR told < :at",
+            {":now": iso(now), ":at": upload.event_time, ":ttl": _ttl(now, UPLOAD_DAYS)},
         )
 
     # Lanes and leases.
@@ -401,25 +368,17 @@ class Ledger:
 
         A paused lane can be taken while a batch is open, so that its run is followed to the end.
         """
-        try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key=encode(_key(lane, "lane")),
-                UpdateExpression="SET holder = :me, lease_until = :until",
-                ConditionExpression=(
-                    "(attribute_not_exists(holder) OR holder = :me OR lease_until < :now)"
-                    " AND (attribute_not_exists(paused) OR paused_until <= :now OR attribute_exists(#open))"
-                    " AND attribute_not_exists(held)"
-                ),
-                ExpressionAttributeNames={"#open": "open"},
-                ExpressionAttributeValues=encode({":me": holder, ":until": now + self._lease_ms, ":now": now}),
-                ReturnValues="ALL_OLD",
-                ReturnValuesOnConditionCheckFailure="ALL_OLD",
-            )
-        except self._client.exceptions.ConditionalCheckFailedException as refused:
-            found: Any = refused.response.get("Item", {})
-            return NotTaken("paused" if "paused" in found else "held" if "held" in found else "led")
-        return Taken(_lane(decode(answer.get("Attributes", {}))))
+        taken, found = self._table.get_and_update(
+            _key(lane, "lane"),
+            "SET holder = :me, lease_until = :until",
+            "(attribute_not_exists(holder) OR holder = :me OR lease_until < :now)"
+            " AND (attribute_not_exists(paused) OR paused_until <= :now OR attribute_exists(#open))"
+            " AND attribute_not_exists(held)",
+            {":me": holder, ":until": now + self._lease_ms, ":now": now},
+        )
+        if taken:
+            return Taken(_lane(found))
+        return NotTaken("paused" if "paused" in found else "held" if "held" in found else "led")
 
     def renew(
         self, lease: Lease, now: int, batch: Batch | None = None, not_before: int | None = None, *, wait: int = 0
@@ -432,16 +391,14 @@ class Ledger:
         sets = ["lease_until = :until"]
         values: Item = {":me": lease.holder, ":until": now + wait * 1000 + self._lease_ms}
         condition = "holder = :me"
-        names: dict[str, str] = {}
         if batch is not None:
             sets.append("#open = :open")
-            names["#open"] = "open"
             values |= {":open": msgspec.to_builtins(batch), ":batch": batch.id}
             condition += " AND #open.id = :batch"
         if not_before is not None:
             sets.append("not_before = :not_before")
             values[":not_before"] = not_before
-        return self._update_lane(lease.lane, f"SET {', '.join(sets)}", condition, values, names)
+        return self._update_lane(lease.lane, f"SET {', '.join(sets)}", condition, values)
 
     def open_batch(
         self, lease: Lease, batch: Batch, ids: Sequence[str], now: int, put_back: Mapping[str, PutBack]
@@ -453,33 +410,19 @@ class Ledger:
         """
         first, *others = _chunks(ids, IDS_PER_ITEM)
         for number, chunk in enumerate(others, 1):
-            self._client.put_item(TableName=self._table, Item=encode(_later_ids(lease.lane, batch, number, chunk, now)))
-        put = {"Put": {"TableName": self._table, "Item": encode(_first_ids(lease.lane, batch, first))}}
-        opening = {
-            "Update": {
-                "TableName": self._table,
-                "Key": encode(_key(lease.lane, "lane")),
-                "UpdateExpression": "SET #open = :open, lease_until = :until, put_back = :back",
-                "ConditionExpression": "holder = :me AND attribute_not_exists(#open)",
-                "ExpressionAttributeNames": {"#open": "open"},
-                "ExpressionAttributeValues": encode(
-                    {
-                        ":open": msgspec.to_builtins(batch),
-                        ":until": now + self._lease_ms,
-                        ":me": lease.holder,
-                        ":back": msgspec.to_builtins(put_back),
-                    }
-                ),
-            }
-        }
-        try:
-            self._client.transact_write_items(TransactItems=[put, opening])  # type: ignore[list-item]
-        except self._client.exceptions.TransactionCanceledException as cancelled:
-            reasons = cancelled.response.get("CancellationReasons", [])
-            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in reasons):
-                return False
-            raise
-        return True
+            self._table.put(_later_ids(lease.lane, batch, number, chunk, now))
+        return self._table.put_and_update(
+            _first_ids(lease.lane, batch, first),
+            _key(lease.lane, "lane"),
+            "SET #open = :open, lease_until = :until, put_back = :back",
+            "holder = :me AND attribute_not_exists(#open)",
+            {
+                ":open": msgspec.to_builtins(batch),
+                ":until": now + self._lease_ms,
+                ":me": lease.holder,
+                ":back": msgspec.to_builtins(put_back),
+            },
+        )
 
     def close_batch(self, lease: Lease, batch: Batch, now: int) -> Lane | None:
         """Clear the open batch and delete its ids; None if the lease is lost. Closing twice has no effect."""
@@ -488,7 +431,6 @@ class Ledger:
             "SET lease_until = :until REMOVE #open, waiting, not_before",
             "holder = :me AND (attribute_not_exists(#open) OR #open.id = :batch)",
             {":me": lease.holder, ":until": now + self._lease_ms, ":batch": batch.id},
-            {"#open": "open"},
         )
         if lane is not None:
             self._forget_ids(lease.lane, batch.id, batch.total)
@@ -509,7 +451,6 @@ class Ledger:
                 ":back": msgspec.to_builtins(put_back),
                 ":batch": batch.id,
             },
-            {"#open": "open"},
         )
         if lane is not None:
             self._forget_ids(lease.lane, batch.id, batch.total)
@@ -526,7 +467,7 @@ class Ledger:
 
     def release(self, lease: Lease) -> None:
         """Give the lane back, if it is still ours."""
-        self._update_lane(lease.lane, "REMOVE holder, lease_until", "holder = :me", {":me": lease.holder}, {})
+        self._update_lane(lease.lane, "REMOVE holder, lease_until", "holder = :me", {":me": lease.holder})
 
     def hold(self, lease: Lease, batch: Batch | None, secret_version: str) -> None:
         """Give the lane back and keep everyone out until the secret has another version.
@@ -539,20 +480,17 @@ class Ledger:
             "SET held = :version REMOVE holder, lease_until" + (", #open, waiting" if dissolve else ""),
             "holder = :me",
             {":me": lease.holder, ":version": secret_version},
-            {"#open": "open"} if dissolve else {},
         )
         if held is not None and dissolve and batch is not None:
             self._forget_ids(lease.lane, batch.id, batch.total)
 
     def unhold(self, lane: str, secret_version: str) -> None:
         """End the hold of a lane that was held for this version of the secret."""
-        self._update_lane(lane, "REMOVE held", "held = :version", {":version": secret_version}, {})
+        self._update_lane(lane, "REMOVE held", "held = :version", {":version": secret_version})
 
     def note_author(self, lease: Lease, author: str) -> None:
         """Note who CloudWorks says starts our runs."""
-        self._update_lane(
-            lease.lane, "SET author = :author", "holder = :me", {":me": lease.holder, ":author": author}, {}
-        )
+        self._update_lane(lease.lane, "SET author = :author", "holder = :me", {":me": lease.holder, ":author": author})
 
     def note_reads(self, lease: Lease, reads: Mapping[str, Reads]) -> Lane | None:
         """Note what the lane's integrations read, by route; None when the lease is lost: then nothing was written."""
@@ -565,10 +503,9 @@ class Ledger:
     def _note(self, lease: Lease, attribute: str, value: object) -> Lane | None:
         return self._update_lane(
             lease.lane,
-            "SET #noted = :noted",
+            f"SET #{attribute} = :noted",
             "holder = :me",
             {":me": lease.holder, ":noted": msgspec.to_builtins(value)},
-            {"#noted": attribute},
         )
 
     def pause(self, lane: str, until: int = 0) -> None:
@@ -578,22 +515,11 @@ class Ledger:
         """
         update = "SET paused = :yes, paused_until = :until" if until else "SET paused = :yes REMOVE paused_until"
         values = {":yes": True, ":until": until} if until else {":yes": True}
-        self._client.update_item(
-            TableName=self._table,
-            Key=encode(_key(lane, "lane")),
-            UpdateExpression=update,
-            ExpressionAttributeValues=encode(values),
-        )
+        self._table.update(_key(lane, "lane"), update, "", values)
 
     def resume(self, lane: str) -> None:
         """End a pause; a drain of the lane should follow."""
-        self._conditional(
-            self._client.update_item,
-            TableName=self._table,
-            Key=encode(_key(lane, "lane")),
-            UpdateExpression="REMOVE paused, paused_until",
-            ConditionExpression="attribute_exists(paused)",
-        )
+        self._table.update(_key(lane, "lane"), "REMOVE paused, paused_until", "attribute_exists(paused)")
 
     # The load history.
 
@@ -604,12 +530,7 @@ class Ledger:
             **msgspec.to_builtins(run),
             "ttl": _ttl(now, RUN_DAYS),
         }
-        new = self._conditional(
-            self._client.put_item,
-            TableName=self._table,
-            Item=encode(item),
-            ConditionExpression="attribute_not_exists(pk)",
-        )
+        new = self._table.put(item, "attribute_not_exists(pk)")
         return run if new else (self.run(run.lane, run.sk) or run)
 
     def run(self, lane: str, sk: str) -> RunRecord | None:
@@ -619,11 +540,8 @@ class Ledger:
 
     def mark_announced(self, run: RunRecord, told_at: str | None) -> None:
         """Note that a run was announced, and when subscribers were told; None if they did not want to be."""
-        self._client.update_item(
-            TableName=self._table,
-            Key=encode(_key(run.lane, run.sk)),
-            UpdateExpression="SET announced = :yes, told_at = :told",
-            ExpressionAttributeValues=encode({":yes": True, ":told": told_at}),
+        self._table.update(
+            _key(run.lane, run.sk), "SET announced = :yes, told_at = :told", "", {":yes": True, ":told": told_at}
         )
 
     def runs(self, lane: str, since: str = "", until: str = "~", *, at_a_time: int = 1_000) -> Iterator[RunRecord]:
@@ -631,14 +549,9 @@ class Ledger:
 
         Both are times in ISO form, or the beginning of one.
         """
-        for page in self._pages(
-            "query",
-            Limit=at_a_time,
-            ConsistentRead=True,
-            ScanIndexForward=False,
-            KeyConditionExpression="pk = :pk AND sk BETWEEN :from AND :to",
-            ExpressionAttributeValues=encode({":pk": f"lane#{lane}", ":from": f"run#{since}", ":to": f"run#{until}~"}),
-        ):
+        values = {":pk": f"lane#{lane}", ":from": f"run#{since}", ":to": f"run#{until}~"}
+        condition = "pk = :pk AND sk BETWEEN :from AND :to"
+        for page in self._table.query(condition, values, Limit=at_a_time, ScanIndexForward=False):
             for item in page:
                 yield msgspec.convert(item, RunRecord, strict=False)
 
@@ -666,7 +579,7 @@ class Ledger:
         A lane's item is read after the scan where a batch of it is marked: only the lane's open batch is work.
         """
         found: dict[str, _Found] = {}
-        for page in self._pages("scan", IndexName="waiting", ConsistentRead=True):
+        for page in self._table.scan("waiting"):
             for item in page:
                 found.setdefault(_lane_of(item), _Found()).add(item)
         leftovers: list[Leftover] = []
@@ -683,13 +596,10 @@ class Ledger:
         Writes of one transaction can be seen one by one, so the ids of a batch that is just being opened may be there
         before the lane's item points to them. A transaction of reads shows both as they are at one moment.
         """
-        keys = (_key(left.lane, "lane"), _key(left.lane, _ids_sk(left.batch_id, 0)))
-        gets: list[Any] = [{"Get": {"TableName": self._table, "Key": encode(key)}} for key in keys]
-        try:
-            answers = self._client.transact_get_items(TransactItems=gets)["Responses"]
-        except self._client.exceptions.TransactionCanceledException:
-            return False  # somebody writes one of them
-        lane, ids = (decode(answer.get("Item", {})) for answer in answers)
+        found = self._table.get_together(_key(left.lane, "lane"), _key(left.lane, _ids_sk(left.batch_id, 0)))
+        if found is None:
+            return False
+        lane, ids = found
         if not ids or lane.get("open", {}).get("id") == left.batch_id:
             return False
         self._forget_ids(left.lane, left.batch_id, left.total)
@@ -697,63 +607,17 @@ class Ledger:
 
     # Plumbing.
 
-    def _update_lane(
-        self, lane: str, update: str, condition: str | None, values: Item, names: dict[str, str]
-    ) -> Lane | None:
-        request: dict[str, Any] = {
-            "TableName": self._table,
-            "Key": encode(_key(lane, "lane")),
-            "UpdateExpression": update,
-            "ReturnValues": "ALL_NEW",
-        }
-        if condition is not None:
-            request["ConditionExpression"] = condition
-        if values:
-            request["ExpressionAttributeValues"] = encode(values)
-        if names:
-            request["ExpressionAttributeNames"] = names
-        try:
-            answer = self._client.update_item(**request)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return None
-        return _lane(decode(answer["Attributes"]))
+    def _update_lane(self, lane: str, change: str, condition: str, values: Item) -> Lane | None:
+        item = self._table.update_and_get(_key(lane, "lane"), change, condition, values)
+        return None if item is None else _lane(item)
 
     def _forget_ids(self, lane: str, batch_id: str, total: int) -> None:
         """Delete a batch's ids, those with the mark last: while any are left, a sweep can find them."""
         for number in reversed(range(-(-total // IDS_PER_ITEM))):
-            self._client.delete_item(TableName=self._table, Key=encode(_key(lane, _ids_sk(batch_id, number))))
+            self._table.delete(_key(lane, _ids_sk(batch_id, number)))
 
     def _get(self, lane: str, sk: str) -> Item | None:
-        return self._get_key(_key(lane, sk))
-
-    def _get_key(self, key: Item) -> Item | None:
-        answer = self._client.get_item(TableName=self._table, Key=encode(key), ConsistentRead=True)
-        return decode(answer["Item"]) if "Item" in answer else None
-
-    def _batch(self, keys: Sequence[Item]) -> Iterator[Item]:
-        """The items with these keys that exist, in any order."""
-        for chunk in _chunks(keys, 100):
-            wanted: Any = {self._table: {"Keys": [encode(key) for key in chunk]}}
-            while wanted:
-                answer = self._client.batch_get_item(RequestItems=wanted)
-                yield from map(decode, answer["Responses"][self._table])
-                wanted = answer.get("UnprocessedKeys")
-
-    def _conditional(self, write: Any, **request: Any) -> bool:
-        try:
-            write(**request)
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
-
-    def _pages(self, operation: Literal["query", "scan"], **request: Any) -> Iterator[list[Item]]:
-        read: Any = getattr(self._client, operation)
-        while True:
-            answer = read(TableName=self._table, **request)
-            yield [decode(item) for item in answer["Items"]]
-            if "LastEvaluatedKey" not in answer:
-                return
-            request["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
+        return self._table.get(_key(lane, sk))
 
 
 def _key(lane: str, sk: str) -> Item:

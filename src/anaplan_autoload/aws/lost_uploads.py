@@ -14,42 +14,31 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec.structs import replace
 
-from anaplan_autoload.aws.items import decode, encode
 from anaplan_autoload.aws.objects import upload_of
+from anaplan_autoload.aws.table import Table
 from anaplan_autoload.domain.lost import Cursor, Listed, Round
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
-_KEY = {"pk": {"S": "reconcile"}, "sk": {"S": "round"}}
+_KEY = {"pk": "reconcile", "sk": "round"}
 
 
 class Rounds:
     """How far the rounds have come, through the low-level client."""
 
     def __init__(self, client: DynamoDBClient, table: str) -> None:
-        self._client = client
-        self._table = table
+        self._table = Table(client, table)
 
     def get(self) -> Round:
         """What is known, read consistently; empty if no sweep has looked for lost uploads yet."""
-        answer = self._client.get_item(TableName=self._table, Key=_KEY, ConsistentRead=True)
-        return msgspec.convert(decode(answer.get("Item", {})), Round, strict=False)
+        return msgspec.convert(self._table.get(_KEY) or {}, Round, strict=False)
 
     def put(self, known: Round, found: Round) -> bool:
         """Replace `known`. False if another sweep was faster; then nothing was written."""
-        try:
-            self._client.put_item(
-                TableName=self._table,
-                Item={**_KEY, **encode(msgspec.to_builtins(replace(found, number=known.number + 1)))},
-                ConditionExpression="attribute_not_exists(pk) OR #number = :known",
-                ExpressionAttributeNames={"#number": "number"},
-                ExpressionAttributeValues=encode({":known": known.number}),
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return False
-        return True
+        item = {**_KEY, **msgspec.to_builtins(replace(found, number=known.number + 1))}
+        return self._table.put(item, "attribute_not_exists(pk) OR #number = :known", {":known": known.number})
 
 
 def list_page(s3: S3Client, at: Cursor, owner: str | None) -> tuple[list[Listed], Cursor | None]:

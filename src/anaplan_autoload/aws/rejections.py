@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from anaplan_autoload.aws.secret import secret_name
+from anaplan_autoload.aws.table import Table
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -20,15 +21,14 @@ class Rejections:
 
     def __init__(self, client: DynamoDBClient, table: str, secret_id: str) -> None:
         """`secret_id` is a name or an ARN: both lead to the same item."""
-        self._client = client
-        self._table = table
-        self._key = {"pk": {"S": f"secret#{secret_name(secret_id)}"}, "sk": {"S": "rejected"}}
+        self._table = Table(client, table)
+        self._key = {"pk": f"secret#{secret_name(secret_id)}", "sk": "rejected"}
 
     def includes(self, version: str) -> bool:
         """Whether Anaplan refused this version of the secret."""
-        answer = self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
-        return answer.get("Item", {}).get("version") == {"S": version}
+        item = self._table.get(self._key)
+        return item is not None and item["version"] == version
 
     def add(self, version: str) -> None:
         """Record that Anaplan refused this version: accounts lock after a few wrong passwords."""
-        self._client.put_item(TableName=self._table, Item={**self._key, "version": {"S": version}})
+        self._table.put({**self._key, "version": version})

@@ -10,19 +10,19 @@ The item holds version ids of the secret, never a token.
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from anaplan_autoload.anaplan.renewal import Renewal
-from anaplan_autoload.aws.items import decode
 from anaplan_autoload.aws.refusals import AWS_TROUBLE
 from anaplan_autoload.aws.secret import secret_name
+from anaplan_autoload.aws.table import Table
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mypy_boto3_dynamodb import DynamoDBClient
+
+    from anaplan_autoload.aws.items import Item
 
 _NAMES = ("early_at", "spent", "stored", "kept")
 """The fields of `Renewal`. Those that are None are left out."""
@@ -35,15 +35,13 @@ class Renewals:
 
     def __init__(self, client: DynamoDBClient, table: str, secret_id: str, lease_ms: int) -> None:
         """`secret_id` is a name or an ARN: both lead to the same item."""
-        self._client = client
-        self._table = table
-        self._key = {"pk": {"S": f"secret#{secret_name(secret_id)}"}, "sk": {"S": "renewal"}}
+        self._table = Table(client, table)
+        self._key = {"pk": f"secret#{secret_name(secret_id)}", "sk": "renewal"}
         self._lease_ms = lease_ms
 
     def read(self) -> Renewal:
         """Read the stored `Renewal`, consistently."""
-        answer = self._client.get_item(TableName=self._table, Key=self._key, ConsistentRead=True)
-        return _renewal(answer.get("Item", {}))
+        return _renewal(self._table.get(self._key) or {})
 
     def lease(self, holder: str, now: int) -> Renewal | None:
         """Take the lease if it is free, expired or ours; None if it is not."""
@@ -73,30 +71,13 @@ class Renewals:
                 {":me": holder, **values},
             )
 
-    def _update(self, update: str, condition: str, values: Mapping[str, str | int]) -> Renewal | None:
-        names = {f"#{name}": name for name in _NAMES if f"#{name}" in update}
-        request: Any = {"ExpressionAttributeNames": names} if names else {}
-        try:
-            answer = self._client.update_item(
-                TableName=self._table,
-                Key=self._key,
-                UpdateExpression=update,
-                ConditionExpression=condition,
-                ExpressionAttributeValues={name: _encoded(value) for name, value in values.items()},
-                ReturnValues="ALL_NEW",
-                **request,
-            )
-        except self._client.exceptions.ConditionalCheckFailedException:
-            return None
-        return _renewal(answer.get("Attributes", {}))
+    def _update(self, change: str, condition: str, values: Item) -> Renewal | None:
+        item = self._table.update_and_get(self._key, change, condition, values)
+        return None if item is None else _renewal(item)
 
 
-def _encoded(value: str | int) -> dict[str, Any]:
-    return {"S": value} if isinstance(value, str) else {"N": str(value)}
-
-
-def _renewal(item: Any) -> Renewal:
-    return msgspec.convert(decode(item), Renewal)
+def _renewal(item: Item) -> Renewal:
+    return msgspec.convert(item, Renewal)
 
 
 def _written(renewal: Renewal) -> tuple[list[str], list[str], dict[str, str | int]]:

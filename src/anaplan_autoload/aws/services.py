@@ -133,9 +133,7 @@ class Services:
     @cached_property
     def digests(self) -> Digests:
         """What people have yet to be told in a digest."""
-        from anaplan_autoload.aws.digests import (
-            Digests,
-        )  # imported here, because only a stack with a topic for people needs it
+        from anaplan_autoload.aws.digests import Digests  # only a stack with a topic for people needs it
 
         return Digests(self.dynamodb, self.settings.ledger_table)
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote_plus
 
 from msgspec import Struct
@@ -93,7 +94,9 @@ def _without_spaces(text: str) -> str:
     return "".join(char for char in text if not is_blank(char))
 
 
-DIFFERENCES = (
+Levels: TypeAlias = tuple[Difference, ...]
+
+DIFFERENCES: Levels = (
     Difference("URL encoding (%20 or + for a space)", unquote_plus),
     Difference("upper and lower case", str.casefold),
     Difference("how its accents are encoded (Unicode NFC or NFD)", lambda text: unicodedata.normalize("NFC", text)),
@@ -132,7 +135,7 @@ def difference(one: str, other: str) -> str:
 def _start(prefix: str, key: str) -> tuple[str, ...] | None:
     """How the start of a key differs from the prefix: not at all, in some ways, or completely (None)."""
 
-    def alike(levels: list[Difference]) -> bool:
+    def alike(levels: Levels) -> bool:
         wanted = _levelled(prefix, levels)
         return _levelled(key, levels).startswith(wanted) and bool(wanted or not prefix)
 
@@ -142,26 +145,28 @@ def _start(prefix: str, key: str) -> tuple[str, ...] | None:
 def _end(suffix: str, key: str) -> tuple[str, ...] | None:
     """As `_start`, of a key's end."""
 
-    def alike(levels: list[Difference]) -> bool:
+    def alike(levels: Levels) -> bool:
         wanted = _levelled(f".{suffix}", levels)[1:]  # its slash, if it begins with one, does not begin the key
         return _levelled(key, levels).endswith(wanted) and bool(wanted or not suffix)
 
     return _needed(alike)
 
 
-def _needed(alike: Callable[[list[Difference]], bool]) -> tuple[str, ...] | None:
+def _needed(alike: Callable[[Levels], bool]) -> tuple[str, ...] | None:
     """The differences to remove so that two texts are equal; None if that is not enough."""
-    levels = list(DIFFERENCES)
+    levels = DIFFERENCES
     if not alike(levels):
-        return () if alike([]) else None
+        return () if alike(()) else None
     for difference in DIFFERENCES:
-        without = [each for each in levels if each is not difference]
+        without = tuple(each for each in levels if each is not difference)
         if alike(without):
             levels = without
     return tuple(each.words for each in levels)
 
 
-def _levelled(text: str, levels: list[Difference]) -> str:
+@lru_cache(maxsize=4096)
+def _levelled(text: str, levels: Levels) -> str:
+    """Cached, because one key is compared with hundreds of routes."""
     for difference in levels:
         text = difference.level(text)
     return text

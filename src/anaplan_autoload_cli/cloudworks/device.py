@@ -122,9 +122,8 @@ def wait(
         if told is not None and told.error == "slow_down":
             interval += SLOWER_SECONDS
         elif told is None:
-            interval = min(
-                2 * interval, LONGEST_INTERVAL_SECONDS
-            )  # a gateway answered, so nothing is known about the code
+            # A gateway answered, so nothing is known about the code.
+            interval = min(2 * interval, LONGEST_INTERVAL_SECONDS)
         elif told.error != "authorization_pending":
             raise _refused(request, answer)
 

@@ -246,12 +246,14 @@ def _started(cli: Cli, target: Target, *, join: bool) -> str:
         if not join:
             raise CommandFailed(
                 f"{target.name!r} is running already.",
-                answered=str(error),
+                asked=error.facts.asked,
+                answered=error.facts.answered,
                 remedy="Follow that one with --join, or start yours when it has ended.",
             ) from error
     except Unknown as error:
         raise CommandFailed(
-            f"It is not known whether a run of {target.name!r} has begun: {error}",
+            f"It is not known whether a run of {target.name!r} has begun. {error.text}",
+            asked=error.facts.asked,
             remedy=f"Before you start another, check whether it is listed: {_history(target)}",
         ) from error
     except KeyboardInterrupt:
@@ -335,7 +337,8 @@ def _interrupted(cli: Cli, target: Target, run_id: str) -> None:
             raise
         raise CommandFailed(
             "The run could not be cancelled: it has not begun, or has just ended. If it has not ended, it continues.",
-            answered=str(error),
+            asked=error.facts.asked,
+            answered=error.facts.answered,
             remedy=f"Follow it: {_follow(target)}",
         ) from error
 

@@ -309,7 +309,7 @@ def _read(file: Path) -> str:
     except UnicodeDecodeError:
         raise CommandFailed(f"{file} is not UTF-8 text.", remedy="Save it as UTF-8.") from None
     except OSError as error:
-        raise CommandFailed(f"{file} cannot be read: {error.strerror}.", remedy="Name the routes file.") from None
+        raise CommandFailed(f"{file} cannot be read: {error.strerror}.", remedy="Name a file that exists.") from None
 
 
 def _source(file: Path, text: str) -> Source:
