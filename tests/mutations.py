@@ -32,7 +32,7 @@ PACKAGE = "anaplan_autoload"
 SECONDS = 60
 """Of CPU, for each mutation: a busy machine takes longer, and finds the same."""
 PATIENCE = 20
-"""How many times that a hunt may take on the clock on the wall."""
+"""A hunt may take this many times as long by the clock on the wall."""
 RENEWAL = "tests/property/test_renewal.py"
 CALM = "calm"
 """Hunt in histories without trouble and without sweeps."""
@@ -102,11 +102,11 @@ MUTATIONS = (
         ),
     ),
     Mutation(
-        "nobody is told of what failed or was partial",
+        "nobody is told what failed or was partial",
         (Edit("handler.py", "Execution.load_batch", _ANNOUNCE, ""),),
     ),
     Mutation(
-        "nobody is told of what was loaded",
+        "nobody is told what was loaded",
         (Edit("steps/finishing.py", "record_run", "tell_how_it_ended(step, services, record, batch)", "pass"),),
     ),
     Mutation(
@@ -636,7 +636,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
 
 
 class Verdict(Struct, frozen=True):
-    """What became of a mutation."""
+    """Whether a mutation was noticed."""
 
     mutation: Mutation
     caught: bool
@@ -703,7 +703,7 @@ def _scope(module: ast.Module, edit: Edit) -> ast.AST:
             if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name
         ]
         if len(inner) != 1:
-            raise ValueError(f"{edit.file} defines {edit.scope} {len(inner)} times, not once: mend the mutation")
+            raise ValueError(f"{edit.file} defines {edit.scope} {len(inner)} times, not once: correct the mutation")
         scope = inner[0]
     return scope
 

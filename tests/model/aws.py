@@ -32,7 +32,7 @@ BUCKET = "inbox"
 TABLE = "ledger"
 FRESH_MS = 1_000
 STORED_AT = datetime.fromtimestamp(EPOCH_MS // 1000, UTC)
-"""When every version of the secret was stored."""
+"""When every version of the secret counts as stored."""
 PAGE = 4
 """Versions that one answer lists."""
 
@@ -59,7 +59,7 @@ class DynamoDB:
 
     def __init__(self, world: World) -> None:
         dynamodb_backends[DEFAULT_ACCOUNT_ID][REGION].reset()
-        reset_model_data()  # moto keeps every item there ever was, for a page of its server
+        reset_model_data()  # moto keeps every item that ever existed, for a page of its server
         self._world = world
         self._written: dict[tuple[str, str], int] = {}
         self.exceptions = _exceptions()
@@ -82,7 +82,7 @@ class DynamoDB:
         return answer
 
     def _is_fresh(self, item: dict[str, Any]) -> bool:
-        """Written so lately that a read which is consistent only in the end may miss it."""
+        """Written so recently that an eventually consistent read may miss it."""
         return self._world.now - self._written.get(_key(item), 0) < FRESH_MS
 
     def everything(self) -> list[dict[str, Any]]:
@@ -229,7 +229,7 @@ class Bucket:
         Range: str = "",  # noqa: N803
         **_: str,
     ) -> dict[str, Any]:
-        """Read a version, or what has this etag; all of it, as nothing here is as long as the range."""
+        """Read a version, or the object with this etag; all of it, because nothing here is longer than the range."""
         found = self._found(Key, VersionId, IfMatch, "GetObject")
         size = len(found.content)
         return {
@@ -248,7 +248,7 @@ class Bucket:
         CopySourceIfMatch: str = "",  # noqa: N803
         **_: str,
     ) -> None:
-        """Copy a version, or what has this etag; refused as S3 does."""
+        """Copy a version, or the object with this etag; refuse what S3 refuses."""
         found = self._found(CopySource["Key"], CopySource.get("VersionId"), CopySourceIfMatch, "CopyObject")
         self.put(Key, found.content)
 

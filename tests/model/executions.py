@@ -1,4 +1,4 @@
-"""AWS's durable service in small: executions, their checkpoints, and when they are invoked (again).
+"""A small model of AWS's durable service: executions, their checkpoints, and when they are invoked (again).
 
 The SDK's own wrapper runs, and the testing package's checkpoint processor keeps the state. What is replaced is the
 scheduler, so that several executions take turns on the world's clock, and the batching of checkpoints, whose
@@ -35,29 +35,29 @@ from tests.model.world import Killed, Task, World
 FUNCTION_TIMEOUT_MS = 60_000
 REINVOKED_AFTER_SECONDS = 2
 MAX_FAILED_INVOCATIONS = 5
-"""In a row; then the service gives the execution up."""
+"""After so many failed invocations in a row, the service gives up the execution."""
 
 
 class CheckpointLost(Exception):
-    """What the SDK's checkpoint thread sees of a sandbox that is killed."""
+    """What the SDK's checkpoint thread gets when its sandbox is killed."""
 
 
 class Ended(Exception):
-    """How an execution that failed ended."""
+    """How a failed execution ended."""
 
 
 class DurableService:
     """Runs executions of one handler; those that end failed leave their event among the dead letters."""
 
     def __init__(self, world: World, handler: Callable[..., Any], sandboxes: Callable[[], Any]) -> None:
-        """`sandboxes` makes what an invocation runs with: it finds it as `World.current.sandbox`."""
+        """`sandboxes` makes a sandbox for an invocation, which finds it as `World.current.sandbox`."""
         self.world = world
         self.dead_letters: list[Any] = []
         self.failures: list[str] = []
         """The error of each execution that failed by itself."""
         self.executions: dict[str, Execution] = {}
         self.abnormal: set[str] = set()
-        """The ARNs of executions of which an invocation was killed, or failed."""
+        """The ARNs of executions with an invocation that was killed or failed."""
         self.sizes: list[int] = [0]
         """Bytes of each checkpoint."""
         self._handler = handler
@@ -76,13 +76,13 @@ class DurableService:
         return datetime.fromtimestamp(self.world.now / 1000, UTC)
 
     def arm(self, wake: datetime) -> float:
-        """Never used: what is to come stands on the world's agenda."""
+        """Never used: the world has the agenda."""
         raise NotImplementedError
 
-    # Sandboxes, which live for ever here.
+    # Sandboxes, which live forever here.
 
     def take_sandbox(self) -> Any:
-        """One that is warm and idle; None where a new one is needed."""
+        """A warm and idle one; None if a new one is needed."""
         return self._warm.pop() if self._warm else None
 
     def keep_sandbox(self, sandbox: Any) -> None:
@@ -212,7 +212,7 @@ class _Store:
         return self._executions[arn]
 
     def update(self, execution: Execution) -> None:
-        """Nothing: an execution is changed in place."""
+        """Do nothing: an execution is changed in place."""
 
 
 class _Client(DurableServiceClient):

@@ -1,4 +1,4 @@
-"""The function with everything around it, as the model has it."""
+"""The function in the model, with everything around it."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ DUE_AT = EPOCH_MS // 86_400_000 * 86_400_000 + (11 * 60 + 20) * 60_000
 
 
 class Sent(Struct, frozen=True):
-    """An upload as it was made, and the event that tells of it."""
+    """An upload as it was made, and its event."""
 
     route: Route
     upload: Upload
@@ -197,7 +197,7 @@ class Function:
         self._anaplan_failed = False
         self._refused: dict[str, int] = {}
         self.breaches: list[str] = []
-        """What was seen that must not be."""
+        """Breaches of the promise that were seen while the history ran."""
         self.right_password = True
         self.world.watch, self.world.error = self._watch, aws_error
         self.service = DurableService(self.world, make_handler(self._services), lambda: Sandbox(self))
@@ -219,7 +219,7 @@ class Function:
                 self.standings.begin(route, DUE_AT - 86_400_000)
 
     def close(self) -> None:
-        """Let nothing go on."""
+        """Stop everything."""
         self.world.stop()
 
     # What users do
@@ -266,11 +266,11 @@ class Function:
 
     @property
     def disturbed(self) -> bool:
-        """Whether anything went wrong so far, so that CloudWorks may not have told what it reads."""
+        """Whether anything has gone wrong, so that CloudWorks may not have said what it reads."""
         return self.world.met > 0 or self._anaplan_failed
 
     def backlog(self, sent: Sent, count: int) -> None:
-        """Let an upload have been made that many times more, and recorded, while nobody led its lane."""
+        """Record an upload that many times more, as if it had been made while nobody led its lane."""
         self.world.latencies_ms, self.world.most_effects = (1,), 10 * count  # one call for each upload
         self.world.watch = lambda _: None
         for number in range(count):
@@ -295,7 +295,7 @@ class Function:
         self.secrets.put(_secret(password))
 
     def end_run(self, integration: str, result: Result) -> None:
-        """Let the next run of an integration end so."""
+        """Let the next run of an integration end in this way."""
         self.simulator.force_result(self.ids[integration], result)
 
     def oversleep(self, seconds: float) -> None:
@@ -303,7 +303,7 @@ class Function:
         self.service.oversleep(seconds)
 
     def expire_tokens(self) -> None:
-        """Let Anaplan forget every log-in."""
+        """End all of Anaplan's tokens."""
         self.simulator.expire_tokens()
 
     def redrive(self) -> None:
@@ -322,7 +322,7 @@ class Function:
         self.service.start({"drain": self.lane(route_name)})
 
     def heal(self) -> None:
-        """Put everything right that is wrong."""
+        """End all trouble."""
         self.world.troubles.clear()
         self.simulator.clear_faults()
         if not self.right_password:
@@ -383,7 +383,7 @@ class Function:
         return False
 
     def _watch_refusals(self) -> None:
-        """Unless something went wrong in between, a secret that was refused is not sent again."""
+        """A refused secret is not sent again, unless something went wrong in between."""
         version = self.secrets.get_secret_value(SecretId="anaplan")["VersionId"]
         first = self._refused.setdefault(version, self.world.now)
         if self.world.now - first > FUNCTION_TIMEOUT_MS and not self.world.met:
@@ -395,7 +395,7 @@ class Function:
         self.posts.append(Post(run_id, self.world.current.arn, whole, self._is_provable(run_id)))
 
     def _is_provable(self, run_id: str) -> bool:
-        """Nobody else's run may be taken for it, it shows at once, and its lane knows the name we go by."""
+        """Whether no other run looks the same, the history shows it at once, and the lane knows our author's name."""
         run = next(run for run in self.simulator.runs if run.id == run_id)
         anaplan = self.simulator.settings
         shows = not anaplan.history_lag_seconds and not anaplan.pace.queue_seconds
@@ -436,7 +436,7 @@ class Sandbox(Services):
         self._function = function
 
     def check(self) -> None:
-        """Nothing: these settings are valid, and no client of AWS is made."""
+        """Do nothing: these settings are valid, and no client of AWS is made."""
 
     @cached_property
     def routes_in_use(self) -> RoutesInUse:
@@ -491,7 +491,7 @@ class _Invocations:
 
 
 class Answering(Protocol):
-    """Whoever stands for Anaplan."""
+    """Something that answers as Anaplan."""
 
     world: World
 
@@ -500,13 +500,13 @@ class Answering(Protocol):
 
 
 class Connections:
-    """What the client wants of urllib3's pool."""
+    """The part of urllib3's pool that the client uses."""
 
     def __init__(self, anaplan: Answering) -> None:
         self._anaplan = anaplan
 
     def clear(self) -> None:
-        """Nothing is kept."""
+        """Do nothing: no connection is kept."""
 
     def request(self, method: str, url: str, *, body: bytes | None, headers: dict[str, str], **_: Any) -> HTTPResponse:
         parts = urlsplit(url)

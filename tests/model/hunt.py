@@ -1,7 +1,7 @@
 """Look for a history that breaks the promise, for so many seconds of CPU: `python -m tests.model.hunt stormy 60`.
 
-Ends with exit code 1 and the first breach as the last line, or with 0 when none was found. Which source is looked at,
-`PYTHONPATH` decides.
+Ends with exit code 1 and the first breach as the last line, or with 0 when none was found. `PYTHONPATH`
+decides which source is tested.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from tests.property import test_promise
 CROSSED = 5
 """How often a crossing is tried, each time with other latencies."""
 ROUND = 20
-"""Histories a round; after each the time is looked at."""
+"""Histories a round. The time is checked after each round."""
 
 
 def main(where: str, seconds: float) -> int:

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 MOST_OPERATIONS = 2_500
 MOST_BYTES = 200 * 1024
 SWEEPS = 40
-"""Sweeps after which an upload that waits is taken to wait forever."""
+"""After this many sweeps, an upload that still waits counts as waiting forever."""
 REPLACED_MS = 600_000
-"""A run that reads a file which is older was requested after the check of that file: nothing stalls for so long."""
+"""If a file is older than this when a run reads it, it was there when it was checked: nothing stalls for so long."""
 STATES = {"success": "loaded", "partial_success": "partial", "failure": "failed"}
 BEGINNINGS = {
     "loaded": "Loaded",
@@ -33,12 +33,12 @@ BEGINNINGS = {
     "rejected": "Rejected",
     "recovered": "Recovered",
 }
-"""What a digest calls them."""
+"""What a digest calls each outcome."""
 FINAL = ("loaded", "partial", "failed", "rejected", "superseded")
 
 
 class Ledger(Struct, frozen=True):
-    """The table as anyone could read it."""
+    """The contents of the table, as seen from outside."""
 
     uploads: dict[str, dict[str, Any]]
     """By upload id."""
@@ -50,7 +50,7 @@ class Ledger(Struct, frozen=True):
     standings: dict[str, dict[str, Any]]
     """By the route's name."""
     owed: list[dict[str, Any]]
-    """What people have yet to get in a digest."""
+    """The messages that people have yet to get in a digest."""
 
 
 def read(function: Function) -> Ledger:
@@ -75,7 +75,7 @@ def read(function: Function) -> Ledger:
 
 
 def come_to_rest(function: Function) -> None:
-    """Stop all trouble, and let sweeps and redrives do what they are there for. In the end, all sets are completed."""
+    """Stop all trouble, and let sweeps and redrives do their work. In the end, complete all sets."""
     function.heal()
     _wait_for_rest(function)
     lacks = function.lacks(list(read(function).uploads.values()))
@@ -83,12 +83,12 @@ def come_to_rest(function: Function) -> None:
         function.upload("month_end", name)
     if lacks:
         _wait_for_rest(function)
-    for _ in range(2):  # the first may find that another began to tell
+    for _ in range(2):  # the first may find that another one has begun to announce it
         due = max([DUE_AT, *(owed["due_at"] for owed in read(function).owed)])
         function.world.pass_time(max(130, (due - function.world.now) / 1000))
         function.sweep()
         function.world.pass_time(30)
-    if function.service.open:  # the schedule may have begun a sweep of its own in this very moment
+    if function.service.open:  # the schedule may have just begun a sweep of its own
         function.world.pass_time(30)
 
 
@@ -109,7 +109,7 @@ def check(function: Function) -> None:
 
 
 def _pending(function: Function) -> list[str]:
-    """What waits, but for a set that everyone was told of as incomplete."""
+    """What waits, except sets that were announced as incomplete."""
     uploads = list(read(function).uploads.values())
     known = _announced_as_incomplete(function, uploads)
     waiting = [
@@ -121,7 +121,7 @@ def _pending(function: Function) -> list[str]:
 
 
 def _is_to_be_found(function: Function, sent: Sent) -> bool:
-    """Whether a lost upload is not recorded, and must be: its object is there, and a run would read it."""
+    """Whether a lost upload still has to be recorded: its object exists, and a run would read it."""
     if not sent.lost or _item(read(function), sent) is not None:
         return False
     later = function.sent[function.sent.index(sent) + 1 :]
@@ -130,7 +130,7 @@ def _is_to_be_found(function: Function, sent: Sent) -> bool:
 
 
 def _item(ledger: Ledger, sent: Sent) -> dict[str, Any] | None:
-    """What the ledger holds of an upload: by its identity, or as a listing showed it, where that shows no version."""
+    """The ledger's item of an upload: by its identity or, without versions, by its content, as a listing shows it."""
     known = ledger.uploads.get(sent.upload.id)
     if known is not None or sent.upload.version_id is not None:
         return known
@@ -143,7 +143,7 @@ def _has_content(item: dict[str, Any], sent: Sent) -> bool:
 
 
 def _announced_as_incomplete(function: Function, uploads: list[dict[str, Any]]) -> set[str]:
-    """The ids of the uploads of a set that lacks files, if everyone was told since the first of them came."""
+    """The ids of the uploads of an incomplete set, if that was announced after the first of them came."""
     ids = {
         item["sk"].partition("#")[2]: item["recorded_at"]
         for item in uploads
@@ -181,11 +181,11 @@ def _breaches(function: Function) -> Iterator[str]:
         yield f"users were locked out: {function.simulator.lockouts}"
     for failure in function.service.failures:
         if not any(code in failure for code in EXPECTED_FAILURES):
-            yield f"an execution failed of its own: {failure}"
+            yield f"an execution failed by itself: {failure}"
 
 
 EXPECTED_FAILURES = ("ProvisionedThroughputExceeded", "TransactionCanceled", "SlowDown", "InternalError", "TooMany")
-"""What AWS answered in the end to a step that was tried five times."""
+"""AWS's last answer to a step that was tried five times."""
 
 
 def _lost(function: Function, ledger: Ledger, runs: dict[str, Run]) -> Iterator[str]:
@@ -227,14 +227,14 @@ def _failed_unseen(function: Function, sent: Sent, item: dict[str, Any], name: s
 
 
 def _may_fail_its_check(function: Function, sent: Sent) -> bool:
-    """Whether what was checked for an upload was bad: with "latest", what its key held at the time."""
+    """Whether the file that was checked for an upload was bad: with "latest", what its key held at the time."""
     if sent.route.load == "each":
         return sent.bad
     return any(other.bad and _same_place(sent, other) for other in function.sent)
 
 
 def _unchecked(function: Function) -> Iterator[str]:
-    """No run reads a file that failed its check, but one that was replaced between the check and the run."""
+    """No run reads a file that failed its check, unless it was replaced between the check and the run."""
     bad = {sent.sha256: sent for sent in function.sent if sent.bad}
     for run in function.runs:
         sent = bad.get(run.source_sha256 or "")
@@ -251,7 +251,7 @@ def _tells_of(document: dict[str, Any], item: dict[str, Any]) -> bool:
 
 
 def _doubled(function: Function, ledger: Ledger) -> Iterator[str]:
-    """An object that is recorded as two uploads: as its event told of it, and as a listing showed it."""
+    """Objects that are recorded as two uploads: from the event, and from a listing."""
     for sent in function.sent:
         if sum(_has_content(item, sent) for item in ledger.uploads.values()) > 1:
             yield f"doubled: {sent.route.name} {sent.upload.key} {sent.upload.sequencer} was recorded twice"
@@ -306,7 +306,7 @@ def _overlapping(function: Function) -> Iterator[str]:
 def _against_a_rule(function: Function, ledger: Ledger) -> Iterator[str]:
     """No run begins outside its route's window, and none covers half of a set.
 
-    Between the look at the window and the request lie a few calls, or all of an invocation if it stalls.
+    Between the check of the window and the request there are a few calls, or all of an invocation if it stalls.
     """
     routes = {route.integration: route for route in function.routes}
     slack = FUNCTION_TIMEOUT_MS if function.world.met else 10_000
@@ -323,7 +323,7 @@ def _against_a_rule(function: Function, ledger: Ledger) -> Iterator[str]:
 def _needless(function: Function, ledger: Ledger) -> Iterator[str]:
     """A run is needed when it is in the history and covers something, or was followed by a retry.
 
-    One may be missing in the history where its answer was lost and nothing proves that it is ours.
+    A run may be missing in the history if its answer was lost and nothing proves that it is ours.
     """
     covering = {item.get("run_id") for item in ledger.uploads.values()}
     for post in function.posts:
@@ -365,7 +365,7 @@ def _unmailed(function: Function, ledger: Ledger) -> Iterator[str]:
 
 
 def _too_many_mails(function: Function) -> Iterator[str]:
-    """Without trouble, no lane fills a mailbox. A run is noted as told a moment after it is."""
+    """Without trouble, no lane sends too many mails. A run is marked as announced a moment after its message."""
     if function.world.met:
         return
     lanes = {message.id: function.lane(message.document["route"]) for message in function.topic.messages}
@@ -379,7 +379,7 @@ def _too_many_mails(function: Function) -> Iterator[str]:
 
 
 def _unexpected(function: Function, ledger: Ledger) -> Iterator[str]:
-    """What was loaded by its due time, told of as missing, or told to have come after that."""
+    """Every due time was met or announced as missing, and a missing file that came was announced too."""
     for route in function.routes:
         if not route.expect:
             continue
@@ -400,7 +400,7 @@ def _unexpected(function: Function, ledger: Ledger) -> Iterator[str]:
 
 
 def _unrecovered(function: Function) -> Iterator[str]:
-    """The first success after a failure is told of, and no other."""
+    """The first success after a failure is announced as recovered, and no other."""
     failing: set[str] = set()
     recovered = {
         message.id for message in function.topic.messages if "failed" in message.document.get("recovered_from", ())

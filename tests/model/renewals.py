@@ -69,7 +69,7 @@ class Secrets:
         self.read_at: dict[Task | None, int] = {}
         """When a task last read the secret, epoch ms."""
         self.watch: Callable[[Version, Version], None] = lambda _old, _new: None
-        """Is told of every version that a function instance writes, and which one it replaces."""
+        """Called for every version that a function instance writes, with the one that it replaces."""
 
     @property
     def current(self) -> Version:
@@ -115,7 +115,7 @@ class Renewing:
         self._tasks: dict[int, Task] = {}
         self._sent: dict[str, Task | None] = {}
         self._origins: dict[str, str] = {}
-        """Refresh token → that of the log-in which it came from."""
+        """Refresh token → the first refresh token of the same log-in."""
         self.secrets.watch = self._look_at_version
         self._well: set[int] = set()
         """The tasks that ended with a token."""
@@ -132,21 +132,21 @@ class Renewing:
     def log_in(self) -> None:
         """Somebody gets a new refresh token, and puts it into the secret."""
         self.hurt, self.got = False, []
-        self.world.pass_time(0.001)  # no two versions are of one millisecond
+        self.world.pass_time(0.001)  # no two versions have the same millisecond
         self.store_another()
 
     def store_another(self) -> None:
-        """Put a new refresh token into the secret, whatever else goes on."""
+        """Put a new refresh token into the secret, at any moment."""
         token = self.simulator.grant(CLIENT, USERNAME)
         text = json.dumps({"client_id": CLIENT, "refresh_token": token})
         self.secrets.versions.append(Version(f"by-hand-{len(self.secrets.versions)}", text, self.world.now))
 
     def ask(self, number: int, *, fresh: bool = False) -> None:
-        """Let a function instance get a token, unless it is in the midst of something."""
+        """Let a function instance get a token, unless it is busy."""
         self._start(number, lambda tokens: self._look_at_token(tokens.token(fresh)))
 
     def keep_alive(self, number: int) -> None:
-        """Let it do what a sweep does, unless it is in the midst of something."""
+        """Let it do what a sweep does, unless it is busy."""
         self._start(number, lambda tokens: tokens.keep_alive())
 
     def _start(self, number: int, act: Callable[[Tokens], None]) -> None:
@@ -160,7 +160,7 @@ class Renewing:
         self.world.run(task)
 
     def settle(self) -> None:
-        """No more faults; everybody has time to end, and every lease to run out."""
+        """Stop all faults, and let every task end and every lease expire."""
         self.world.troubles.clear()
         self.simulator.clear_faults()
         self.world.pass_time((FUNCTION_TIMEOUT_MS + LEASE_MS) / 1000 + 400)
@@ -193,13 +193,13 @@ class Renewing:
         return self._origins.get(token or "", token or "")
 
     def _look_at_version(self, old: Version, new: Version) -> None:
-        """Between a look at the secret and the write, somebody may store another log-in, but no earlier."""
+        """A write may only replace another log-in that was stored after the writer's last look at the secret."""
         other = self._origin(old.field("refresh_token")) != self._origin(new.field("refresh_token"))
         if other and old.at + self.secrets.stale_ms < self.secrets.read_at[self.world.current]:
             self.breaches.append("a log-in that somebody had stored was overwritten")
 
     def _look_at_reuse(self, token: str) -> None:
-        """A spent refresh token may come again only if its first sender could not store what came of it."""
+        """A spent refresh token may be sent again only if its first sender could not store the result."""
         spender = self._sent.get(token)
         if spender is not None and (not spender.over or id(spender) in self._well):
             self.breaches.append("a refresh token was sent again, although its successor was or would be stored")

@@ -25,15 +25,15 @@ EPOCH_MS = 1_795_000_000_000
 """When every history begins: 2026-11-18."""
 LATENCIES_MS: tuple[int, ...] = (3, 10, 40, 150, 700)
 MOST_EFFECTS = 8_000
-"""After which a history is taken never to come to rest; most have a few hundred."""
+"""After this many effects, a history counts as one that never ends; most have a few hundred."""
 
 
 class Killed(BaseException):
-    """Unwinds a thread whose sandbox was killed; nothing that it still tries has an effect."""
+    """Unwinds a thread whose sandbox was killed. Nothing that it still does has an effect."""
 
 
 class Trouble(Struct, frozen=True):
-    """What an effect meets."""
+    """Something that goes wrong at an effect."""
 
     kind: Literal["crash", "stall", "error"]
     when: Literal["before", "after"]
@@ -91,7 +91,7 @@ class _Waiting:
 
 
 class Task:
-    """A thread that runs while the world waits for it, and the other way round."""
+    """A thread that runs while the world waits for it, and waits while the world runs."""
 
     def __init__(
         self, arn: str, sandbox: object, deadline: int, work: Callable[[], None], ended: Callable[[Task], None]
@@ -133,7 +133,7 @@ class World:
 
     def __init__(self, seed: int) -> None:
         self.latencies_ms = LATENCIES_MS
-        """How long an effect may take, each as likely."""
+        """How long an effect may take; each value is equally likely."""
         self.now = EPOCH_MS
         self.troubles = Planned()
         self.current: Task | None = None
@@ -143,11 +143,11 @@ class World:
         self.met = 0
         """How many troubles were met."""
         self.watch: Callable[[str], None] = lambda _: None
-        """Is told of every effect right after it."""
+        """Called with every effect's name, right after it."""
         self.next_change: Callable[[], float | None] = lambda: None
-        """When something happens by itself (epoch seconds)."""
+        """Returns when the next thing happens by itself (epoch seconds)."""
         self.change: Callable[[], None] = lambda: None
-        """Lets it happen."""
+        """Makes it happen."""
         self.error: Callable[[str], Exception] = RuntimeError
         """Makes AWS's error of a code."""
         self._random = Random(seed)
@@ -164,7 +164,7 @@ class World:
 
     @property
     def busy(self) -> bool:
-        """Whether a thread is in the midst of something."""
+        """Whether any task has not ended."""
         return bool(self._tasks)
 
     def at(self, time: int, act: Callable[[], None]) -> None:
@@ -180,7 +180,7 @@ class World:
         self._awaited.append((len(self.effects) + number, act))
 
     def pass_time(self, seconds: float) -> None:
-        """Let everything happen that happens within so many seconds."""
+        """Let so many seconds pass, with everything that happens in them."""
         end = self.now + round(seconds * 1000)
         while (time := self._next()) is not None and time <= end:
             self._act(time)
@@ -201,7 +201,7 @@ class World:
             self._give_turn(task, tell=False)
 
     def effect(self, name: str, perform: Callable[[], T]) -> T:
-        """Do something that others notice; in the world's own thread nothing ever goes wrong."""
+        """Carry out an effect. In the world's own thread nothing ever goes wrong."""
         task = self.current
         if task is None:
             return perform()
@@ -218,7 +218,7 @@ class World:
         return result
 
     def sleep(self, seconds: float) -> None:
-        """What a thread calls in place of `time.sleep`."""
+        """What a thread calls instead of `time.sleep`."""
         if self.current is not None:
             self._pause(self.current, round(seconds * 1000))
 

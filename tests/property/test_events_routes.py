@@ -23,7 +23,7 @@ TWO = "b" * 32
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SURROGATE = re.compile("[\ud800-\udfff]")
 TEXT = st.text(st.characters())
-"""Surrogates too: JSON can spell them, and Python's decoder lets them pass."""
+"""Surrogates too: JSON can contain them, and Python's decoder accepts them."""
 KEYS = st.text(st.characters(exclude_categories=["Cs"]), min_size=1).filter(lambda key: len(key.encode()) <= 1024)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
@@ -118,7 +118,7 @@ WELL_FORMED: tuple[object, ...] = (
 
 
 def places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
-    """Where something stands in a JSON value: paths to every part of it, the whole included."""
+    """The paths to every part of a JSON value, including the value itself."""
     parts: list[tuple[str | int, object]] = []
     if isinstance(value, dict):
         parts = list(value.items())
@@ -128,11 +128,11 @@ def places(value: object, path: tuple[str | int, ...] = ()) -> list[tuple[str | 
 
 
 LOST = object()
-"""Put in the place of a part, it takes the part away."""
+"""Instead of a replacement: remove the part."""
 
 
 def replaced(value: object, path: tuple[str | int, ...], put: object) -> object:
-    """A copy of a JSON value with something else put in one place of it."""
+    """A copy of a JSON value with one part replaced."""
     if not path:
         return put
     step, *rest = path
@@ -200,7 +200,7 @@ BUCKETS = st.sampled_from(["bucket-1", "bucket-2"])
 
 @st.composite
 def route_lists(draw: st.DrawFn) -> list[Route]:
-    """Valid routes from few values, so that prefixes, suffixes and buckets often overlap."""
+    """Valid routes made of few values, so that prefixes, suffixes and buckets often overlap."""
     kinds = draw(st.lists(st.tuples(PREFIXES, SUFFIXES, st.none() | BUCKETS), min_size=1, max_size=8, unique=True))
     return [
         Route(name=f"r{number}", prefix=prefix, suffix=suffix, bucket=bucket, integration=ONE)
@@ -319,7 +319,7 @@ ROUTE_KEYS = st.sampled_from([*Route.__struct_fields__, "integratoin", "prefixes
 
 @st.composite
 def documents(draw: st.DrawFn) -> str:
-    """Nearly a routes file: the right keys more often than not, with values of every kind."""
+    """Almost a routes file: mostly the right keys, with values of every kind."""
     lines: list[str] = []
     for header in draw(st.lists(st.sampled_from(["[[route]]"] * 6 + ["[route]", "[[routes]]", ""]), max_size=4)):
         lines.append(header)

@@ -27,11 +27,11 @@ from tests.model.world import Trouble
 ROUTES = st.sampled_from(["accounts", "units", "orders", "facts", "hierarchy"])
 STAGED = ("orders", "facts")
 RULED = st.sampled_from(["nightly", "month_end"])
-"""Their uploads wait for a window or for other files, so that only a sweep may find that it is time."""
+"""Routes whose uploads wait for a window or for other files, so that perhaps only a sweep notices when they may go."""
 CHECKED = st.sampled_from(["units", "facts"])
 INTEGRATIONS = st.sampled_from(sorted(SOURCES))
 KEYS = st.sampled_from("aaab")
-"""Of routes that load the latest, nobody reads b.csv."""
+"""No run of a route with `load = "latest"` reads b.csv."""
 DELAYS = st.sampled_from([0, 0, 0, 0.5, 4, 90])
 WHEN: st.SearchStrategy[Any] = st.sampled_from(["before", "after"])
 FEW = st.integers(0, 8)
@@ -48,12 +48,12 @@ TURNS = [
     "update_item lane",
     "batch",
 ]
-"""Where something turns on what comes next: these are met more often than chance has it."""
+"""Effects at which the next one matters most: they meet trouble more often than others."""
 
 
 @st.composite
 def deaths(draw: st.DrawFn, longest: int) -> Trouble:
-    """A sandbox dies, or stands still, at one of the next `longest` effects or at a turn."""
+    """A sandbox dies or stalls at one of the next `longest` effects, or at one of `TURNS`."""
     effect = draw(st.one_of(st.just(""), st.sampled_from(TURNS)))
     skip = draw(st.integers(0, 5 if effect else longest))
     when = draw(WHEN)
@@ -161,7 +161,7 @@ class CalmHistories(RuleBasedStateMachine):
 
     @rule(route=ROUTES, effects=st.integers(1, 60))
     def upload_between_two_effects(self, route: str, effects: int) -> None:
-        """In the middle of other work, for example between what a leader reads and what it writes."""
+        """Do it in the middle of other work, for example between a leader's read and its write."""
         function = self.function
 
         def upload() -> None:
@@ -183,7 +183,7 @@ class CalmHistories(RuleBasedStateMachine):
         if not hasattr(self, "function"):
             return
         try:
-            self.function.world.pass_time(60)  # what was planned last may still be met
+            self.function.world.pass_time(60)  # the last planned events may still happen
             promise.come_to_rest(self.function)
             promise.check(self.function)
         finally:
@@ -204,7 +204,7 @@ class Histories(CalmHistories):
 
     @rule(uploads=st.lists(st.tuples(RULED, KEYS, DELAYS), min_size=1, max_size=3), minutes=st.sampled_from([0, 2, 9]))
     def upload_by_rule(self, uploads: list[tuple[str, str, float]], minutes: int) -> None:
-        """Into a route with a window, or one that needs a set of files."""
+        """Upload by a route with a window, or by one that needs a set of files."""
         self.upload(uploads)
         self.function.world.pass_time(minutes * 60)
 
@@ -216,7 +216,7 @@ class Histories(CalmHistories):
         minutes=st.sampled_from([0, 2, 9, 20]),
     )
     def lose_events(self, uploads: list[tuple[str, str, float | None]], minutes: int) -> None:
-        """Those of some uploads never come, those of others too late: the sweep has found them."""
+        """The events of some uploads never come; those of others come only after the sweep has found the uploads."""
         for route, key, delay in uploads:
             self.function.upload(route, f"{key}.csv", delay or 0, lost=delay is None)
             self.function.world.pass_time(0.02)
@@ -246,7 +246,7 @@ class Histories(CalmHistories):
 
     @rule(route=ROUTES, gap=st.sampled_from([0.3, 1, 4]), fault=st.sampled_from(LOST), first=st.booleans())
     def lose_an_answer_beside_somebody_else(self, route: str, gap: float, fault: Fault, first: bool) -> None:
-        """Rare by chance, and what reconciling is there for."""
+        """This is rare by chance, and it is the case that reconciling exists for."""
         self.function.simulator.add_fault(fault)
         if first:
             self.function.upload(route, "a.csv")
@@ -264,7 +264,7 @@ def _deterministic_checkpoints() -> Iterator[None]:
         yield
 
 
-# The same few histories, and one crash in each: the shortest way to see that no gap between two effects matters.
+# A few histories, each with one crash: the shortest way to see that a crash between any two effects does no harm.
 
 
 def _two_uploads_of_one_key(function: Function) -> None:
@@ -486,11 +486,11 @@ CROSSINGS: dict[str, tuple[History, Trouble]] = {
         Trouble("crash", "after", "put_item upload", 1, for_good=True),
     ),
 }
-"""Where chance needs thousands of histories to find what these show at once."""
+"""Crossings that show at once what random histories need thousands of examples to find."""
 
 
 def hold(history: History, trouble: Trouble, seed: int) -> None:
-    """Let a history happen with one trouble in it, and look at what is left; lost uploads also without versions."""
+    """Run a history with one trouble in it, and check the promise; lost uploads also without versions."""
     with tempfile.TemporaryDirectory() as directory:
         losing = history in LOSING
         function = Function(Path(directory), world_seed=seed, versioned=not losing or seed % 2 == 0, reconciling=losing)

@@ -100,7 +100,7 @@ STORMY = st.one_of(
 
 
 def played(steps: list[Step], seed: int, rotates: bool) -> Renewing:
-    """The world after these steps, and after everything has come to rest."""
+    """The world after these steps, when everything has ended."""
     world = Renewing(seed, INSTANCES, rotates=rotates)
     try:
         for step in steps:
@@ -114,7 +114,7 @@ def played(steps: list[Step], seed: int, rotates: bool) -> Renewing:
 
 
 def all_answered(world: Renewing) -> None:
-    """Let every instance ask; in a slow world one may have to ask again, because the others kept it waiting."""
+    """Let every instance ask for a token. In a slow world one may have to ask twice, because it waited for others."""
     for _ in range(3):
         world.got.clear()
         all_ask(world)

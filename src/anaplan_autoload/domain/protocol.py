@@ -87,10 +87,10 @@ class Unanswered(Struct, frozen=True):
         return sum(self.answers.values())
 
     def described(self) -> str:
-        """All of them in one sentence without a full stop."""
+        """All of them in one sentence without a full stop: `3 requests … started none: Anaplan answered 500 to 3`."""
         answers = ", ".join(f"{answer} to {count}" for answer, count in self.answers.items())
         requests = "1 request" if self.total == 1 else f"{self.total} requests"
-        return f"{requests} for the run since {iso(self.since)} brought none: Anaplan answered {answers}"
+        return f"{requests} for the run since {iso(self.since)} started none: Anaplan answered {answers}"
 
 
 def one_more(before: Unanswered | None, at: int, status: int | None, words: str, request: str) -> Unanswered:

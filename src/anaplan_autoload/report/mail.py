@@ -123,8 +123,8 @@ def advice(report: Report) -> list[str]:
             )
         case "missing":
             return _steps(
-                "If it waits or is being loaded, nothing: another message follows when it is loaded.",
-                "If you supply this file, see whether it was written and uploaded, and upload it under its usual name.",
+                "If the reason says that the file waits or is being loaded, do nothing: another message follows.",
+                "If you supply this file, check that it was written and uploaded, or upload it under its usual name.",
                 "If it was uploaded, forward this message to your administrator: it may have a name or folder that "
                 "Autoload does not expect.",
             )
