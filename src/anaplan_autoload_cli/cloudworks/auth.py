@@ -229,7 +229,7 @@ def _validated(cli: Cli) -> _Validated:
         raise
     if not answer.ok and not cli.tokens.is_oauth:
         raise failure(request, answer, "Check that ANAPLAN_AUTH_URL is Anaplan's authentication service.")
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         return msgspec.json.decode(answer.body, type=_Validated)
     return _Validated()  # the log-in worked; who it was is only a courtesy
 

@@ -201,7 +201,7 @@ def _delete(out: Output, client: SQSClient, queue: str, letter: DeadLetter) -> b
 def _is_known(letter: DeadLetter) -> bool:
     try:
         events.parse(json.decode(letter.body))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -209,7 +209,7 @@ def _is_known(letter: DeadLetter) -> bool:
 def _in_words(letter: DeadLetter) -> str:
     try:
         event = events.parse(json.decode(letter.body))
-    except ValueError:
+    except (ValueError, RecursionError):
         return "not understood"
     match event:
         case Uploads(uploads):

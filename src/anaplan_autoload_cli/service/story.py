@@ -165,7 +165,7 @@ def _results(logs: CloudWatchLogsClient, query: str) -> list[str]:
 def _parsed(messages: list[str]) -> Iterator[Moment]:
     """The log lines that are the function's own; the runtime's and those of metrics have another form."""
     for message in messages:
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
             line = json.loads(message)
             at = datetime.fromisoformat(line["timestamp"]).astimezone(UTC)
             reason = f": {line['reason']}" if line.get("reason") else ""
