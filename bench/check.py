@@ -113,10 +113,14 @@ def of_imports() -> Iterator[tuple[str, Count]]:
 
 
 def of_package() -> Iterator[tuple[str, Count]]:
-    """Bytes of the built package, unzipped; nothing if it was not built."""
-    if PACKAGE.is_dir():
-        size = sum(file.stat().st_size for file in PACKAGE.rglob("*") if file.is_file())
-        yield "the package: bytes unzipped", Count(size, size * BYTES_SHARE)
+    """Bytes of the built package, unzipped, and of its bytecode; nothing of what was not built."""
+    files = [file for file in PACKAGE.rglob("*") if file.is_file()]
+    bytecode = sum(file.stat().st_size for file in files if file.suffix == ".pyc")
+    rest = sum(file.stat().st_size for file in files) - bytecode
+    sizes = {"the package without bytecode": rest, "the package's bytecode": bytecode}
+    for name, size in sizes.items():
+        if size:
+            yield f"{name}: bytes unzipped", Count(size, size * BYTES_SHARE)
 
 
 def worse(counts: Mapping[str, Count], recorded: Mapping[str, float]) -> list[str]:

@@ -1,11 +1,12 @@
 """How soon a command answers, compared with Python itself and with a program that only imports boto3.
 
-Medians of the processor time of fresh processes that take turns. What a command imports
-is looked up in `sys.modules`, so that part is exact.
+Medians of the processor time of fresh processes that take turns, everything compiled. What a command imports is looked
+up in `sys.modules`, so that part is exact.
 """
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections import defaultdict
 from pathlib import Path
 from statistics import median
 
+from bench.cold_start import Place, compiled
 from bench.markdown import table
 
 ROUNDS = 9
@@ -52,40 +54,42 @@ finally:
 """
 
 
-def run(code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(place: Place, code: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run code with these arguments; exits with what the command said when it fails."""
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=False)  # noqa: S603
+    command, environment = [place.python, "-c", code, *arguments], {**os.environ, **place.environment}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)  # noqa: S603
     if done.returncode:
         sys.exit(f"{' '.join(arguments)} failed:\n{done.stdout}{done.stderr}")
     return done
 
 
-def milliseconds(code: str, *arguments: str) -> float:
+def milliseconds(place: Place, code: str, *arguments: str) -> float:
     """Processor time of a fresh process, from its start to its end."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    run(code, *arguments)
+    run(place, code, *arguments)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return 1000 * (after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
 
 
-def heavy(*arguments: str) -> list[str]:
+def heavy(place: Place, *arguments: str) -> list[str]:
     """What the command imported of `HEAVY`."""
-    modules = run(_PROGRAM, *arguments).stderr.rpartition("modules:")[2].split()
+    modules = run(place, _PROGRAM, *arguments).stderr.rpartition("modules:")[2].split()
     return [name for name in HEAVY if name in modules]
 
 
 def main() -> None:
     """Print the table; exits with an error when `LIGHT` imports any of `HEAVY`."""
     program = "from anaplan_autoload_cli.__main__ import main; main()"
+    codes: dict[str, tuple[str, ...]] = {name: (code,) for name, code in BASELINES.items()}
+    codes |= {name: (program, *arguments) for name, arguments in COMMANDS.items()}
     found: dict[str, list[float]] = defaultdict(list)
-    for _round in range(ROUNDS):
-        for name, code in BASELINES.items():
-            found[name].append(milliseconds(code))
-        for name, arguments in COMMANDS.items():
-            found[name].append(milliseconds(program, *arguments))
+    with compiled() as place:
+        imports = {name: heavy(place, *arguments) for name, arguments in COMMANDS.items()}
+        for _round in range(ROUNDS):
+            for name, code in codes.items():
+                found[name].append(milliseconds(place, *code))
     times = {name: median(taken) for name, taken in found.items()}
     python = times["python -c pass"]
-    imports = {name: heavy(*arguments) for name, arguments in COMMANDS.items()}
     table(
         f"From start to end, milliseconds of processor time (median of {ROUNDS} processes)",
         ("command", "ms", "ratio", "heavy imports"),

@@ -149,6 +149,22 @@ def test_the_policy_reads_the_prefixes_alone(tenant: CliTenant) -> None:
     assert "inferred" in said.err
 
 
+@pytest.mark.parametrize(
+    "bucket", ["", "*", "a b", "s3://finance-inbox", "arn:aws:s3:::finance-inbox", "finance-inbox/source"]
+)
+@pytest.mark.parametrize("words", ["policy", "create --name x --keys-from y", "update x"])
+def test_a_bucket_that_is_no_name_is_refused(tenant: CliTenant, words: str, bucket: str) -> None:
+    said = tenant.run("--yes", "connections", *words.split(), "--bucket", bucket)
+
+    assert said.code == 2 and "is not a bucket name" in " ".join(said.err.replace("│", " ").split())
+
+
+def test_the_policy_takes_a_prefix_literally(tenant: CliTenant) -> None:
+    said = tenant.run("connections", "policy", "--bucket", BUCKET, "--prefix", "in*/${x}?")
+
+    assert said.json["Statement"][2]["Resource"] == [f"arn:aws:s3:::{BUCKET}/in${{*}}/${{$}}{{x}}${{?}}*"]
+
+
 def test_the_policy_for_exports_writes_too(tenant: CliTenant) -> None:
     said = tenant.run("connections", "policy", "--bucket", BUCKET, "--export")
     _, listing, writing = json.loads(said.out)["Statement"]

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 import msgspec
 
-from anaplan_autoload.anaplan import pem
 from anaplan_autoload.anaplan.errors import NO_FACTS, CloudWorksError
 from anaplan_autoload.anaplan.http import RedactedRepr
 from anaplan_autoload.anaplan.oauth import READABLE_TOKEN, OAuthCredentials
@@ -112,8 +111,11 @@ class CertificateCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=Tr
         Sends only the certificate that belongs to the key and is valid now, even if the fields hold more.
         Raises `SecretInvalid` when certificate and key cannot be used.
         """
+        # Most users log in with a password: this is no part of a cold start.
         from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
         from cryptography.hazmat.primitives.hashes import SHA512
+
+        from anaplan_autoload.anaplan import pem
 
         pair = self._read(partial(pem.read_pair, now_ms=now_ms))
         data = (now_ms // 1000).to_bytes(8, "big") + secrets.token_bytes(92)
@@ -130,12 +132,16 @@ class CertificateCredentials(RedactedRepr, frozen=True, forbid_unknown_fields=Tr
 
     def ends_at(self) -> int:
         """When the certificate ends, epoch ms. Raises `SecretInvalid` when certificate and key cannot be used."""
+        from anaplan_autoload.anaplan import pem
+
         return self._read(pem.ends_at)
 
     def _read(self, read: Callable[[str, str, str | None], _T]) -> _T:
+        from anaplan_autoload.anaplan.pem import PemUnusable
+
         try:
             return read(self.certificate, self.private_key, self.private_key_password)
-        except pem.PemUnusable as error:
+        except PemUnusable as error:
             reason = str(error)
         # Raise outside the `except` block, so that the secret's text does not become the error's context.
         raise SecretInvalid(reason)

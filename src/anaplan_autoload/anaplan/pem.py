@@ -1,7 +1,7 @@
 """Reads PEM texts as people paste them, and finds the certificate that belongs to the private key.
 
 The text for Anaplan is made from the parsed certificate, because the pasted field may also hold a private key.
-`cryptography` is imported only when it is used, because most users log in with a password and it slows cold starts.
+`cryptography` is imported only when it is used, as this module is: most users log in with a password.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
-"""`connections`: how CloudWorks gets at S3."""
+"""`connections`: how CloudWorks reaches S3."""
 
 from __future__ import annotations
 
 import json
+import re
 from getpass import getpass
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,6 +11,7 @@ import msgspec
 import typer
 
 from anaplan_autoload.anaplan.cloudworks import NOTHING_VISIBLE
+from anaplan_autoload.domain.routes_file.keys import BUCKET_NAME
 from anaplan_autoload.domain.tenant import S3
 from anaplan_autoload_cli.cloudworks.workspace import ConnectionDefinition, ConnectionKeys, Workspace
 from anaplan_autoload_cli.context import cli_of
@@ -39,6 +41,13 @@ _DETAILS = (
     Column("created_by", "Created by"),
     Column("modified_at", "Modified"),
 )
+
+
+def _bucket_name(bucket: str | None) -> str | None:
+    if bucket is None or BUCKET_NAME.fullmatch(bucket):
+        return bucket
+    raise typer.BadParameter(f"{bucket!r} is not a bucket name. Write the name only, without s3:// and without a key.")
+
 
 ConnectionArgument = Annotated[str, typer.Argument(metavar="NAME|ID", help="The connection.", show_default=False)]
 KeysFrom = Annotated[
@@ -87,7 +96,7 @@ def check(context: typer.Context, connection: ConnectionArgument) -> None:
 def create(
     context: typer.Context,
     name: Annotated[str, typer.Option(help="Its name; no two connections share one.")],
-    bucket: Annotated[str, typer.Option(help="The bucket.")],
+    bucket: Annotated[str, typer.Option(help="The bucket.", callback=_bucket_name)],
     role_arn: RoleArn = None,
     workspace: OfWorkspace = None,
     keys_from: KeysFrom = None,
@@ -115,7 +124,7 @@ def update(
     context: typer.Context,
     connection: ConnectionArgument,
     name: Annotated[str | None, typer.Option(help="A new name.")] = None,
-    bucket: Annotated[str | None, typer.Option(help="Another bucket.")] = None,
+    bucket: Annotated[str | None, typer.Option(help="Another bucket.", callback=_bucket_name)] = None,
     role_arn: RoleArn = None,
     workspace: OfWorkspace = None,
     keys_from: KeysFrom = None,
@@ -157,7 +166,7 @@ def delete(context: typer.Context, connection: ConnectionArgument) -> None:
 @app.command()
 def policy(
     context: typer.Context,
-    bucket: Annotated[str, typer.Option(help="The bucket.")],
+    bucket: Annotated[str, typer.Option(help="The bucket.", callback=_bucket_name)],
     prefix: Annotated[
         list[str] | None, typer.Option(help="Where the files lie; may be repeated. Default: the whole bucket.")
     ] = None,
@@ -199,6 +208,7 @@ INFERRED = (
 def least_policy(bucket: str, prefixes: tuple[str, ...], *, export: bool) -> dict[str, object]:
     """An IAM policy for `bucket` and the keys under `prefixes` (none: all); with `export`, for writing too."""
     arn = f"arn:aws:s3:::{bucket}"
+    prefixes = tuple(re.sub(r"[*?$]", r"${\g<0>}", prefix) for prefix in prefixes)  # IAM takes them literally then
     keys = [f"{arn}/{prefix}*" for prefix in prefixes] or [f"{arn}/*"]
     listing: dict[str, object] = {
         "Sid": "ListTheFiles",

@@ -32,7 +32,7 @@ MAX_RETRIES = 5
 """The most `retries`, which come after 1, 2, 4, 8 and 16 minutes."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-_BUCKET = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # names of old buckets may break today's rules
+BUCKET_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{2,254}")  # names of old buckets may break today's rules
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -46,7 +46,7 @@ def _name(value: object) -> str:
 
 
 def _bucket(value: object) -> str:
-    if not _BUCKET.fullmatch(text := text_of(value)):
+    if not BUCKET_NAME.fullmatch(text := text_of(value)):
         raise WrongValue(f"{quote(text)} is not a bucket name", "Write the name only, without s3:// and without a key.")
     return text
 
