@@ -713,12 +713,13 @@ def test_an_event_that_the_function_would_not_understand_stays_in_the_queue(
     latest(autoload)
     bury(command, {"Hello": "world"})
     bury(command, "no json")
+    bury(command, "[" * 20_000)
 
     sent = command.data("redrive", "--yes")
 
-    assert [each["state"] for each in sent] == ["not understood", "not understood"]
+    assert [each["state"] for each in sent] == ["not understood"] * 3
     assert autoload.sent.take() == []
-    assert len(command.data("redrive", "--dry-run")) == 2
+    assert len(command.data("redrive", "--dry-run")) == 3
 
 
 def test_uploads_of_one_key_are_one_file(autoload: Autoload, command: Command) -> None:
