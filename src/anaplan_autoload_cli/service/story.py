@@ -61,8 +61,8 @@ def story(
 ) -> None:
     """One upload's whole life in order of time: stored, recorded, claimed, run, told, with its log lines.
 
-    The ledger alone tells it where no stack is named, or where the log cannot be read. Reading the log takes some
-    seconds and costs what CloudWatch Logs Insights does, half a cent for each GB of log in the time of the upload.
+    If no stack is named, or the log cannot be read, it comes from the ledger alone. Reading the log takes some seconds
+    and costs what CloudWatch Logs Insights costs: half a cent for each GB of log in the time of the upload.
     Times are UTC; clock says whose: S3's, Anaplan's or Autoload's, which may differ by a second.
 
     Keys with --json: a list, one for each upload, of bucket, key, version_id, upload_id, route, lane, state, run_id,
