@@ -31,7 +31,7 @@ help lists. Exit codes: 0 done or loaded, 1 failed, 2 wrong usage, 3 partial, 13
 ENVIRONMENT = {
     "COLUMNS": str(COLUMNS),
     "LINES": "50",
-    "TERM": "dumb",  # no styles, even where the surroundings (a build server, say) pretend to be a terminal
+    "TERM": "dumb",  # no styles, even if the environment, such as a build server, pretends to be a terminal
     "NO_COLOR": "1",
 }
 
@@ -65,7 +65,7 @@ def _section(level: str, words: tuple[str, ...], title: str = "") -> str:
 
 
 def _help(words: tuple[str, ...]) -> str:
-    """What a command prints with `--help`, without the blanks that fill its lines."""
+    """What a command prints with `--help`, without the spaces at the ends of lines."""
     shown = CliRunner().invoke(app, [*words, "--help"], prog_name=NAME, env=ENVIRONMENT)
     if shown.exit_code != 0:
         raise RuntimeError(f"{' '.join(words)} --help ended with exit code {shown.exit_code}: {shown.output}")

@@ -82,7 +82,7 @@ def take(browser: Browser, name: str, url: str) -> None:
 
 
 def main() -> None:
-    """Take the pictures of the scenes that are named, else of all. Ends the program where there is no browser."""
+    """Take the pictures of the named scenes, or of all. Ends the program if no browser is installed."""
     names = [scene.__name__ for scene in SCENES]
     parser = argparse.ArgumentParser(prog="python -m docs.screenshots", description="Take the docs' pictures.")
     parser.add_argument("scene", nargs="*", help=f"some of {', '.join(names)}; default: all")

@@ -1,4 +1,4 @@
-"""Shows the pages that stand at the top of the repository on the docs site too, so that none has to be kept twice."""
+"""Shows the pages at the top of the repository on the docs site too, so that none has to be kept twice."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def relinked(text: str, source: str, repository: str | None) -> str:
 
 
 def _site_path(path: str) -> str | None:
-    """Where a file of the repository stands on the site; None where it does not."""
+    """The path of a repository's file on the site; None if the site does not have it."""
     if path in PAGES:
         return PAGES[path]
     return path.removeprefix("docs/") if path.startswith("docs/") and not path.endswith(".py") else None

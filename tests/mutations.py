@@ -31,6 +31,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGE = "anaplan_autoload"
 SECONDS = 60
 """Of CPU, for each mutation: a busy machine takes longer, and finds the same."""
+UNCHANGED_SECONDS = 10
+"""Of CPU, to see first that the source keeps the promise as it is."""
 PATIENCE = 20
 """A hunt may take this many times as long by the clock on the wall."""
 RENEWAL = "tests/property/test_renewal.py"
@@ -656,6 +658,9 @@ def main(arguments: list[str]) -> int:
     seconds = float(arguments[0]) if arguments else SECONDS
     words = arguments[1:]
     chosen = [each for each in MUTATIONS if not words or any(word in each.name for word in words)]
+    caught, by = _hunt("stormy", ROOT / "src", UNCHANGED_SECONDS)
+    if caught:
+        raise RuntimeError(f"the source fails as it is, so no mutation can be judged:\n{by}")
     verdicts = []
     for mutation in chosen:
         verdicts.append(try_out(mutation, seconds))

@@ -26,7 +26,7 @@ def main() -> None:
 
 def _run() -> None:
     _open_streams()
-    from anaplan_autoload_cli import commands  # here, as it takes long enough to be interrupted
+    from anaplan_autoload_cli import commands  # imported here, because it takes long enough to be interrupted
 
     try:
         if len(sys.argv) == 2 and sys.argv[1] in commands.HELP:
@@ -36,7 +36,7 @@ def _run() -> None:
 
         app.main()
     finally:
-        sys.stdout.flush()  # now, as a closed pipe that shows at the interpreter's end cannot be caught any more
+        sys.stdout.flush()  # now, because an error about a closed pipe could not be caught when the interpreter ends
 
 
 def _open_streams() -> None:

@@ -38,10 +38,10 @@ class Silent(Output):
         return False
 
     def hint(self, text: str) -> None:
-        """Nothing."""
+        """Print nothing."""
 
     def warning(self, text: str) -> None:
-        """Nothing."""
+        """Print nothing."""
 
 
 def offered_routes(context: typer.Context) -> list[str]:
@@ -65,13 +65,15 @@ def offered_integrations_and_routes(context: typer.Context) -> list[str]:
 
 
 def _route_names(context: typer.Context) -> list[str]:
-    from anaplan_autoload_cli.service.places import known_routes  # here, as CloudWorks' commands need no routes
+    from anaplan_autoload_cli.service.places import (
+        known_routes,
+    )  # imported here, because CloudWorks' commands need no routes
 
     return [route.name for route in known_routes(_cli(context), context.params.get("file"))]
 
 
 def _visible(context: typer.Context, list_: Callable[[Workspace], Iterable[Named]]) -> list[str]:
-    from anaplan_autoload_cli.cloudworks.workspace import Workspace  # here, as routes can do without
+    from anaplan_autoload_cli.cloudworks.workspace import Workspace  # imported here, because routes can do without
 
     return [_as_typed(each.name) for each in list_(Workspace(_cli(context).cloudworks))]
 

@@ -73,7 +73,7 @@ def login_method(settings: CommandSettings, out: Output) -> LoginMethod:
 
 
 class Alone:
-    """Stands in for the ledger where it is not known: nobody else sees this; see `renewal.Records`."""
+    """Replaces the ledger if it is not known; other processes do not see it. See `renewal.Records`."""
 
     shared = False
 
@@ -81,20 +81,20 @@ class Alone:
         self._renewal = Renewal()
 
     def read(self) -> Renewal:
-        """What was noted."""
+        """The stored renewal."""
         return self._renewal
 
     def lease(self, holder: str, now: int) -> Renewal | None:
-        """Always free."""
+        """Take the lease, which is always free."""
         return self._renewal
 
     def spend(self, holder: str, now: int, renewal: Renewal) -> bool:
-        """Note it."""
+        """Store it."""
         self._renewal = renewal
         return True
 
     def end(self, holder: str, renewal: Renewal) -> None:
-        """Note it."""
+        """Store it."""
         self._renewal = renewal
 
 

@@ -164,14 +164,14 @@ class Output:
             raise CommandFailed(
                 f"{question} There is no terminal to answer in.", remedy="Add --yes to go ahead without being asked."
             )
-        import typer  # here, as the help of the top level needs none
+        import typer  # imported here, because the help of the top level needs none
 
         if not typer.confirm(printable(question), default=False, err=True):
             raise CommandFailed("Nothing was changed.")
 
     @contextmanager
     def progress(self, text: str) -> Iterator[Progress]:
-        """A live line on a terminal (stderr), and nothing elsewhere."""
+        """A live line on a terminal (stderr); elsewhere nothing is shown."""
         console = self._console(stderr=True)
         if self.as_json or not console.is_terminal:
             yield _Silent()
@@ -182,7 +182,7 @@ class Output:
     # How.
 
     def _console(self, *, stderr: bool = False) -> Console:
-        from rich.console import Console  # here, as JSON needs none
+        from rich.console import Console  # imported here, because JSON needs none
 
         return Console(stderr=stderr, no_color=not self._color, highlight=False)
 

@@ -98,6 +98,16 @@ def test_rejected_rows_are_shown_up_to_twenty(autoload: Autoload, page: Widget) 
     assert "Code is empty" in page.text and "console.aws.amazon.com/s3/buckets/reports" in page.html
 
 
+def test_a_rejected_row_stays_one_row_whatever_it_holds(autoload: Autoload, page: Widget) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload(KEY, "Code,Name\n,One\u2028and\x0cthe\x85same\n"))
+
+    page.show()
+    page.press_first(r"\d{4}-\d\d-\d\d [^<]*")
+
+    assert "All 1 row of rejected" in page.text and "One and the same" in page.text
+
+
 def test_a_failed_load_is_retried_once_however_often_it_is_asked_for(autoload: Autoload, page: Widget) -> None:
     latest(autoload)
     autoload.invoke(autoload.upload(KEY, BAD_ROWS))

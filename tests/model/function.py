@@ -294,6 +294,12 @@ class Function:
         self.right_password = right
         self.secrets.put(_secret(password))
 
+    def repeat(self, number: int, delay: float = 0) -> None:
+        """Let the event of an upload come once more, if there is such an upload."""
+        for sent in self.sent[number : number + 1]:
+            if not sent.lost:
+                self.service.start(sent.event, delay)
+
     def end_run(self, integration: str, result: Result) -> None:
         """Let the next run of an integration end in this way."""
         self.simulator.force_result(self.ids[integration], result)

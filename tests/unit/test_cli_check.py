@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
+from contextlib import suppress
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -42,6 +45,23 @@ def test_a_good_file_passes() -> None:
     result = run("check", "good.csv", "--route", "accounts")
 
     assert result.code == 0 and "passes the check" in result.err
+
+
+@pytest.mark.parametrize(("content", "code"), [(GOOD, 0), (GOOD[:-8], 1), ("", 1)])
+def test_a_file_may_come_through_a_pipe(content: str, code: int) -> None:
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "w") as pipe, suppress(BrokenPipeError):
+            pipe.write(content)
+
+    writer = Thread(target=write)
+    writer.start()
+    result = run("check", f"/dev/fd/{reading}", "--route", "accounts")
+    os.close(reading)
+    writer.join()
+
+    assert result.code == code, result.err
 
 
 @pytest.mark.parametrize(

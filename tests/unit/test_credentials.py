@@ -257,7 +257,7 @@ def test_the_valid_one_of_two_certificates_is_sent(world: Surroundings, tokens: 
 
 
 @pytest.mark.parametrize(("days", "left"), [((-1, 100, 200), 200), ((5,), 5), ((-3, -1), -1)])
-def test_a_certificate_tells_when_the_log_in_ends(key: rsa.RSAPrivateKey, days: tuple[int, ...], left: int) -> None:
+def test_a_certificate_says_when_the_log_in_ends(key: rsa.RSAPrivateKey, days: tuple[int, ...], left: int) -> None:
     today = datetime.fromtimestamp(NOW / 1000, UTC)
     chain = "".join(certificate_of(key, today + timedelta(days=each)) for each in days)
 
@@ -584,6 +584,20 @@ def test_an_echo_of_the_password_is_not_shown(world: Surroundings, tokens: Token
     with pytest.raises((LoginRefused, Refused, TryLater)) as caught:
         tokens.token()
     assert_hidden(caught.value, "YWRhQGV4YW1wbGUuY29tOmM0bmFyeS1wNHNzd29yZA")
+
+
+@pytest.mark.parametrize("status", [401, 404, 500])
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-8"])
+def test_an_echo_of_the_password_in_another_encoding_is_not_shown(
+    world: Surroundings, tokens: Tokens, status: int, encoding: str
+) -> None:
+    world.secret = Secret("v1", json.dumps({"username": "ada@example.com", "password": f"{PASSWORD}é"}))
+    body = json.dumps({"status": "FAILURE", "statusMessage": f"{PASSWORD}é is wrong"}, ensure_ascii=False)
+    world.script.reply(Reply(status, body.encode(encoding), {"Content-Type": "application/json"}))
+    with pytest.raises((LoginRefused, Refused, TryLater)) as caught:
+        tokens.token()
+    assert isinstance(caught.value, LoginRefused) == (status == 401)
+    assert_hidden(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -13,9 +14,11 @@ from anaplan_autoload.domain.protocol import (
     LOOKS,
     Adopt,
     Batch,
+    Failure,
     LookAgain,
     Selection,
     StartAgain,
+    Unanswered,
     Verdict,
     WaitFor,
     Waiting,
@@ -31,9 +34,6 @@ from anaplan_autoload.domain.protocol import (
 from anaplan_autoload.domain.routes import Route
 from anaplan_autoload.domain.runs import Run
 from anaplan_autoload.domain.times import iso
-
-if TYPE_CHECKING:
-    from anaplan_autoload.domain.protocol import Unanswered
 
 NOON = 1_795_521_600_000
 """2026-11-24T12:00:00Z, epoch ms."""
@@ -152,7 +152,7 @@ def run(
         pytest.param([run(ended=True)], "Ada", 1, Adopt("ours"), id="ours has ended"),
         pytest.param([run(at=None)], "Ada", 1, Adopt("ours"), id="ours queues"),
         pytest.param([run(at=MINUTE)], "Ada", 1, Adopt("ours"), id="ours began late"),
-        pytest.param([run(trigger=None)], "Ada", 1, Adopt("ours"), id="the trigger is not told"),
+        pytest.param([run(trigger=None)], "Ada", 1, Adopt("ours"), id="the trigger is not known"),
         pytest.param([run(trigger="manual_inf")], "Ada", 1, Adopt("ours"), id="a flow's run of ours"),
         pytest.param([run(at=-1000)], "Ada", 1, Adopt("ours"), id="whole seconds were rounded down"),
         pytest.param([run(at=-1001)], "Ada", 1, WaitFor(("ours",)), id="too early to be proved"),
@@ -220,7 +220,7 @@ def unanswered(*times: int) -> Unanswered:
     """Requests that were sent so many ms after noon, each answered with a 500."""
     counted = None
     for at in times:
-        counted = one_more(counted, NOON + at, 500, "Internal error")
+        counted = one_more(counted, NOON + at, 500, "Internal error", "POST https://example.com/run")
     assert counted is not None
     return counted
 
@@ -270,3 +270,16 @@ Attribute = Literal["posted_at", "lost_since"]
 def test_unresolved_since(times: dict[Attribute, int], run_id: str | None, since: int | None) -> None:
     batch = Batch(id="b", route=LATEST, total=1, opened_at=NOON, oldest=iso(NOON), run_id=run_id)
     assert replace(batch, **times).unresolved_since == since
+
+
+@pytest.mark.parametrize(
+    ("stored", "kind"),
+    [
+        ({"reason": "Anaplan answered 404. (POST https://example.com/run)", "at": NOON}, Failure),
+        ({"since": NOON, "latest": NOON, "answers": {"500": 1}, "last": "(POST https://example.com/run)"}, Unanswered),
+    ],
+)
+def test_what_a_version_without_requests_has_stored_is_read(
+    stored: dict[str, object], kind: type[Failure | Unanswered]
+) -> None:
+    assert msgspec.convert(stored, kind).request == ""

@@ -5,12 +5,23 @@ from __future__ import annotations
 import unicodedata
 
 import pytest
+from msgspec import json
 from msgspec.structs import replace
 
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.protocol import Waiting, select
 from anaplan_autoload.domain.routes import Route
-from anaplan_autoload.domain.sources import FRESH_MS, Reads, Source, digest, is_unread, sources_of, why_unread
+from anaplan_autoload.domain.sources import (
+    FRESH_MS,
+    MOST_BYTES,
+    Reads,
+    Source,
+    digest,
+    is_unread,
+    remembered,
+    sources_of,
+    why_unread,
+)
 from anaplan_autoload.domain.tenant import End, Integration, Job
 
 KEY = "incoming/Accounts.csv"
@@ -28,6 +39,27 @@ def reading(*files: str | None, kind: str = "AmazonS3", bucket: str | None = BUC
 
 def upload(key: str, size: int | None = 10, bucket: str = BUCKET) -> Upload:
     return Upload(bucket, key, "2026-11-24T21:05:00.123Z", size=size)
+
+
+def reads(at: int, files: int, key: str = "k" * 100) -> Reads:
+    """What was found at a time: so many files, each of about as many bytes as its key."""
+    return Reads(digest(LATEST), at, tuple(Source(f"{key}{number}", BUCKET) for number in range(files)))
+
+
+def test_a_lane_of_many_routes_forgets_what_it_found_first() -> None:
+    lane: dict[str, Reads] = {}
+    for number in range(300):
+        route = replace(LATEST, name=f"r{number}")
+        lane = remembered(lane, route, reads(number, 5))
+
+    assert len(json.encode(lane)) <= MOST_BYTES + 300
+    assert list(lane)[:3] == ["r299", "r298", "r297"] and 80 < len(lane) < 120
+
+
+def test_what_is_too_much_for_a_lane_counts_as_not_known() -> None:
+    kept = remembered({"other": reads(FRESH_MS, 1), "old": reads(0, 1)}, LATEST, reads(FRESH_MS, 1_000))
+
+    assert kept == {"accounts": replace(reads(FRESH_MS, 1), sources=None), "other": reads(FRESH_MS, 1)}
 
 
 EXPORT = Integration("b" * 32, "Export", "export", jobs=(Job("AnaplanToAmazonS3", (ANAPLAN,)),))

@@ -24,6 +24,8 @@ IN_PROSE = re.compile(rf"{NAME} ([^`\n]+)")
 END = re.compile(r"\)\"|[.,:;)]+(?:\s|$)|\s[|>#(]")
 CONTINUED = re.compile(r"\s*\\\n\s*")
 PLACEHOLDER = re.compile(r"<[^<>]*>|\$\{[^}]*\}|…|\bN\b")
+FILLED_IN = "111"
+"""What stands for a placeholder: a number, a bucket's name and any other word."""
 NOT_COMMANDS = (f"Settings of {NAME} in this directory",)
 
 
@@ -48,7 +50,7 @@ def refusal(words: Sequence[str]) -> str | None:
 def refused(texts: Iterator[str] | list[str]) -> list[str]:
     wrong = []
     for text in texts:
-        words = shlex.split(PLACEHOLDER.sub("1", text), comments=True)
+        words = shlex.split(PLACEHOLDER.sub(FILLED_IN, text), comments=True)
         if reason := refusal(words):
             wrong.append(f"{text}: {reason}")
     return wrong
@@ -64,7 +66,9 @@ def test_commands_of_a_page_can_be_typed(path: Path) -> None:
 
 def test_commands_of_alarms_can_be_typed() -> None:
     """Their descriptions are folded over several lines of the template."""
-    text = re.sub(r"\s+", " ", (ROOT / "template.yaml").read_text(encoding="utf-8")).replace("${AWS::StackName}", "1")
+    text = re.sub(r"\s+", " ", (ROOT / "template.yaml").read_text(encoding="utf-8")).replace(
+        "${AWS::StackName}", FILLED_IN
+    )
     commands = [END.split(found[1])[0] for found in re.finditer(rf"{NAME} ([^`$]+)", text)]
     assert refused([command for command in commands if "--stack" in command]) == []
     assert len(commands) > 5
@@ -77,12 +81,12 @@ def test_commands_that_the_code_advises_can_be_typed() -> None:
 
 
 def strings(path: Path) -> Iterator[str]:
-    """The literals of a module as people read them; what an f-string fills in is the digit 1."""
+    """The literals of a module as people read them; what an f-string fills in is `FILLED_IN`."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     formatted = [node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)]
     parts = {id(part) for node in formatted for part in node.values}
     for node in formatted:
-        yield "".join(str(part.value) if isinstance(part, ast.Constant) else "1" for part in node.values)
+        yield "".join(str(part.value) if isinstance(part, ast.Constant) else FILLED_IN for part in node.values)
     for literal in ast.walk(tree):
         if isinstance(literal, ast.Constant) and isinstance(literal.value, str) and id(literal) not in parts:
             yield literal.value
@@ -92,5 +96,5 @@ def commands_in(text: str) -> Iterator[str]:
     """The commands of a text, without the rest of their sentences. A kind of object that is filled in is left out."""
     for found in IN_PROSE.finditer(CONTINUED.sub(" ", text)):
         command = END.split(found[1])[0].strip()
-        if command and not command.startswith(("1", "--")) and not any(each in text for each in NOT_COMMANDS):
+        if command and not command.startswith((FILLED_IN, "--")) and not any(each in text for each in NOT_COMMANDS):
             yield command

@@ -33,7 +33,7 @@ from anaplan_autoload.anaplan.errors import (
     TryLater,
     Unknown,
 )
-from anaplan_autoload.anaplan.json_text import decoded
+from anaplan_autoload.anaplan.json_text import decoded, is_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -174,10 +174,12 @@ class Answer(RedactedRepr, frozen=True):
 
     @property
     def message(self) -> str:
-        """Anaplan's own error message, from either of its formats; empty if there is none.
+        """Anaplan's own error message, from either of its formats; empty if there is none, or it is damaged.
 
         CloudWorks: `{"status": {"code", "message"}}`; authentication: `{"status": "FAILURE_…", "statusMessage"}`.
         """
+        if is_damaged(self.body):
+            return ""  # a secret in it would not be recognized
         return self._own_words() or ""
 
     @property

@@ -35,6 +35,15 @@ def decoded(body: bytes, type: object = object) -> object:
         return msgspec.json.decode(_repaired(body), type=type)
 
 
+def is_damaged(body: bytes) -> bool:
+    """Whether the body is not valid JSON as it is."""
+    try:
+        msgspec.json.decode(body)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
 def _repaired(body: bytes) -> str:
     """The body without a byte order mark, and with a replacement for whatever JSON does not allow in a text."""
     text = body.decode("utf-8-sig", "replace").translate(_CONTROLS)

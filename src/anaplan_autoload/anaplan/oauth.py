@@ -218,7 +218,7 @@ class OAuthError(Struct, frozen=True):
 def told_error(answer: Answer) -> OAuthError | None:
     """The error in the answer; None if it is not in the OAuth service's own form, but comes from a gateway."""
     with suppress(ValueError, RecursionError):
-        return decoded(answer.body, OAuthError)
+        return msgspec.json.decode(answer.body, type=OAuthError)
     return None
 
 

@@ -66,9 +66,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     poll_min: int = 2
     """Seconds; the shortest wait between two looks at a run."""
     poll_max: int = 60
-    """Seconds; no wait of a leader is longer, so a lease of three times this never expires during a wait."""
+    """Seconds; the longest wait of a leader, except before the likely end of a run. That wait extends the lease."""
     lease: int = 180
-    """Seconds; longer than the function's timeout plus the longest wait."""
+    """Seconds; longer than the function's timeout plus `poll_max`."""
     password_days: int = 0
     """Days after which Anaplan wants another password; 0: not known."""
     log_level: str = "INFO"

@@ -93,7 +93,7 @@ class Unanswered(Struct, frozen=True):
         return f"{requests} for the run since {iso(self.since)} started none: Anaplan answered {answers}"
 
 
-def one_more(before: Unanswered | None, at: int, status: int | None, words: str, request: str = "") -> Unanswered:
+def one_more(before: Unanswered | None, at: int, status: int | None, words: str, request: str) -> Unanswered:
     """Count a request that was sent at `at` (epoch ms); `status` is None where no answer arrived."""
     answer = "not at all" if status is None else str(status)
     answers = before.answers if before else {}

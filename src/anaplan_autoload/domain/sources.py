@@ -12,11 +12,12 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, json
+from msgspec.structs import replace
 
 from anaplan_autoload.domain.tenant import ANAPLAN, S3
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from anaplan_autoload.domain.events import Upload
     from anaplan_autoload.domain.routes import Route
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 
 FRESH_MS = 24 * 3_600_000
 """How long the list of an integration's source files is kept."""
+MOST_BYTES = 64 * 1024
+"""What a lane remembers: hundreds of routes may share one, and its item has room for 400 KB in all."""
 _SHOWN = 3
 """How many keys a text names."""
 _OTHER_CLOUDS = ("AzureBlob", "GoogleBigQuery")
@@ -76,6 +79,23 @@ class Reads(Struct, frozen=True):
 def digest(route: Route) -> str:
     """Identifies a route as it is now: any change of it changes this."""
     return sha256(json.encode(route)).hexdigest()[:16]
+
+
+def remembered(before: Mapping[str, Reads], route: Route, found: Reads) -> dict[str, Reads]:
+    """What a lane remembers of its routes after this was found; the oldest is forgotten where it would be too much.
+
+    If it is too much by itself, it counts as not known.
+    """
+    if len(json.encode(found)) > MOST_BYTES:
+        found = replace(found, sources=None)
+    kept, room = {route.name: found}, MOST_BYTES - len(json.encode(found))
+    others = [item for item in before.items() if item[0] != route.name and item[1].is_recent(found.asked_at)]
+    for name, reads in sorted(others, key=lambda item: item[1].asked_at, reverse=True):
+        room -= len(json.encode({name: reads}))
+        if room < 0:
+            break
+        kept[name] = reads
+    return kept
 
 
 def sources_of(integrations: Iterable[Integration]) -> Sources | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -66,7 +67,8 @@ def _file(services: PageServices, bucket: str, key: str) -> RejectedFile:
     asked: Any = {"Bucket": bucket, "Key": key, "Range": f"bytes=0-{BYTES_READ - 1}", **services.owner}
     answer = services.s3.get_object(**asked)
     content = answer["Body"].read()
-    lines = content.decode("utf-8-sig", "replace").splitlines(keepends=True)
+    # CSV knows fewer ends of lines than `splitlines`: a cell may hold a form feed or U+2028.
+    lines = list(io.StringIO(content.decode("utf-8-sig", "replace"), newline=""))
     whole = int(answer.get("ContentRange", "/0").rpartition("/")[2]) <= len(content)
     rows = [tuple(row[:CELLS_SHOWN]) for row in csv.reader(lines if whole else lines[:-1]) if row]
     header, body = (rows[0], rows[1:]) if rows else ((), [])

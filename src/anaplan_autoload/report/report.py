@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from anaplan_autoload.domain.events import Upload
     from anaplan_autoload.domain.routes import Route
+    from anaplan_autoload.domain.runs import RunError
 
 
 class ReportedUpload(Struct, frozen=True):
@@ -48,6 +49,11 @@ class ReportedError(Struct, frozen=True):
     """Rows; a row with several errors counts for each."""
     values: tuple[str, ...] = ()
     """Examples of what was rejected."""
+
+    @classmethod
+    def of(cls, error: RunError) -> ReportedError:
+        """The part of an error that the message shows."""
+        return cls(error.action, error.message, error.occurrences, error.values)
 
 
 class LastLoad(Struct, frozen=True):

@@ -2,55 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-from botocore.exceptions import ClientError
 from msgspec import Struct
 from msgspec.structs import replace
 
-from anaplan_autoload.anaplan.credentials import LoginRefused
-from anaplan_autoload.anaplan.errors import CloudWorksError, Refused
 from anaplan_autoload.aws.ledger import RunRecord
-from anaplan_autoload.aws.refusals import AWS_TROUBLE, in_words, may_heal
+from anaplan_autoload.aws.refusals import AWS_TROUBLE, may_heal
 from anaplan_autoload.domain import protocol
 from anaplan_autoload.domain.outcomes import Ending
 from anaplan_autoload.domain.protocol import Batch, Failure, Stop
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.report.report import Report, ReportedError, ReportedUpload, files_in
-from anaplan_autoload.report.text import cut
+from anaplan_autoload.steps.details import Details, details_of
 from anaplan_autoload.steps.leading import leading, renewed, stops_if_lost
 from anaplan_autoload.steps.telling import owe, publish_or_log, send, tell_recovered, waits_for_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
 
     from aws_durable_execution_sdk_python.types import StepContext
 
-    from anaplan_autoload.anaplan.cloudworks import Dump
     from anaplan_autoload.aws.services import Services
     from anaplan_autoload.domain.events import Upload
     from anaplan_autoload.domain.protocol import Lease, UploadState
-    from anaplan_autoload.domain.runs import Run, RunError
+    from anaplan_autoload.domain.runs import Run
 
 FINISHED_PER_STEP = 500
 """How many conditional writes one step makes; they take far less than the function's timeout."""
 MESSAGE_UPLOADS = 1_000
 """The most uploads that a message lists; more would not fit."""
-KEPT_ERRORS = 20
-"""How many errors the history keeps; all of them are in S3."""
-KEPT_VALUES = 5
-KEPT_CHARACTERS = 300
-"""Characters of each text, so that a history item stays far below DynamoDB's 400 KB."""
-DUMP_BYTES = 50 * 1024**2
-DETAIL_SECONDS = 20
-"""After this time no dump is begun, and the current one is cut, so that the step ends within the timeout."""
-MISSING_CHARACTERS = 1_000
-DETAIL_ATTEMPTS = 4
-DETAIL_LEADERS = 3
-"""How many leaders may die while they fetch a run's details. After that, the run is recorded without them."""
 
 
 class Recorded(Struct, frozen=True, tag="recorded"):
@@ -75,7 +57,7 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
     """
     now = services.clock()
     lane = renewed(services, lease)
-    details = _details(step, services, batch, run)
+    details = details_of(step, services, batch, run)
     record = services.ledger.record_run(_as_record(lease, batch, run, details, now), now)
     if run.author and run.author != lane.author:
         services.ledger.note_author(lease, run.author)
@@ -90,15 +72,15 @@ def record_run(step: StepContext, services: Services, lease: Lease, batch: Batch
     return Recorded(record.sk, record.outcome, run.id, again, retry_in=wait)
 
 
-def _as_record(lease: Lease, batch: Batch, run: Run, details: _Details, now: int) -> RunRecord:
+def _as_record(lease: Lease, batch: Batch, run: Run, details: Details, now: int) -> RunRecord:
     return replace(
         _line(lease, batch, run.id, run.outcome, run.ended_at or iso(now)),
         started_at=run.started_at,
         message=run.message,
-        request=details.request if details.missing else "",
+        request=details.request,
         error_code=run.error_code,
         author=run.author,
-        errors=tuple(map(_kept, details.errors[:KEPT_ERRORS])),
+        errors=details.kept,
         errors_total=len(details.errors),
         report_url=details.url,
         rows_saved=details.rows_saved,
@@ -141,147 +123,6 @@ def _tell_of_retry(step: StepContext, services: Services, record: RunRecord, bat
     report = described(services, record, ())
     log_run(step.logger, report, retrying=True)
     write_metrics(report, stack=services.settings.stack, oldest=batch.oldest, retrying=True)
-
-
-class _Details(Struct):
-    """The details of a run's errors, as far as they could be fetched."""
-
-    errors: tuple[RunError, ...] = ()
-    url: str | None = None
-    """Where they and the rejected rows were saved."""
-    rows_saved: bool = False
-    missing: list[str] = []
-    """What could not be fetched and why, one sentence each."""
-    request: str = ""
-    """The first request to Anaplan that failed."""
-
-    @property
-    def said_missing(self) -> str | None:
-        """All that is missing, for people; None if nothing is."""
-        return cut(" ".join(self.missing), MISSING_CHARACTERS) or None
-
-
-def _details(step: StepContext, services: Services, batch: Batch, run: Run) -> _Details:
-    """The run's errors and rejected rows. Each is fetched and saved separately, so that one failure stops no other.
-
-    Anaplan keeps dumps for about two days, so errors that may pass are retried a few times. After that, the history
-    says what is missing.
-    """
-    if run.outcome == "loaded" or batch.route.flow:
-        return _Details()  # a flow's message names the failed steps; its own id has no errors and no dump
-    if batch.attempts > DETAIL_LEADERS:
-        return _Details(
-            missing=["The errors and rejected rows could not be fetched: the function died each time it tried."]
-        )
-    found, passing = _Details(), list[Exception]()
-
-    @contextmanager
-    def noting(what: str) -> Iterator[None]:
-        try:
-            yield
-        except LoginRefused:
-            found.missing.append(f"{what}: Anaplan refused the log-in.")
-        except (CloudWorksError, *AWS_TROUBLE) as error:
-            found.missing.append(f"{what}: {_said(error).removesuffix('.')}.")
-            if isinstance(error, CloudWorksError):
-                found.request = found.request or error.facts.asked
-            if not isinstance(error, Refused) and may_heal(error):
-                passing.append(error)
-
-    _gather_details(step, services, batch, run, found, noting)
-    if passing and step.attempt < DETAIL_ATTEMPTS:
-        raise passing[0]
-    if found.missing:
-        extra = {"run_id": run.id, "missing": found.said_missing}
-        step.logger.warning("Some of the run's errors or rejected rows are missing", extra=extra)
-    return found
-
-
-def _gather_details(
-    step: StepContext,
-    services: Services,
-    batch: Batch,
-    run: Run,
-    found: _Details,
-    noting: Callable[[str], AbstractContextManager[None]],
-) -> None:
-    """Fill `found`. `noting(what)` records a failure, so that the rest continues."""
-    from anaplan_autoload.aws import rejected_rows
-
-    until = services.clock() + DETAIL_SECONDS * 1000
-    with noting("The errors could not be fetched"):
-        found.errors = services.cloudworks.errors(run.id)
-    bucket, owner = services.settings.reports_bucket, services.account
-    if bucket is None or not run.ended_at:
-        return
-    prefix = rejected_rows.report_prefix(batch.route.name, run.ended_at, run.id)
-    if found.errors:
-        with noting("The list of all errors could not be saved"):
-            found.url = rejected_rows.save_errors(services.s3, bucket, prefix, map(_reported, found.errors), owner)
-
-    def save(action_id: str | None) -> bool:
-        """Whether there were rows and all of them were saved."""
-        saved = False
-        if services.clock() > until:
-            found.missing.append(f"Rejected rows{_of(action_id)} could not be saved: there was no time left.")
-            return saved
-        with noting(f"Rejected rows{_of(action_id)} could not be saved"):
-            dump = services.cloudworks.dump(run.id, action_id, cap=DUMP_BYTES)
-            if dump is None:
-                return saved
-            timely = _Timely(dump, services.clock, until)
-            name = f"rejected-{action_id}" if action_id else "rejected"
-            found.url = rejected_rows.save_rejected_rows(services.s3, bucket, prefix, name, timely, owner)
-            if dump.truncated or timely.cut:
-                found.missing.append(f"Only the first of the rejected rows{_of(action_id)} were saved: there are many.")
-            found.rows_saved = saved = True
-        return saved
-
-    # An import has one dump, a process one for every import in it.
-    notes = len(found.missing)
-    if not save(None):
-        with_dump = dict.fromkeys(error.action_id for error in found.errors if error.dump and error.action_id)
-        notes_of_whole = found.missing[notes:]
-        if with_dump and _all_of(map(save, with_dump)):
-            found.missing = [note for note in found.missing if note not in notes_of_whole]
-
-
-def _all_of(saved: Iterator[bool]) -> bool:
-    """Whether everything was saved. Each is tried, even if another failed."""
-    return all(tuple(saved))
-
-
-def _said(error: Exception) -> str:
-    if isinstance(error, ClientError):
-        return in_words(error)
-    return error.text if isinstance(error, CloudWorksError) else str(error)
-
-
-def _of(action_id: str | None) -> str:
-    return f" of action {action_id}" if action_id else ""
-
-
-class _Timely:
-    """A dump's chunks, until the time is over."""
-
-    def __init__(self, chunks: Dump, clock: Callable[[], int], until: int) -> None:
-        self._chunks = chunks
-        self._clock = clock
-        self._until = until
-        self.cut = False
-
-    def __iter__(self) -> Iterator[bytes]:
-        for chunk in self._chunks:
-            yield chunk
-            if self._clock() > self._until:
-                self.cut = True
-                return
-
-
-def _kept(error: RunError) -> RunError:
-    """An error, shortened for the history; S3 has all of it."""
-    values = tuple(value[:KEPT_CHARACTERS] for value in error.values[:KEPT_VALUES])
-    return replace(error, action=error.action[:KEPT_CHARACTERS], message=error.message[:KEPT_CHARACTERS], values=values)
 
 
 @stops_if_lost
@@ -371,7 +212,7 @@ def described(services: Services, record: RunRecord, uploads: Sequence[Upload]) 
         uploads=shown,
         uploads_total=record.uploads_total,
         files_total=_files_total(shown, record.uploads_total),
-        errors=tuple(map(_reported, record.errors)),
+        errors=tuple(map(ReportedError.of, record.errors)),
         errors_total=record.errors_total,
         report_url=record.report_url,
         report_link=link,
@@ -384,10 +225,6 @@ def described(services: Services, record: RunRecord, uploads: Sequence[Upload]) 
 
 def _files_total(listed: Sequence[ReportedUpload], uploads_total: int) -> int | None:
     return files_in(listed) if len(listed) >= uploads_total else None
-
-
-def _reported(error: RunError) -> ReportedError:
-    return ReportedError(error.action, error.message, error.occurrences, error.values)
 
 
 def _uploads(services: Services, lane: str, batch: Batch) -> list[Upload]:

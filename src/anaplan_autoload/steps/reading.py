@@ -10,7 +10,7 @@ from anaplan_autoload.anaplan.credentials import LoginRefused
 from anaplan_autoload.anaplan.errors import TryLater
 from anaplan_autoload.anaplan.http import Limits
 from anaplan_autoload.domain import protocol
-from anaplan_autoload.domain.sources import Reads, digest, sources_of
+from anaplan_autoload.domain.sources import Reads, digest, remembered, sources_of
 from anaplan_autoload.steps.leading import LeaseLost, held
 
 if TYPE_CHECKING:
@@ -38,11 +38,11 @@ def sources_for(
     the integration may have been changed.
     """
     route, now = waiting[0].route, services.clock()
-    remembered = lane.reads.get(route.name)
-    if remembered is not None and remembered.is_fresh(route, now):
-        selection = protocol.select(waiting, remembered.sources)
+    known = lane.reads.get(route.name)
+    if known is not None and known.is_fresh(route, now):
+        selection = protocol.select(waiting, known.sources)
         if selection is None or selection.refusal is None:
-            return remembered.sources
+            return known.sources
     try:
         with services.tokens.within(HURRIED):
             sources = _asked(services, route)
@@ -54,8 +54,8 @@ def sources_for(
         reason = {"reason": str(error), "route": route.name}
         step.logger.warning("What this route's runs read is not known; its uploads are loaded unchecked", extra=reason)
         return None
-    kept = {name: reads for name, reads in lane.reads.items() if reads.is_recent(now)}
-    if services.ledger.note_reads(lease, {**kept, route.name: Reads(digest(route), now, sources)}) is None:
+    found = Reads(digest(route), now, sources)
+    if services.ledger.note_reads(lease, remembered(lane.reads, route, found)) is None:
         raise LeaseLost
     return sources
 

@@ -93,8 +93,8 @@ def login(
 ) -> None:
     """Get a refresh token (OAuth) and store it as the function's log-in.
 
-    It goes into --secret-id, or the stack's secret, in place of what is there. The token is shown with --print only.
-    Autoload then is the user who confirms in the browser. Keys with --json: stored_in, client_id, rotates.
+    It replaces the log-in in --secret-id, or in the stack's secret. The token is only shown with --print. Autoload then
+    acts as the user who confirms in the browser. Keys with --json: stored_in, client_id, rotates.
 
     Examples:
 
@@ -229,7 +229,7 @@ def _validated(cli: Cli) -> _Validated:
         raise
     if not answer.ok and not cli.tokens.is_oauth:
         raise failure(request, answer, "Check that ANAPLAN_AUTH_URL is Anaplan's authentication service.")
-    with suppress(ValueError):
+    with suppress(ValueError, RecursionError):
         return msgspec.json.decode(answer.body, type=_Validated)
     return _Validated()  # the log-in worked; who it was is only a courtesy
 

@@ -1,4 +1,4 @@
-"""`connections`: how CloudWorks gets at S3."""
+"""`connections`: how CloudWorks reaches S3."""
 
 from __future__ import annotations
 

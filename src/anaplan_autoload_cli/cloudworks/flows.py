@@ -45,7 +45,7 @@ FlowArgument = Annotated[
 
 @app.command("list")
 def list_(context: typer.Context) -> None:
-    """List the integration flows that you can see. Only show tells whether a run lost rows at a step.
+    """List the integration flows that you can see. Only flows show says whether a step lost rows.
 
     Keys with --json: id, name, steps_total, last_run (loaded, partial, failed or running), last_started_at,
     last_ended_at.

@@ -156,7 +156,7 @@ class FlowTarget:
         raise NotImplementedError
 
     def errors(self, run: Run) -> tuple[RunError, ...]:
-        """See `Target`: CloudWorks does not tell which errors belong to a flow's run."""
+        """See `Target`: CloudWorks does not say which errors belong to a flow's run."""
         return ()
 
 
@@ -173,8 +173,8 @@ def run_integration(
 ) -> None:
     """Run an integration and follow it to its end.
 
-    Exit codes: 0 loaded, 3 partial (rows were rejected or ignored), 1 failed. Ctrl-C asks whether to cancel the run,
-    which goes on at Anaplan otherwise.
+    Exit codes: 0 loaded, 3 partial (rows were rejected or ignored), 1 failed. Ctrl-C asks whether to cancel the run;
+    otherwise it continues at Anaplan.
 
     Keys with --json: outcome, name, run_id, integration_id, started_at, ended_at, seconds, message, error_code, author,
     trace_id, errors (action, action_id, message, occurrences, values, dump), errors_total; with --no-wait: run_id,

@@ -54,7 +54,7 @@ def probe(
 
     Asks what Autoload relies on and what could not be checked without a tenant: the fields of the answers, statuses,
     pages and clocks, and what a run looks like from its start to its end. Changes nothing unless --run is given. Use a
-    test integration: --run loads the file that is there, and --cancel breaks off a load.
+    test integration: --run loads the file that its key holds, and --cancel cancels a load.
 
     The report is Markdown. It shows kinds of values (time, whole number), statuses and names of JSON fields, and no
     name, id, text or secret, so that it can be published.

@@ -52,11 +52,10 @@ def backfill(
 ) -> None:
     """Load objects in the bucket that the ledger does not know: older than the service, or with a lost event.
 
-    Uploads that are known are left alone, whatever their state: for failed loads, use retry. What the route excludes is
-    left out.
-    Versions are told apart by their id, and where the bucket keeps none by time and content. With load = "each" every
-    unknown version is loaded, oldest first (unless newer data of its key was); with "latest" what each key holds now,
-    by one run for all.
+    Known uploads are left alone, whatever their state: for failed loads, use retry. Names that the route excludes are
+    left out. Versions are told apart by their ids or, in a bucket without versions, by time and content. With load =
+    "each" every unknown version is loaded, oldest first (unless newer data of its key was loaded already); with
+    "latest", one run loads what the keys hold now.
 
     The same backfill twice, even at once, loads nothing twice.
 

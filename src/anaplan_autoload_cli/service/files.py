@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from msgspec import to_builtins
 
-from anaplan_autoload.domain.contents import HEAD_BYTES, verdict, wants_whole_file
+from anaplan_autoload.domain.contents import HEAD_BYTES, WHOLE_BYTES, verdict, wants_whole_file
 from anaplan_autoload_cli.completion import offered_routes
 from anaplan_autoload_cli.context import cli_of
 from anaplan_autoload_cli.output import Column, CommandFailed
@@ -81,10 +81,16 @@ def judged(route: Route, data: Path) -> tuple[Problem, ...]:
 
 
 def beginning_of(data: Path) -> tuple[bytes, int]:
-    """The first 64 KiB of a file, and its size; raises `CommandFailed` if it cannot be read."""
+    """The first 64 KiB of a file, and its size; raises `CommandFailed` if it cannot be read.
+
+    What comes through a pipe can be read only once and has no size, so all of it is read, up to `WHOLE_BYTES`.
+    """
     try:
         with data.open("rb") as opened:
-            return opened.read(HEAD_BYTES), data.stat().st_size
+            if data.is_file():
+                return opened.read(HEAD_BYTES), data.stat().st_size
+            content = opened.read(WHOLE_BYTES + 1)
+            return content if len(content) <= WHOLE_BYTES else content[:HEAD_BYTES], len(content)
     except OSError as error:
         raise CommandFailed(
             f"{data} cannot be read: {error.strerror or type(error).__name__}.", remedy="Name a file that exists."

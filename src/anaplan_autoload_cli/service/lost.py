@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from anaplan_autoload.aws.lost_uploads import Rounds
 from anaplan_autoload.aws.services import wall_clock
-from anaplan_autoload.domain.events import Sweep, UnknownEvent, parse
+from anaplan_autoload.domain.events import Sweep, parse
 from anaplan_autoload_cli.service.findings import Finding, ok, warning
 from anaplan_autoload_cli.times import count, length
 
@@ -45,7 +45,7 @@ def lost_uploads(site: DeployedService) -> Iterator[Finding]:
 def _sweep(text: str) -> Sweep | None:
     try:
         event: Any = parse(json.loads(text))
-    except (ValueError, UnknownEvent):
+    except (ValueError, RecursionError):
         return None
     return event if isinstance(event, Sweep) else None
 

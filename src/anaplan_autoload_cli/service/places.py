@@ -163,7 +163,7 @@ def read_routes(cli: Cli, given: str | None) -> Routes:
 def routes_and_origin(cli: Cli, given: str | None) -> tuple[Routes, str]:
     """The routes of the file that is named, else those in use, and which these are, for people.
 
-    Raises `RoutesInvalid` where the file holds a mistake, `CommandFailed` if there are no routes.
+    Raises `RoutesInvalid` if the file has a mistake, `CommandFailed` if there are no routes.
     """
     if path := find_routes_path(cli, given):
         return load(path), str(path)

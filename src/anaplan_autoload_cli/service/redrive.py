@@ -63,12 +63,12 @@ def redrive(
 ) -> None:
     """Send dead letters to the function again, each deleted once the function has it; shows them and asks first.
 
-    SQS's own redrive does not apply to this queue. Events that the function cannot read stay in the queue: sent
-    again, it would come back; --discard deletes it. An event that was handled after all changes nothing. AWS does not
-    give a reason for every dead letter; the function's log has the rest.
+    SQS's own redrive does not apply to this queue. Events that the function cannot read stay in the queue, because they
+    would come back; --discard deletes them. An event that was handled after all changes nothing. AWS does not give a
+    reason for every dead letter; the function's log has the rest.
 
-    --discard deletes what it shows, and nothing that comes later. An upload whose event is discarded may be loaded all
-    the same: the sweep finds it as long as it lies in the bucket (backfill does, where the stack's Reconcile is off).
+    --discard deletes what it shows, and nothing that comes later. An upload whose event is discarded may still be
+    loaded: the sweep finds it as long as it is in the bucket (with the stack's Reconcile off, only backfill does).
 
     Keys with --json: id, died_at, event (in words), reason (null if AWS gives none), state (to send, sent, refused,
     not understood, to discard, discarded, not deleted).
@@ -201,7 +201,7 @@ def _delete(out: Output, client: SQSClient, queue: str, letter: DeadLetter) -> b
 def _is_known(letter: DeadLetter) -> bool:
     try:
         events.parse(json.decode(letter.body))
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     return True
 
@@ -209,7 +209,7 @@ def _is_known(letter: DeadLetter) -> bool:
 def _in_words(letter: DeadLetter) -> str:
     try:
         event = events.parse(json.decode(letter.body))
-    except ValueError:
+    except (ValueError, RecursionError):
         return "not understood"
     match event:
         case Uploads(uploads):

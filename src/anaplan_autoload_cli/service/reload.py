@@ -42,13 +42,13 @@ def retry(
     ] = False,
     file: RoutesFile = None,
 ) -> None:
-    """Load again what a run was to load that failed or was partial, what was rejected, or a file whose last load was.
+    """Load the uploads of a run again that failed, was partial or was rejected; or a file whose last load did so.
 
     With load = "latest" the newest upload of every key is loaded, because one run covers them; with "each" exactly the
     version that failed, unless newer data of its key was loaded since: older data never replaces newer.
 
-    The same retry twice, even at once, loads nothing twice: what an earlier retry waits to load, or has loaded, is not
-    asked for again without --again. A retry that failed may be retried.
+    The same retry twice, even at once, loads nothing twice: what an earlier retry has loaded, or is about to load, is
+    not requested again without --again. A failed retry may be retried.
 
     A run that failed or was partial may have loaded some rows. In a numbered list without a key, rows that are loaded
     again are added again: delete them there first, or upload only those that are missing.

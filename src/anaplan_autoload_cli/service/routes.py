@@ -75,7 +75,7 @@ def check(
     online: Annotated[bool, typer.Option("--online", help="Compare it with Anaplan too.")] = False,
     file: RoutesFile = None,
 ) -> None:
-    """Check routes for every mistake that the function would refuse them for, and with --online against Anaplan.
+    """Check routes for every mistake that the function would refuse, and with --online against Anaplan.
 
     Without --file, and with a stack, these are the routes in the ledger. To check a file before it is pushed, use
     routes push FILE --check-only.

@@ -65,10 +65,9 @@ def push(
 ) -> None:
     """Start to use routes: check them, show what changes, ask, and write them into the ledger as a new version.
 
-    They are checked as by routes check --online. Checks that cannot ask Anaplan are skipped, and it says so; a check
-    that fails stops the push. If somebody else pushes meanwhile, nothing is written. The function uses the new routes
-    within 30
-    seconds; what waits already is loaded by the route that it was recorded with.
+    They are checked as by routes check --online. If Anaplan cannot be asked, its checks are skipped with a warning. A
+    check that fails stops the push. If somebody else pushes in the meantime, nothing is written. The function uses the
+    new routes within 30 seconds; uploads that wait already are loaded by the route that they were recorded with.
 
     Keys with --json: pushed, version (in use now), replaced, author, at, comment, added, removed, changed (names of
     routes), diff, findings (status, about, what, remedy).
@@ -278,7 +277,7 @@ def _number(version: Version | None) -> str:
 
 
 def _online(cli: Cli, found: Routes) -> list[Finding]:
-    """What Anaplan says to the routes; one finding that says why where it cannot be asked."""
+    """What Anaplan says about the routes; if it cannot be asked, one finding that says why."""
     try:
         return against_anaplan(cli, found)
     except Exception as error:  # if Anaplan cannot be asked, the routes may still be right
@@ -303,7 +302,7 @@ def _stop_if_failed(cli: Cli, findings: Sequence[Finding]) -> None:
 
 
 def _read(file: Path) -> str:
-    """A routes file's text, byte for byte but for a byte order mark."""
+    """A routes file's text, byte for byte, without a byte order mark."""
     try:
         return file.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError:

@@ -61,8 +61,8 @@ def story(
 ) -> None:
     """One upload's whole life in order of time: stored, recorded, claimed, run, told, with its log lines.
 
-    The ledger alone tells it where no stack is named, or where the log cannot be read. Reading the log takes some
-    seconds and costs what CloudWatch Logs Insights does, half a cent for each GB of log in the time of the upload.
+    If no stack is named, or the log cannot be read, it comes from the ledger alone. Reading the log takes some seconds
+    and costs what CloudWatch Logs Insights costs: half a cent for each GB of log in the time of the upload.
     Times are UTC; clock says whose: S3's, Anaplan's or Autoload's, which may differ by a second.
 
     Keys with --json: a list, one for each upload, of bucket, key, version_id, upload_id, route, lane, state, run_id,
@@ -165,7 +165,7 @@ def _results(logs: CloudWatchLogsClient, query: str) -> list[str]:
 def _parsed(messages: list[str]) -> Iterator[Moment]:
     """The log lines that are the function's own; the runtime's and those of metrics have another form."""
     for message in messages:
-        with suppress(ValueError, KeyError, TypeError):
+        with suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
             line = json.loads(message)
             at = datetime.fromisoformat(line["timestamp"]).astimezone(UTC)
             reason = f": {line['reason']}" if line.get("reason") else ""
