@@ -147,7 +147,7 @@ def better(counts: Mapping[str, Count], recorded: Mapping[str, float]) -> list[s
 
 def recorded() -> dict[str, float]:
     """The counts in the file."""
-    return msgspec.json.decode(RECORDED.read_bytes(), type=dict[str, float])
+    return msgspec.json.decode(RECORDED.read_bytes(), type=dict[str, int | float])
 
 
 def record(counts: Mapping[str, Count]) -> None:

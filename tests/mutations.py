@@ -560,6 +560,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     Mutation(
         "every load is told to recover",
         (Edit("aws/standings.py", "Standings.recover_from_failure", 'self._update(route, "REMOVE failed")', ""),),
+        "tests/integration/test_expected.py",
     ),
     Mutation(
         "what was missing comes unnoticed",

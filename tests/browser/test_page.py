@@ -155,7 +155,7 @@ def test_loads_are_filtered(page: Page) -> None:
     assert page.get_by_text("No loads were found.").is_visible()
 
 
-def test_a_load_tells_its_errors_rejected_rows_and_uploads_and_an_upload_its_story(page: Page) -> None:
+def test_a_load_shows_its_errors_rejected_rows_and_uploads_and_an_upload_its_story(page: Page) -> None:
     open_load(page, "sales/bad.csv")
     errors = page.get_by_role("region", name="All errors of the run")
     assert "Duplicate code" in errors.inner_text() and "Code is empty" in errors.inner_text()

@@ -13,7 +13,7 @@ def test_the_same_seed_draws_the_same_storm_and_another_seed_another() -> None:
     assert draw(7, 100, 6) != draw(8, 100, 6)
 
 
-def test_a_storm_has_as_many_uploads_as_asked_for_each_unlike_any_other() -> None:
+def test_a_storm_has_as_many_uploads_as_asked_for_and_no_two_are_equal() -> None:
     plan = draw(1, 300, 20)
     assert len({upload.sha256 for upload in plan.uploads}) == 300
 

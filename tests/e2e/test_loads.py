@@ -93,7 +93,7 @@ def test_nothing_is_lost_and_nothing_overlaps_while_runtimes_are_killed(stack: S
     assert max(Counter(read(stack, "source/")).values()) <= 2  # a load is repeated only where an answer was lost
 
 
-def test_what_a_leader_left_that_died_for_good_is_finished_after_the_next_sweep(stack: Stack) -> None:
+def test_the_next_sweep_finishes_what_a_leader_that_died_for_good_has_left(stack: Stack) -> None:
     before = len(stack.simulator.runs)
     version = stack.upload(ACCOUNTS, b"code,name\nL1,Left behind\n")
     until(lambda: len(stack.simulator.runs) > before, "a run begins")

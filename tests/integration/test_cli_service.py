@@ -92,7 +92,7 @@ def test_a_pause_must_end_in_the_future(autoload: Autoload, command: Command, un
     assert refused.code == 2 and not autoload.ledger.lane(autoload.lane()).paused
 
 
-def test_planned_waits_are_shown_and_are_no_trouble(autoload: Autoload, command: Command) -> None:
+def test_planned_waits_are_shown_and_do_not_count_as_trouble(autoload: Autoload, command: Command) -> None:
     ids = autoload.seed(accounts=KEY, rates="rates/a.csv")
     opens = datetime.fromtimestamp(autoload.now() / 1000 + 7200, UTC)
     window = f"{opens:%H:%M}-{opens + timedelta(hours=1):%H:%M} UTC"
@@ -436,7 +436,7 @@ def test_a_retry_that_failed_may_be_retried_by_either_run(autoload: Autoload, co
     assert len(autoload.simulator.runs) == 1
 
 
-def test_a_batch_that_ended_without_a_run_tells_its_reason(autoload: Autoload, command: Command) -> None:
+def test_a_batch_that_ended_without_a_run_shows_its_reason(autoload: Autoload, command: Command) -> None:
     latest(autoload)
     refuse_a_run(autoload)
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))

@@ -540,7 +540,7 @@ def shown(autoload: Autoload) -> tuple[str, str]:
     return found.state, found.words
 
 
-def test_status_tells_whether_the_file_came(autoload: Autoload) -> None:
+def test_status_says_whether_the_file_came(autoload: Autoload) -> None:
     expecting(autoload, day=25, month=3)
     be(autoload, 26, "05:41", 3)
     load(autoload)

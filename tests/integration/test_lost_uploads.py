@@ -172,7 +172,7 @@ def test_every_lost_version_is_loaded_where_each_counts_but_never_older_data_ove
     assert "A1" in autoload.simulator.models[autoload.models["accounts"]]
 
 
-def test_a_bucket_that_may_not_be_listed_keeps_no_other_from_it(
+def test_a_bucket_that_may_not_be_listed_does_not_stop_the_others(
     autoload: Autoload, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     latest(autoload)

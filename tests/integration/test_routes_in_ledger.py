@@ -98,7 +98,7 @@ def test_a_sandbox_that_starts_while_the_newest_version_is_broken_goes_back(auto
     assert states(autoload.invoke(autoload.upload(KEY, ACCOUNTS))) == ["loaded"]
 
 
-def test_the_sweep_tells_of_a_broken_version_although_nothing_is_uploaded(
+def test_the_sweep_reports_a_broken_version_although_nothing_is_uploaded(
     autoload: Autoload, capsys: pytest.CaptureFixture[str]
 ) -> None:
     latest(autoload)

@@ -130,7 +130,7 @@ def test_a_burst_and_a_requested_load_can_be_followed_by_one_id(autoload: Autolo
     assert second["upload_ids"] == [requested["trace_id"]]
 
 
-def test_a_channel_that_fails_keeps_no_other_from_hearing(autoload: Autoload) -> None:
+def test_a_channel_that_fails_does_not_stop_the_others(autoload: Autoload) -> None:
     latest(autoload)
     chat_topic, chat = a_topic(autoload, "chat")
     autoload.change(chat_topic_arn=chat_topic, publish_events=True)
@@ -266,7 +266,7 @@ def keep_log(log: io.StringIO) -> None:
     logs.put_log_events(logGroupName="/aws/lambda/autoload", logStreamName="one", logEvents=events)
 
 
-def test_a_story_is_told_by_the_ledger_alone_where_there_is_no_log(
+def test_without_a_log_a_story_comes_from_the_ledger_alone(
     autoload: Autoload, command: Command, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     latest(autoload)

@@ -155,7 +155,9 @@ NO_RUN = {
 
 
 @pytest.mark.parametrize("answered", NO_RUN)
-def test_requests_that_start_no_run_are_made_ever_more_rarely_until_one_does(autoload: Autoload, answered: str) -> None:
+def test_requests_that_start_no_run_are_repeated_ever_more_rarely_until_one_does(
+    autoload: Autoload, answered: str
+) -> None:
     latest(autoload)
     known_author(autoload)
     began, asked = autoload.now(), autoload.runs_asked_for()

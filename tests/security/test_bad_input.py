@@ -116,7 +116,7 @@ KEYS = (
 @pytest.mark.crossed
 @pytest.mark.parametrize("key", KEYS)
 @pytest.mark.parametrize("route", [latest, each])
-def test_any_key_that_s3_takes_is_loaded_and_told_as_it_is(
+def test_any_key_that_s3_accepts_is_loaded_and_reported_unchanged(
     autoload: Autoload, route: Callable[[Autoload], str], key: str
 ) -> None:
     route(autoload)
@@ -261,7 +261,7 @@ SECRET_TEXTS = st.one_of(
 
 @fuzzed
 @given(text=SECRET_TEXTS)
-def test_any_secret_that_is_no_log_in_holds_the_lane_with_one_alert(autoload: Autoload, text: str) -> None:
+def test_any_secret_that_is_not_a_log_in_holds_the_lane_with_one_alert(autoload: Autoload, text: str) -> None:
     arrange_once(autoload)
     autoload.messages()
     autoload.secrets.put_secret_value(SecretId="anaplan", SecretString=text)
@@ -278,7 +278,7 @@ def test_any_secret_that_is_no_log_in_holds_the_lane_with_one_alert(autoload: Au
     assert [message["outcome"] for message in autoload.messages()] == ["loaded"]
 
 
-def test_a_binary_secret_that_is_no_text_holds_the_lane(autoload: Autoload) -> None:
+def test_a_binary_secret_that_is_not_text_holds_the_lane(autoload: Autoload) -> None:
     arrange_once(autoload)
     autoload.secrets.put_secret_value(SecretId="anaplan", SecretBinary=b"\xff\xfe\x00")
     autoload.change()
@@ -303,7 +303,9 @@ def test_a_binary_secret_that_is_no_text_holds_the_lane(autoload: Autoload) -> N
         b"<html>",
     ],
 )
-def test_a_routes_file_that_is_none_fails_the_execution_and_records_nothing(autoload: Autoload, content: bytes) -> None:
+def test_a_file_that_is_not_a_routes_file_fails_the_execution_and_records_nothing(
+    autoload: Autoload, content: bytes
+) -> None:
     autoload.use_routes_file().write_bytes(content)
     event = autoload.upload(KEY, ACCOUNTS)
 

@@ -53,7 +53,7 @@ def test_a_private_key_is_found_by_any_of_its_lines() -> None:
     assert canaries.found_in(b"-----BEGIN RSA PRIVATE KEY-----") == {"a private key"}
 
 
-def test_words_that_are_no_secret_are_not_found() -> None:
+def test_words_that_are_not_secrets_are_not_found() -> None:
     canaries = Canaries()
     canaries.plant("a short one", "wrong")
     canaries.plant("the password", SECRET)

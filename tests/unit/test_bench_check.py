@@ -41,7 +41,7 @@ def test_a_package_that_grew_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(check.worse(dict(check.of_package()), small)) == 1
 
 
-def test_no_package_is_no_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_has_no_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(check, "PACKAGE", tmp_path / "not built")
     assert list(check.of_package()) == []
 

@@ -153,7 +153,7 @@ def test_the_policy_reads_the_prefixes_alone(tenant: CliTenant) -> None:
     "bucket", ["", "*", "a b", "s3://finance-inbox", "arn:aws:s3:::finance-inbox", "finance-inbox/source"]
 )
 @pytest.mark.parametrize("words", ["policy", "create --name x --keys-from y", "update x"])
-def test_a_bucket_that_is_no_name_is_refused(tenant: CliTenant, words: str, bucket: str) -> None:
+def test_a_bucket_with_an_invalid_name_is_refused(tenant: CliTenant, words: str, bucket: str) -> None:
     said = tenant.run("--yes", "connections", *words.split(), "--bucket", bucket)
 
     assert said.code == 2 and "is not a bucket name" in " ".join(said.err.replace("│", " ").split())

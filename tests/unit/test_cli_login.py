@@ -300,7 +300,7 @@ def test_an_end_without_a_token_is_explained(script: Script, status: int, conten
     assert "c4nary" not in shown and "\x1b" not in shown
 
 
-def test_nobody_waits_longer_than_the_code_is_good(script: Script) -> None:
+def test_nobody_waits_longer_than_the_code_is_valid(script: Script) -> None:
     for _ in range(3):
         script.answer(403, PENDING)
     time = Time()

@@ -104,7 +104,7 @@ def test_the_traceback_of_an_unexpected_error_is_shown_on_request(
 
 @pytest.mark.parametrize("joined", [False, True], ids=["data", "data and messages"])
 @pytest.mark.parametrize(
-    "words", ["--help", "loads --help", "connections policy --bucket b", "routes match incoming/accounts/a.csv"]
+    "words", ["--help", "loads --help", "connections policy --bucket inbox", "routes match incoming/accounts/a.csv"]
 )
 def test_a_closed_pipe_ends_a_command_quietly(words: str, joined: bool) -> None:
     reading, writing = os.pipe()

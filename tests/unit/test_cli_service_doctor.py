@@ -388,7 +388,7 @@ def test_people_may_hear_by_the_topic_of_mails_alone(deployed: Deployed, monkeyp
     assert (found["status"], found["what"]) == ("ok", "1 confirmed subscription")
 
 
-def test_the_exit_code_tells_scripts_whether_anything_failed(deployed: Deployed) -> None:
+def test_the_exit_code_says_whether_anything_failed(deployed: Deployed) -> None:
     assert deployed.tenant.run("doctor", **deployed.environment()).code == 0
 
     _dead_letter(deployed)

@@ -101,7 +101,7 @@ def test_a_file_may_be_named_and_the_usual_place_is_found(tenant: CliTenant) -> 
     assert "others" in tenant.run("routes", "check", "--file", "other.toml").out
 
 
-def test_a_route_whose_integration_reads_what_it_brings_is_well(tenant: CliTenant) -> None:
+def test_a_route_whose_integration_reads_its_uploads_is_ok(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
 
     assert {status for status, _, _ in check(tenant, ACCOUNTS.format(id=integration))} == {"ok"}
@@ -200,7 +200,7 @@ def test_an_export_under_a_route_is_found(tenant: CliTenant, folder: str) -> Non
     assert failed[1] == "exports" and "'Out'" in failed[2]
 
 
-def test_an_export_elsewhere_is_well(tenant: CliTenant) -> None:
+def test_an_export_elsewhere_is_ok(tenant: CliTenant) -> None:
     integration = tenant.integrate("Accounts", "incoming/accounts/Accounts.csv")
     export(tenant, "exports/")
 

@@ -260,7 +260,7 @@ def test_a_log_in_is_not_wasted_on_a_gateways_refusal(
         ("", None),
     ],
 )
-def test_a_rate_limit_tells_when_to_come_back(
+def test_a_rate_limit_says_when_to_come_back(
     client: CloudWorks, script: Script, retry_after: str, seconds: float | None
 ) -> None:
     script.answer(429, envelope(429, "Too many requests"), Retry_After=retry_after)
@@ -573,7 +573,7 @@ def test_a_question_that_is_put_off_is_not_repeated(client: CloudWorks, script: 
     assert len(script.requests) == 1
 
 
-def test_a_history_is_asked_for_with_both_parameters_and_tells_anaplans_time(
+def test_a_history_is_asked_for_with_both_parameters_and_shows_anaplans_time(
     client: CloudWorks, script: Script
 ) -> None:
     script.answer(200, {"history_of_runs": {"runs": [{"id": "r1", "triggeredBy": "Ada Builder"}]}})

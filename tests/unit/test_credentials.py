@@ -257,7 +257,7 @@ def test_the_valid_one_of_two_certificates_is_sent(world: Surroundings, tokens: 
 
 
 @pytest.mark.parametrize(("days", "left"), [((-1, 100, 200), 200), ((5,), 5), ((-3, -1), -1)])
-def test_a_certificate_tells_when_the_log_in_ends(key: rsa.RSAPrivateKey, days: tuple[int, ...], left: int) -> None:
+def test_a_certificate_says_when_the_log_in_ends(key: rsa.RSAPrivateKey, days: tuple[int, ...], left: int) -> None:
     today = datetime.fromtimestamp(NOW / 1000, UTC)
     chain = "".join(certificate_of(key, today + timedelta(days=each)) for each in days)
 

@@ -192,7 +192,7 @@ def test_a_search_gives_a_line_for_each_route_and_a_total_gives_one() -> None:
     assert data.lines(TOTAL) == [Line("loaded", ((0, 2), (30 * SECOND, 1)))]
 
 
-def test_a_label_tells_how_long_ago_the_last_load_was() -> None:
+def test_a_label_says_how_long_ago_the_last_load_was() -> None:
     label = "${PROP('Dim.route')} (last ${LAST_TIME_RELATIVE} ago)"
     graph = replace(LOADED, series=(replace(LOADED.series[0], label=label),))
 

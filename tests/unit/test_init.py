@@ -186,7 +186,7 @@ def test_a_route_takes_what_the_integration_reads(files: tuple[str, ...], prefix
         (decode_integration({"integrationId": "a" * 32, "name": "Accounts"}), "does not say"),
     ],
 )
-def test_there_is_no_route_for_what_reads_no_file(found: Integration, why: str) -> None:
+def test_an_integration_that_reads_no_file_gets_no_route(found: Integration, why: str) -> None:
     with pytest.raises(NoRoute, match=why):
         route_for(found)
 
@@ -331,7 +331,7 @@ def test_another_settings_file_can_be_made_and_keeps_the_profile(tenant: CliTena
     assert not Path(".autoload.toml").exists()
 
 
-def test_missing_answers_are_named_where_nobody_can_be_asked(tenant: CliTenant) -> None:
+def test_without_a_terminal_missing_answers_are_named(tenant: CliTenant) -> None:
     said = tenant.run("init", "--email", "ada@example.com")
     assert said.code == 1
     assert "--region, --anaplan-region, --bucket, --login, --integration" in said.err
@@ -432,7 +432,7 @@ def test_the_sample_is_replaced_only_after_a_question(tenant: CliTenant) -> None
     assert made in Path("routes.toml").read_text()
 
 
-def test_a_sample_with_routes_of_ones_own_is_not_replaced(tenant: CliTenant) -> None:
+def test_a_sample_with_the_users_own_routes_is_not_replaced(tenant: CliTenant) -> None:
     mine = (ROOT / "routes.toml").read_text() + f'[[route]]\nname = "x"\nprefix = "x/"\nintegration = "{"b" * 32}"\n'
     Path("routes.toml").write_text(mine)
     make_integration(tenant)

@@ -33,7 +33,7 @@ def test_a_damaged_text_hides_nothing_else(body: bytes, message: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"<html>", b'{"message": "a"}{}', b'{"message": "a\\x"}', b"\xff\xfe{\0"])
-def test_what_is_no_json_is_still_none(body: bytes) -> None:
+def test_a_text_that_cannot_be_repaired_is_refused(body: bytes) -> None:
     with pytest.raises(ValueError):
         decoded(body, Said)
 

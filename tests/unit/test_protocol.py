@@ -152,7 +152,7 @@ def run(
         pytest.param([run(ended=True)], "Ada", 1, Adopt("ours"), id="ours has ended"),
         pytest.param([run(at=None)], "Ada", 1, Adopt("ours"), id="ours queues"),
         pytest.param([run(at=MINUTE)], "Ada", 1, Adopt("ours"), id="ours began late"),
-        pytest.param([run(trigger=None)], "Ada", 1, Adopt("ours"), id="the trigger is not told"),
+        pytest.param([run(trigger=None)], "Ada", 1, Adopt("ours"), id="the trigger is not known"),
         pytest.param([run(trigger="manual_inf")], "Ada", 1, Adopt("ours"), id="a flow's run of ours"),
         pytest.param([run(at=-1000)], "Ada", 1, Adopt("ours"), id="whole seconds were rounded down"),
         pytest.param([run(at=-1001)], "Ada", 1, WaitFor(("ours",)), id="too early to be proved"),

@@ -347,7 +347,7 @@ def test_a_name_loses_its_accents_and_keeps_its_letters() -> None:
 # The mail
 
 
-def test_the_mail_tells_a_model_builder_what_was_loaded_when_and_how_long_it_took() -> None:
+def test_the_mail_says_what_was_loaded_when_and_how_long_it_took() -> None:
     assert mail.email_text(OUTCOMES["loaded"]) == (
         "a.csv was loaded into Anaplan (route accounts).\n"
         "Anaplan says: Success\n"
@@ -366,7 +366,7 @@ def test_the_mail_tells_a_model_builder_what_was_loaded_when_and_how_long_it_too
     )
 
 
-def test_the_mail_of_a_partial_load_tells_how_many_rows_failed_why_and_where_they_are() -> None:
+def test_the_mail_of_a_partial_load_says_how_many_rows_failed_why_and_where_they_are() -> None:
     text = mail.email_text(a_partial_report())
 
     assert "but some rows were rejected" in text
@@ -782,7 +782,7 @@ def test_a_run_is_one_structured_line_with_stable_keys() -> None:
         ("recovered", "INFO"),
     ],
 )
-def test_the_level_tells_how_bad_it_is(outcome: ReportOutcome, level: str) -> None:
+def test_the_level_says_how_bad_it_is(outcome: ReportOutcome, level: str) -> None:
     assert [line["level"] for line in log_lines(OUTCOMES[outcome])] == [level]
 
 

@@ -139,7 +139,7 @@ def test_a_due_time_is_kept_as_it_was_written() -> None:
         ("[]", ["held"], ["loaded", "failed", "missing"]),
     ],
 )
-def test_a_route_tells_what_notify_names_and_always_that_it_is_held(
+def test_a_route_announces_what_notify_names_and_always_that_it_is_held(
     written: str | None, told: list[ReportOutcome], silent: list[ReportOutcome]
 ) -> None:
     (route,) = routes(table(notify=written) if written else table())
@@ -479,7 +479,7 @@ def test_a_copy_stays_in_its_uploads_bucket(mine: str, theirs: str, loops: bool)
         assert len(routes(*tables)) == 2
 
 
-def test_a_copy_whose_suffix_no_route_takes_is_no_loop() -> None:
+def test_a_copy_whose_suffix_no_route_takes_is_not_a_loop() -> None:
     assert len(routes(table(suffix='".csv"', **each("incoming/accounts/current.staged")))) == 1
 
 

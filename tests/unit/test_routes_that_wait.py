@@ -69,7 +69,7 @@ def test_a_route_without_these_keys_never_waits() -> None:
         ({"needs": SET, "within": "6"}, "within is a number"),
     ],
 )
-def test_what_makes_no_sense_is_refused(keys: dict[str, str], reason: str) -> None:
+def test_rules_that_make_no_sense_are_refused(keys: dict[str, str], reason: str) -> None:
     [finding] = findings(table(**keys))
 
     assert finding.startswith('routes.toml: route "accounts": ') and reason in finding

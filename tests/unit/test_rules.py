@@ -76,7 +76,7 @@ FOR_ENTITIES = "waiting for entities.csv since Wed 06:13 UTC"
             NOON,
             [],
             {"set": "waiting for accounts.csv and entities.csv since Wed 06:16 UTC"},
-            id="a file that is no member",
+            id="a file that is not a member",
         ),
         pytest.param(
             [up(SET_BY_NIGHT, "accounts.csv")],

@@ -549,7 +549,7 @@ def test_every_form_of_a_time_is_normalised(value: str | float, text: str) -> No
 
 
 @pytest.mark.parametrize("value", ["soon", "2026-13-01T00:00:00Z", 1e30, float("inf"), ""])
-def test_what_is_no_time_is_refused(value: str | float) -> None:
+def test_a_text_that_is_not_a_time_is_refused(value: str | float) -> None:
     with pytest.raises(ValueError, match="is not a time"):
         wire.normalize_time(value)
 

@@ -59,7 +59,7 @@ def test_a_sample_of_another_event_is_of_its_kind(name: str, kind: type) -> None
     assert isinstance(parse(sample(name)), kind)
 
 
-def test_the_same_upload_is_told_alike_by_s3_and_through_sns() -> None:
+def test_the_same_upload_has_the_same_id_from_s3_and_through_sns() -> None:
     direct, wrapped = parse(sample("s3-put")), parse(sample("sns-wrapped-s3"))
 
     assert isinstance(direct, Uploads)

@@ -419,7 +419,7 @@ def test_an_event_that_cannot_be_delivered_is_kept_for_two_weeks() -> None:
     assert resources["DeadLetters"]["Properties"]["MessageRetentionPeriod"] == 14 * 24 * 3600
 
 
-def test_every_alarm_tells_the_topic_and_only_the_watchdog_rings_without_data() -> None:
+def test_every_alarm_goes_to_the_topic_and_only_the_watchdog_rings_without_data() -> None:
     assert alarms()
     for alarm in alarms().values():
         assert alarm["Properties"]["AlarmActions"] == [

@@ -19,7 +19,7 @@ def test_a_request_or_its_answer_can_be_lost(anaplan: Anaplan, kind: Any, runs: 
     assert not fails(anaplan, "GET")
 
 
-def test_a_fault_is_met_as_often_as_told(anaplan: Anaplan) -> None:
+def test_a_fault_happens_as_often_as_asked(anaplan: Anaplan) -> None:
     anaplan.simulator.add_fault(Fault(kind="lose_before", count=2))
     assert [fails(anaplan, "GET") for _ in range(3)] == [True, True, False]
 
@@ -31,7 +31,7 @@ def test_an_error_can_be_answered_instead_with_headers_and_html(anaplan: Anaplan
     assert answer.headers["Content-Type"] == "text/html"
 
 
-def test_a_truncated_answer_is_no_json_though_the_run_began(anaplan: Anaplan) -> None:
+def test_a_truncated_answer_is_not_json_although_the_run_began(anaplan: Anaplan) -> None:
     anaplan.simulator.add_fault(Fault(kind="truncate"))
     answer = anaplan.send("POST", f"/2/0/integrations/{anaplan.id}/run", Authorization=f"Bearer {anaplan.token}")
     assert answer.status == 200

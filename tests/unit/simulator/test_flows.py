@@ -41,7 +41,7 @@ def test_a_flow_stops_at_a_failed_step_and_says_so(anaplan: Anaplan, flow: str) 
     assert ["latestRun" in step for step in shown["steps"]] == [True, False]
 
 
-def test_a_flow_goes_on_after_a_partial_success_and_after_a_failure_where_told(anaplan: Anaplan) -> None:
+def test_a_flow_continues_after_a_partial_success_and_after_a_failure_if_set_so(anaplan: Anaplan) -> None:
     going_on = [{"type": "failure", "strategy": "continue"}]
     ids = seed(anaplan.simulator, "inbox", [("Missing", "missing.csv"), ("Mixed", "mixed.csv")]).integration_ids
     anaplan.upload(MIXED, "mixed.csv")
@@ -70,7 +70,7 @@ def test_a_flow_needs_two_enabled_steps(anaplan: Anaplan) -> None:
     anaplan.refused("POST", "/integrationflows", 400, body | {"steps": steps})
 
 
-def test_the_run_id_of_a_flow_is_known_to_run_status_only_where_told(anaplan: Anaplan, flow: str) -> None:
+def test_the_run_id_of_a_flow_is_known_to_run_status_only_if_set_so(anaplan: Anaplan, flow: str) -> None:
     run_id = anaplan.ask("POST", f"/integrationflows/{flow}/run")["run"]["id"]
     anaplan.ask("GET", f"/integrations/run/{run_id}", status=404)
     anaplan.simulator.settings.variants = Variants(flow_runs_resolve=True)

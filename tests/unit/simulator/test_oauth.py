@@ -141,7 +141,7 @@ def test_a_client_must_be_the_right_one(anaplan: Anaplan) -> None:
 
 
 @pytest.mark.parametrize(("body", "error"), [({}, "invalid_request"), ([], "invalid_request")])
-def test_what_is_no_request_is_refused(anaplan: Anaplan, body: object, error: str) -> None:
+def test_a_body_that_is_not_a_request_is_refused(anaplan: Anaplan, body: object, error: str) -> None:
     answer = anaplan.send("POST", "/oauth/token", body)
 
     assert (answer.status, answer.json()["error"]) == (400, error)
