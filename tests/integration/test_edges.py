@@ -333,6 +333,31 @@ def test_a_run_whose_code_is_not_a_number_ends(autoload: Autoload) -> None:
     assert outcomes(autoload) == ["failed"]
 
 
+@pytest.mark.parametrize("skew", [-5e10, -3_700, 1e9])
+def test_an_old_run_is_not_adopted_because_an_answer_has_a_strange_date(autoload: Autoload, skew: float) -> None:
+    integration = latest(autoload)
+    known_author(autoload)
+    author = autoload.ledger.lane(autoload.lane()).author
+    assert author is not None
+    old = autoload.simulator.start_foreign_run(integration, author)
+    autoload.pass_time(3_600)
+    autoload.simulator.add_fault(Fault(kind="lose_before", method="POST", path=RUN))
+    handle, settings = autoload.simulator.handle, autoload.simulator.settings
+
+    def dated(request: Request) -> Reply:
+        settings.skew_seconds = 0
+        reply = handle(request)
+        settings.skew_seconds = skew if HISTORY in request.path else 0  # the header is written later
+        return reply
+
+    autoload.simulator.handle = dated  # type: ignore[method-assign]
+
+    result = autoload.invoke(autoload.upload(KEY, "Code,Name\nNEW,New\n"))
+
+    assert result["uploads"][0]["run_id"] != old.id
+    assert "NEW" in autoload.simulator.models[autoload.models["accounts"]]
+
+
 LONG = "Anaplan Connection Error " * 40_000
 
 

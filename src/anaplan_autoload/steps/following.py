@@ -145,7 +145,7 @@ def _run(
 def flow_run_since(services: Services, flow_id: str, since: int) -> tuple[Run | None, int]:
     """The flow's latest run if it may have begun at `since` (epoch ms), and how far Anaplan's clock is ahead (ms)."""
     flow = services.cloudworks.flow(flow_id)
-    ahead = flow.date_ms - services.clock() if flow.date_ms is not None else 0
+    ahead = protocol.ahead_of_us(flow.date_ms, services.clock()) if flow.date_ms is not None else 0
     return flow.run_since(since + ahead - protocol.START_TOLERANCE_MS), ahead
 
 
