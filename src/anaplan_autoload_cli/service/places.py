@@ -85,6 +85,11 @@ def _check_unicode(text: str) -> None:
         raise CommandFailed(f"{text!r} is not UTF-8, as keys in S3 are.", remedy="Type the key again.") from None
 
 
+def is_run(text: str) -> bool:
+    """Whether this is a run's id and not a file: ids have neither a slash nor a dot."""
+    return "/" not in text and "." not in text
+
+
 def object_named(cli: Cli, routes: Routes, text: str) -> Place:
     """The place of an object given as `s3://bucket/key`, or as a key alone: in its route's bucket, else in the inbox.
 
