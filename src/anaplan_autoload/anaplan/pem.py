@@ -262,7 +262,7 @@ def _valid(pairs: Sequence[Pair], now_ms: int) -> Pair:
     if begin.timestamp() > now:
         raise PemUnusable(
             f"The secret's certificate is not valid before {begin:%Y-%m-%d %H:%M} UTC. "
-            "Wait until then, or store one that is valid now."
+            "Store it again then, or store one that is valid now."
         )
     raise PemUnusable(f"The secret's certificate expired on {expiry:%Y-%m-%d}. Register a new one with Anaplan.")
 
