@@ -238,6 +238,17 @@ def test_names_cannot_control_the_terminal(tenant: CliTenant) -> None:
     assert "\x1b" not in tenant.run("connections", "list").out
 
 
+def test_json_cannot_control_the_terminal_either(tenant: CliTenant) -> None:
+    name = "evil\x9b2J\u202ename\u2028é\x1b"
+    tenant.run("--yes", "connections", "create", "--name", name, "--bucket", "finance-inbox")
+    said = tenant.run("connections", "list", "--json")
+    refused = tenant.run("connections", "show", f"no {name}", "--json")
+
+    assert said.json[0]["name"] == name
+    assert all(char.isprintable() or char == "\n" for char in said.out + refused.err)
+    assert "é" in said.out
+
+
 def test_no_command_shows_the_password(tenant: CliTenant) -> None:
     shown = [tenant.run(*words.split()) for words in ("auth check", "auth token", "connections list")]
     refused = tenant.run("auth", "check", ANAPLAN_PASSWORD=PASSWORD + "!")
