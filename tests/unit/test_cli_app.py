@@ -54,6 +54,28 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "remedy"),
+    [
+        (["loads", "--limit", "many"], "--limit", "anaplan-autoload loads --help"),
+        (["loads", "--limt", "3"], "--limt", "anaplan-autoload loads --help"),
+        (["routes", "push"], "FILE", "anaplan-autoload routes push --help"),
+        (["nonsense"], "nonsense", "anaplan-autoload --help"),
+        (["--nonsense"], "--nonsense", "anaplan-autoload --help"),
+        ([], "Missing command", "anaplan-autoload --help"),
+    ],
+)
+def test_a_command_typed_wrong_is_told_to_scripts_as_json(
+    tenant: CliTenant, words: list[str], message: str, remedy: str
+) -> None:
+    for line in ([*words, "--json"], ["--json", *words]):
+        said = tenant.run(*line)
+
+        assert (said.code, said.out) == (2, "")
+        error = json.loads(said.err)["error"]
+        assert message in error["message"] and error["remedy"] == f"See {remedy}"
+
+
 def test_help_imports_nothing_heavy() -> None:
     script = (
         "import sys; from anaplan_autoload_cli.__main__ import main\n"

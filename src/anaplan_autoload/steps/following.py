@@ -143,7 +143,7 @@ def _run(
 
 
 def _believed(ended_at: str | None, now: int) -> str | None:
-    """An end that has not come yet is now: a load of the year 9999 would count as the route's last for ever."""
+    """An end that has not come yet is now: a load of the year 9999 would count as the route's last forever."""
     soon = iso(now + protocol.CLOCKS_DIFFER_MS)
     return iso(now) if ended_at is not None and ended_at > soon else ended_at
 
