@@ -288,15 +288,6 @@ def test_routes_that_are_deleted_in_the_ledger_are_trouble_and_the_last_ones_sta
     assert names(known) == ["a"]
 
 
-def test_a_route_that_was_pushed_before_routes_had_a_largest_size_stays_in_use(store: RoutesStore) -> None:
-    needs = [f"{number:04}" + "x" * 400 for number in range(100)]
-    push(store, f"{text('large')}needs = {needs}\n")
-    known = RoutesInUse(store, None)
-
-    assert known.refresh(AT) is None
-    assert names(known) == ["large"]
-
-
 def test_routes_that_would_load_our_own_reports_are_not_understood(store: RoutesStore) -> None:
     push(store, text("reports"))
     known = RoutesInUse(store, ("inbox", "reports/"))

@@ -72,7 +72,7 @@ class Version(Struct, frozen=True):
 
         if self.flaw is not None:
             raise RoutesInvalid([Mistake(self.flaw, "Push the routes again.", file=self.name)])
-        return parse(self.text, self.name, reports, in_use=True)
+        return parse(self.text, self.name, reports)
 
 
 class RoutesStore:

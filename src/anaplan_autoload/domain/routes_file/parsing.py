@@ -37,17 +37,14 @@ def load(path: Path, reports: tuple[str, str] | None = None) -> Routes:
     return parse(text, str(path), reports)
 
 
-def parse(text: str, name: str, reports: tuple[str, str] | None = None, *, in_use: bool = False) -> Routes:
+def parse(text: str, name: str, reports: tuple[str, str] | None = None) -> Routes:
     """The routes in a TOML text; `name` is what findings call the file, `reports` as for `load`.
-
-    No route is too large that is `in_use` already, because version 1.0 had no limit.
 
     Raises:
         RoutesInvalid: the text has mistakes; the error lists all of them.
     """
     tables, mistakes = _tables(text)
-    largest = None if in_use else MAX_ROUTE_BYTES
-    drafts = [_draft(number, table, largest) for number, table in enumerate(tables, start=1)]
+    drafts = [_draft(number, table) for number, table in enumerate(tables, start=1)]
     mistakes += [mistake for draft in drafts for mistake in draft.mistakes]
     mistakes += repeated_names([draft.name for draft in drafts])
     valid = tuple(draft.route for draft in drafts if draft.route is not None)
@@ -84,7 +81,7 @@ def _tables(text: str) -> tuple[list[object], list[Mistake]]:
     return tables, mistakes
 
 
-def _draft(number: int, table: object, largest: int | None) -> _Draft:
+def _draft(number: int, table: object) -> _Draft:
     """Check every value of one table, then how they fit together."""
     if not isinstance(table, dict):
         return _Draft(None, None, (Mistake("it is not a table", "Begin every route with [[route]].", route=number),))
@@ -92,9 +89,9 @@ def _draft(number: int, table: object, largest: int | None) -> _Draft:
     values, wrong = checked(table, CHECKS)
     wrong += misfits(table, values)
     route = None if wrong else convert(values, Route)
-    if route and largest is not None and (size := len(json.encode(route))) > largest:
+    if route and (size := len(json.encode(route))) > MAX_ROUTE_BYTES:
         reason = f"it takes {size:,} bytes, and every upload is stored with its route"
-        remedy = f"Shorten its lists of names and patterns: at most {largest:,} bytes are allowed."
+        remedy = f"Shorten its lists of names and patterns: at most {MAX_ROUTE_BYTES:,} bytes are allowed."
         route, wrong = None, [Mistake(reason, remedy)]
     shown = name if isinstance(name, str) and name else number
     return _Draft(name, route, tuple(replace(mistake, route=shown) for mistake in wrong))
