@@ -285,6 +285,11 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "tests/integration/test_long_waits.py",
     ),
     Mutation(
+        "a run that CloudWorks does not know is looked at no more often",
+        (Edit("steps/following.py", "_look", "min(delay, most)", "delay"),),
+        "tests/integration/test_edges.py::test_a_run_that_is_looked_at_rarely_is_not_given_up_for_two_odd_answers",
+    ),
+    Mutation(
         "the lease is shortened when a run is said to be overdue",
         (
             Edit(

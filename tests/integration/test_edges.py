@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from anaplan_autoload.aws import staging
+from anaplan_autoload.aws.ledger import RunRecord
 from anaplan_autoload.domain.times import iso
 from local.cloudworks import Fault, Pace, Reply, Request
 from tests.autoload import BUCKET, Autoload, ExecutionFailed
@@ -165,6 +166,23 @@ def test_an_unproven_run_that_takes_long_is_announced(autoload: Autoload) -> Non
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
     assert told == ["overdue"]
+
+
+def test_a_run_that_is_looked_at_rarely_is_not_given_up_for_two_odd_answers(autoload: Autoload) -> None:
+    """While its end is far, a quarter of an hour lies between two looks."""
+    integration, now = latest(autoload), autoload.now()
+    autoload.simulator.settings.pace = Pace(run_seconds=3_600)
+    began, lane = iso(now - 3_600_000), autoload.lane()
+    autoload.ledger.record_run(RunRecord("r", lane, "accounts", "loaded", iso(now), began, integration), now)
+
+    def forget() -> None:
+        assert 600 < (autoload.now() - now) / 1000 < 900
+        autoload.simulator.add_fault(refusal("GET", STATUS, 404, count=2))
+
+    autoload.when("GET", STATUS, forget, skip=5)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert outcomes(autoload) == ["loaded"]
 
 
 def test_a_run_that_began_before_the_upload_is_never_adopted(autoload: Autoload) -> None:

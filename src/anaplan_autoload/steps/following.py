@@ -98,6 +98,8 @@ def _look(
         run, unknown_since = _run(services, lease.lane, batch, now, seen.unknown_since)
         if run is not None:
             return replace(seen, state="ended", run=run)
+        if unknown_since is not None:
+            delay = min(delay, most)  # two odd answers a long wait apart must not give the run up
         return replace(seen, delay=delay, unknown_since=unknown_since)
     except LoginRefused as refused:
         return replace(seen, state="stopped", stop=held(refused))
