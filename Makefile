@@ -1,4 +1,4 @@
-# What one types here: `make` alone lists it. A fresh clone needs Python 3.11 or newer and make, nothing else.
+# Targets for development: `make` alone lists them. A fresh clone needs only Python 3.11 or newer, and make.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c

@@ -52,7 +52,9 @@ FIRST_USES = {
     "the secret's client": "services.secret",
     "connections to Anaplan (TLS)": "services.http",
     "the message's client, at a run's end": "services.sns",
-    "reports, at a run's end": "from anaplan_autoload import report",
+    "the run's message and its report, at a run's end": (
+        "from anaplan_autoload.domain import wording; from anaplan_autoload.report import message"
+    ),
 }
 """What the first upload of a sandbox makes, in its order."""
 PACKAGES = {

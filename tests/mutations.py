@@ -321,6 +321,18 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "a death right after the request",
     ),
     Mutation(
+        "an answer's date is believed however odd it is",
+        (
+            Edit(
+                "domain/protocol.py",
+                "ahead_of_us",
+                "ahead if abs(ahead) <= CLOCKS_DIFFER_MS else 0",
+                "ahead",
+            ),
+        ),
+        "tests/integration/test_edges.py::test_an_old_run_is_not_adopted_because_an_answer_has_a_strange_date",
+    ),
+    Mutation(
         "what waits is read before it is consistent",
         (Edit("aws/table.py", "Table._pages", "True", "False"),),
         CALM,

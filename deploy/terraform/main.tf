@@ -1,5 +1,5 @@
 # Autoload for Anaplan as a CloudFormation stack, from the files that `make package` writes to dist/.
-# The template stays the one description of what is deployed.
+# The template stays the only description of what is deployed.
 
 terraform {
   required_version = ">= 1.5"
@@ -20,7 +20,7 @@ resource "aws_s3_object" "code" {
 
 resource "aws_s3_object" "template" {
   bucket = var.code_bucket
-  # Another template gets another key: Terraform compares the URL alone.
+  # Another template gets another key, because Terraform compares only the URL.
   key         = "${filesha256(var.template)}/${basename(var.template)}"
   source      = var.template
   source_hash = filesha256(var.template)

@@ -15,7 +15,7 @@ BURSTS = (1, 1, 1, 2, 3, 5, 8)
 BURST_GAP_SECONDS = 0.4
 KEYS_PER_ROUTE = 3
 """Of a route that loads each: few, so that newer data of a key overtakes older."""
-SPOILT_ROWS = 12
+SPOILED_ROWS = 12
 """One in this many uploads has a row that Anaplan rejects."""
 KILL_EVERY_SECONDS = 5.0
 STOP_EVERY_SECONDS = 25.0
@@ -136,7 +136,7 @@ def _uploads(random: Random, routes: tuple[PlannedRoute, ...], count: int, secon
 
 def _upload(random: Random, route: PlannedRoute, at: float, number: int) -> PlannedUpload:
     key = route.source if route.load == "latest" else f"{route.prefix}{random.randrange(KEYS_PER_ROUTE)}.csv"
-    rows = [f"U{number},upload {number}", *(["U0,spoiled", "U0,spoiled"] if number % SPOILT_ROWS == 0 else [])]
+    rows = [f"U{number},upload {number}", *(["U0,spoiled", "U0,spoiled"] if number % SPOILED_ROWS == 0 else [])]
     content = "\n".join(["code,name", *rows, ""]).encode()
     return PlannedUpload(at, route, key, content, _deliveries(random))
 

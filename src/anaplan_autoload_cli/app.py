@@ -38,14 +38,20 @@ class Root(LazyGroup):
 
     def parse_args(self, ctx: Context, args: list[str]) -> list[str]:
         """Move shared options to the front, where this group reads them."""
-        return super().parse_args(ctx, self._hoisted(args))
+        as_json = "--json" in args
+        try:
+            return super().parse_args(ctx, self._hoisted(args))
+        except typer.TyperException as error:
+            raise _shown(error, as_json=as_json) from None
 
     def invoke(self, ctx: Context) -> Any:
         """Invoke the command, and show how it failed if it did."""
         try:
             return super().invoke(ctx)
-        except (typer.Exit, typer.Abort, typer.TyperException, BrokenPipeError, EOFError):
+        except (typer.Exit, typer.Abort, BrokenPipeError, EOFError):
             raise
+        except typer.TyperException as error:
+            raise _shown(error, as_json=bool(ctx.params.get("as_json"))) from None
         except Exception as error:
             if environment().get("AUTOLOAD_TRACEBACK"):
                 raise
@@ -152,6 +158,16 @@ def shared(
 def main() -> None:
     """Run the command line."""
     app(prog_name=NAME)
+
+
+def _shown(error: typer.TyperException, *, as_json: bool) -> Exception:
+    """What to raise for a command that was typed wrong: shown by typer or, with `--json`, shown already."""
+    if not as_json:
+        return error
+    context = getattr(error, "ctx", None)
+    remedy = f"See {context.command_path} --help" if context else None
+    Output(as_json=True).failed(CommandFailed(error.format_message(), remedy=remedy))
+    return typer.Exit(error.exit_code)
 
 
 def _in_words(error: Exception, cli: Cli) -> CommandFailed:

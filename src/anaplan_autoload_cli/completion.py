@@ -65,9 +65,8 @@ def offered_integrations_and_routes(context: typer.Context) -> list[str]:
 
 
 def _route_names(context: typer.Context) -> list[str]:
-    from anaplan_autoload_cli.service.places import (
-        known_routes,
-    )  # imported here, because CloudWorks' commands need no routes
+    # Imported here, because CloudWorks' commands need no routes.
+    from anaplan_autoload_cli.service.places import known_routes
 
     return [route.name for route in known_routes(_cli(context), context.params.get("file"))]
 

@@ -46,6 +46,8 @@ _STYLES = {
     "unknown": "dim",
 }
 _TIME = re.compile(r"(\d{4}-\d\d-\d\d)T(\d\d:\d\d:\d\d)(?:\.\d+)?Z")
+_UNSEEN = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, and what turns the direction of text; JSON escapes only those below a space itself."""
 _LEAST_FOLDED = 14
 _GAP = 2
 
@@ -111,11 +113,15 @@ class Output:
             self._blocks([[_cell(record.get(column.key)) for column in columns]], columns)
 
     def text(self, text: str) -> None:
-        """Print a document as it is: a policy, a token. With `--json` too, as its form is its own."""
-        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        """Print a document as it is: a policy, a token. With `--json` too, as its form is its own.
+
+        A terminal gets it without what would control it.
+        """
+        shown = printable(text) if self.on_screen else text
+        sys.stdout.write(shown if shown.endswith("\n") else f"{shown}\n")
 
     def _json(self, value: object) -> None:
-        self.text(json.dumps(value, indent=2, ensure_ascii=not _is_unicode(sys.stdout)))
+        self.text(_as_json(value, sys.stdout, indent=2))
 
     # Everything else.
 
@@ -139,7 +145,7 @@ class Output:
         """Show a failure (stderr): as JSON with `--json`, under `error`."""
         parts = {name: getattr(error, name) for name in ("message", "asked", "answered", "remedy")}
         if self.as_json:
-            sys.stderr.write(json.dumps({"error": parts}, ensure_ascii=not _is_unicode(sys.stderr)) + "\n")
+            sys.stderr.write(_as_json({"error": parts}, sys.stderr) + "\n")
             return
         self._say(error.message, label="Error: ", label_style="bold red")
         for label, text in (("Asked", error.asked), ("Answered", error.answered), ("To do", error.remedy)):
@@ -258,9 +264,11 @@ def shown(value: object) -> str:
             return _TIME.sub(r"\1 \2Z", printable(str(value)))
 
 
-def _is_unicode(stream: TextIO) -> bool:
-    """Whether a stream's encoding has every character."""
-    return (getattr(stream, "encoding", None) or "").casefold().startswith("utf")
+def _as_json(value: object, stream: TextIO, indent: int | None = None) -> str:
+    """JSON in the characters that the stream's encoding has, with an escape for each that a terminal could act on."""
+    unicode = (getattr(stream, "encoding", None) or "").casefold().startswith("utf")
+    text = json.dumps(value, indent=indent, ensure_ascii=not unicode)
+    return _UNSEEN.sub(lambda char: f"\\u{ord(char[0]):04x}", text)
 
 
 def printable(text: str) -> str:

@@ -221,6 +221,20 @@ def test_whether_a_file_was_loaded_and_by_which_run_is_one_command(autoload: Aut
     assert command.data("loads", "--key", KEY) == found
 
 
+def test_a_word_means_a_route_a_run_or_a_file(autoload: Autoload, command: Command) -> None:
+    latest(autoload)
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+    [run] = autoload.simulator.runs
+
+    for word, option in {"accounts": "--route", run.id: "--run", KEY: "--key", URL: "--key"}.items():
+        said = command.data("loads", word)
+        assert said == command.data("loads", option, word) and said[0]["run_id"] == run.id
+    refused = command("loads", "accounts", "--key", KEY)
+    assert refused.code == 2 and "none of --route, --run and --key" in refused.err
+    assert "Did you mean 'accounts'?" in command("loads", "accunts").err
+    assert "knows no run f00d" in command("loads", "f00d").err
+
+
 def test_a_file_that_was_never_uploaded_is_not_found_and_the_reason_hinted(
     autoload: Autoload, command: Command
 ) -> None:

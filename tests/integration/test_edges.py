@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from msgspec.structs import replace
 
 from anaplan_autoload.aws import staging
+from anaplan_autoload.domain.times import iso
 from local.cloudworks import Fault, Pace, Reply, Request
 from tests.autoload import BUCKET, Autoload, ExecutionFailed
 from tests.integration.test_flows import a_flow
@@ -331,6 +332,52 @@ def test_a_run_whose_code_is_not_a_number_ends(autoload: Autoload) -> None:
     autoload.invoke(autoload.upload(KEY, ACCOUNTS))
 
     assert outcomes(autoload) == ["failed"]
+
+
+def test_a_run_does_not_end_in_the_future(autoload: Autoload) -> None:
+    latest(autoload)
+    handle = autoload.simulator.handle
+
+    def dated(request: Request) -> Reply:
+        reply = handle(request)
+        if reply.answer is None or STATUS not in request.path:
+            return reply
+        body = json.loads(reply.answer.body)
+        if body["run"]["endDate"]:
+            body["run"]["endDate"] = "9999-12-31T23:59:59Z"
+        return replace(reply, answer=replace(reply.answer, body=json.dumps(body).encode()))
+
+    autoload.simulator.handle = dated  # type: ignore[method-assign]
+
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    [message] = autoload.messages()
+    assert message["outcome"] == "loaded" and message["ended_at"] <= iso(autoload.now())
+
+
+@pytest.mark.parametrize("skew", [-5e10, -3_700, 1e9])
+def test_an_old_run_is_not_adopted_because_an_answer_has_a_strange_date(autoload: Autoload, skew: float) -> None:
+    integration = latest(autoload)
+    known_author(autoload)
+    author = autoload.ledger.lane(autoload.lane()).author
+    assert author is not None
+    old = autoload.simulator.start_foreign_run(integration, author)
+    autoload.pass_time(3_600)
+    autoload.simulator.add_fault(Fault(kind="lose_before", method="POST", path=RUN))
+    handle, settings = autoload.simulator.handle, autoload.simulator.settings
+
+    def dated(request: Request) -> Reply:
+        settings.skew_seconds = 0
+        reply = handle(request)
+        settings.skew_seconds = skew if HISTORY in request.path else 0  # the header is written later
+        return reply
+
+    autoload.simulator.handle = dated  # type: ignore[method-assign]
+
+    result = autoload.invoke(autoload.upload(KEY, "Code,Name\nNEW,New\n"))
+
+    assert result["uploads"][0]["run_id"] != old.id
+    assert "NEW" in autoload.simulator.models[autoload.models["accounts"]]
 
 
 LONG = "Anaplan Connection Error " * 40_000

@@ -7,6 +7,7 @@ import json
 import pytest
 from msgspec.structs import replace
 
+from anaplan_autoload.aws.items import encode
 from anaplan_autoload.aws.rejections import Rejections
 from anaplan_autoload.domain.times import iso
 from local.cloudworks import Fault, Pace
@@ -238,6 +239,17 @@ def test_a_refused_secret_is_known_by_its_name_and_by_its_arn(autoload: Autoload
 
     assert by_name.includes("refused")
     assert not by_name.includes("the next")
+
+
+def test_a_secret_that_1_0_saw_refused_is_not_sent_again(autoload: Autoload) -> None:
+    """1.0 stored the refusal under the ARN, which is what its stack's function has."""
+    arn = autoload.secrets.describe_secret(SecretId="anaplan")["ARN"]
+    item = {"pk": f"secret#{arn}", "sk": "rejected", "version": "refused"}
+    autoload.dynamodb.put_item(TableName="ledger", Item=encode(item))
+    by_arn = Rejections(autoload.dynamodb, "ledger", arn)
+
+    assert by_arn.includes("refused")
+    assert not by_arn.includes("the next")
 
 
 def test_an_empty_secret_holds_the_lane_and_says_what_belongs_in_it(autoload: Autoload) -> None:

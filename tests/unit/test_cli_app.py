@@ -54,6 +54,28 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.parametrize(
+    ("words", "message", "remedy"),
+    [
+        (["loads", "--limit", "many"], "--limit", "anaplan-autoload loads --help"),
+        (["loads", "--limt", "3"], "--limt", "anaplan-autoload loads --help"),
+        (["routes", "push"], "FILE", "anaplan-autoload routes push --help"),
+        (["nonsense"], "nonsense", "anaplan-autoload --help"),
+        (["--nonsense"], "--nonsense", "anaplan-autoload --help"),
+        ([], "Missing command", "anaplan-autoload --help"),
+    ],
+)
+def test_a_command_typed_wrong_is_told_to_scripts_as_json(
+    tenant: CliTenant, words: list[str], message: str, remedy: str
+) -> None:
+    for line in ([*words, "--json"], ["--json", *words]):
+        said = tenant.run(*line)
+
+        assert (said.code, said.out) == (2, "")
+        error = json.loads(said.err)["error"]
+        assert message in error["message"] and error["remedy"] == f"See {remedy}"
+
+
 def test_help_imports_nothing_heavy() -> None:
     script = (
         "import sys; from anaplan_autoload_cli.__main__ import main\n"
@@ -236,6 +258,17 @@ def test_colors_can_be_switched_off(tenant: CliTenant) -> None:
 def test_names_cannot_control_the_terminal(tenant: CliTenant) -> None:
     tenant.run("--yes", "connections", "create", "--name", "evil\x1b[2Jname", "--bucket", "finance-inbox")
     assert "\x1b" not in tenant.run("connections", "list").out
+
+
+def test_json_cannot_control_the_terminal_either(tenant: CliTenant) -> None:
+    name = "evil\x9b2J\u202ename\u2028é\x1b"
+    tenant.run("--yes", "connections", "create", "--name", name, "--bucket", "finance-inbox")
+    said = tenant.run("connections", "list", "--json")
+    refused = tenant.run("connections", "show", f"no {name}", "--json")
+
+    assert said.json[0]["name"] == name
+    assert all(char.isprintable() or char == "\n" for char in said.out + refused.err)
+    assert "é" in said.out
 
 
 def test_no_command_shows_the_password(tenant: CliTenant) -> None:

@@ -8,14 +8,16 @@ import pytest
 
 from anaplan_autoload.domain.events import Upload
 from anaplan_autoload.domain.protocol import Batch, Lane, Waiting
-from anaplan_autoload.domain.routes import Route
+from anaplan_autoload.domain.routes import Route, Routes
 from anaplan_autoload.domain.times import iso
 from anaplan_autoload.operations.sending import chosen, reload
 from anaplan_autoload.operations.status import described
-from anaplan_autoload_cli.output import CommandFailed
+from anaplan_autoload_cli.context import Cli
+from anaplan_autoload_cli.output import CommandFailed, Output
 from anaplan_autoload_cli.service.backfill import request_of, without_known
-from anaplan_autoload_cli.service.places import place_of
+from anaplan_autoload_cli.service.places import object_named, place_of
 from anaplan_autoload_cli.service.sending import bar
+from anaplan_autoload_cli.settings import CommandSettings
 from anaplan_autoload_cli.times import length
 
 NOW = 1_795_000_000_000
@@ -61,6 +63,14 @@ def test_a_text_that_is_not_an_s3_url_is_refused(text: str) -> None:
     with pytest.raises(CommandFailed) as refused:
         place_of(text)
     assert "s3://bucket/key" in (refused.value.remedy or "")
+
+
+@pytest.mark.parametrize("text", ["s3://inbox/incoming/\udcff.csv", "incoming/\udcff.csv"])
+def test_a_key_that_is_not_unicode_is_refused(text: str) -> None:
+    cli = Cli(CommandSettings({"inbox": "inbox"}, None, {}), Output())
+
+    with pytest.raises(CommandFailed, match=r"incoming/\\udcff.csv' is not UTF-8"):
+        object_named(cli, Routes(()), text)
 
 
 def test_a_key_keeps_what_a_url_would_encode() -> None:

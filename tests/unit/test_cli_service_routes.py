@@ -49,6 +49,14 @@ def test_a_file_without_mistakes_passes_without_asking_anaplan(tenant: CliTenant
     assert len(tenant.simulator.requests) == asked
 
 
+def test_a_file_to_check_may_be_named_in_either_way_once(tenant: CliTenant) -> None:
+    Path("mine.toml").write_text(ACCOUNTS.format(id="a" * 32))
+
+    assert tenant.run("routes", "check", "mine.toml").out == tenant.run("routes", "check", "--file", "mine.toml").out
+    twice = tenant.run("routes", "check", "mine.toml", "--file", "mine.toml")
+    assert twice.code == 2 and "Name the file once" in twice.err
+
+
 def test_the_samples_integration_is_a_warning(tenant: CliTenant) -> None:
     Path("routes.toml").write_text((ROOT / "routes.toml").read_text(encoding="utf-8"))
 

@@ -108,6 +108,22 @@ FAILS = [
 ]
 
 
+@pytest.mark.parametrize(
+    "content",
+    [b'Code,Name\n"5 inches,a\n' + b"b,c\n" * 300_000, b"Code,Name\n" + b"x" * 1_000_001, b"," * 1_000_001 + b"\n"],
+    ids=["open quotation mark", "long line", "long header"],
+)
+def test_a_cell_that_does_not_end_is_named_and_not_held_in_memory(content: bytes) -> None:
+    [problem] = found(Check(min_rows=1), content)
+    assert (problem.about, problem.found) == ("format", "a cell or a line of more than 1,000,000 characters")
+
+
+def test_rows_are_counted_as_far_as_they_matter() -> None:
+    cells = b'Code,Name\n"a\nb",c\n\n\r\nd,e\r' + b"f,g\n" * 10
+    for wanted, few in ((12, False), (13, True)):
+        assert bool(found(Check(min_rows=wanted), cells)) == few
+
+
 @pytest.mark.parametrize(("check", "content", "about", "seen", "hint"), FAILS)
 def test_a_file_that_differs_is_told_with_what_was_expected(
     check: Check, content: str | bytes, about: str, seen: str, hint: str

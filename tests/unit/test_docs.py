@@ -120,6 +120,24 @@ def test_tests_that_the_docs_name_exist() -> None:
     assert named and named - defined == set()
 
 
+def test_modules_and_functions_that_the_architecture_names_exist() -> None:
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(\w[\w/]*\.py)`(?:: (?:the table at )?`(\w+)`)?", text)
+    missing = [(file, name) for file, name in named if not any(defines(path, name) for path in modules(file))]
+    assert len(named) > 50 and missing == []
+
+
+def modules(file: str) -> list[Path]:
+    """The modules that a path on the page may mean."""
+    package = ROOT / "src/anaplan_autoload"
+    folders = (ROOT, ROOT / "src", package, package / "domain/routes_file")
+    return [folder / file for folder in folders if (folder / file).is_file()]
+
+
+def defines(path: Path, name: str) -> bool:
+    return re.search(rf"^ *(?:(?:def|class) )?{name}\b", path.read_text(encoding="utf-8"), re.M) is not None
+
+
 def test_the_operations_page_was_written_from_its_source() -> None:
     written = iter(OPERATIONS.read_text(encoding="utf-8").splitlines())
     source = list(shown_lines(ITS_SOURCE.read_text(encoding="utf-8")))

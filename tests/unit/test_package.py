@@ -206,7 +206,9 @@ def test_everything_compiled_is_for_python_3_13_on_the_architecture(package: Pat
 
 def test_a_cold_start_compiles_nothing(package_for_here: Path) -> None:
     program = """
-import os, sys, anaplan_autoload.handler, anaplan_autoload.page.widget
+import gc, os, sys, anaplan_autoload.handler, anaplan_autoload.page.widget
+if not gc.isenabled():
+    print("the garbage collector is off")
 for module in list(sys.modules.values()):
     cached = getattr(module, "__cached__", None)
     if cached and cached.startswith(sys.argv[1]) and not os.path.exists(cached):

@@ -56,7 +56,7 @@ def test_without_a_history_the_delay_grows_with_the_time_waited(waited: float) -
 def test_no_wait_is_above_fifteen_minutes_and_none_is_shorter_than_the_shortest(
     waited: float, history: list[int]
 ) -> None:
-    assert 1 <= next_look(waited, history, *POLL) <= LONGEST_WAIT
+    assert POLL[0] <= next_look(waited, history, *POLL) <= LONGEST_WAIT
 
 
 @given(st.floats(0, 200_000), LENGTHS)

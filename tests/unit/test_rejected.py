@@ -205,6 +205,14 @@ def disarmed(cell: str) -> str:
     return f"'{cell}" if cell.startswith(("=", "+", "-", "@", "\n")) and not number else cell
 
 
+def test_a_line_that_is_cut_for_its_length_opens_no_cell_in_its_middle() -> None:
+    long = b"x" * (rejected_rows.BLOCK_BYTES + 1)
+
+    assert harmless(long, b'",=1+1,a"\n') == long + b'",\'=1+1,a"\n'
+    assert harmless(long + b",", b'"a,=1",=1\n') == long + b',"a,=1",\'=1\n'
+    assert harmless(b'"' + long, b'",=1\n') == b'"' + long + b"\",'=1\n"
+
+
 def test_an_endless_line_does_not_fill_the_memory() -> None:
     def endless() -> Iterable[bytes]:
         return (b"x" * 65_536 for _ in range(400))

@@ -127,6 +127,16 @@ def test_a_late_set_names_no_file_that_is_merely_similar() -> None:
     assert wait.news.startswith("accounts.csv has not come yet. The first ")
 
 
+@pytest.mark.timeout(10)
+def test_a_late_set_is_compared_in_time_with_however_many_files_that_came() -> None:
+    """The claim that says it would otherwise outlast the function's timeout, and so would each one after it."""
+    route = replace(SET, needs=tuple(f"needed-{number}.csv" for number in range(50)))
+    waiting = tuple(up(route, f"a-file-of-some-other-name-{number}.csv") for number in range(20_000))
+    wait = rules.Wait(route, (*waiting, up(route, "Needed-49.csv")), MORNING, lacks=route.needs)
+
+    assert '"Needed-49.csv" came, but differs from "needed-49.csv" in upper and lower case. ' in wait.news
+
+
 @pytest.mark.parametrize(
     ("changed", "taken"),
     [

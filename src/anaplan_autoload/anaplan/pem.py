@@ -186,7 +186,7 @@ def _certificates(fields: Sequence[_Field]) -> list[Certificate]:
         )
     raise PemUnusable(
         f'The secret\'s "certificate" has no certificate in PEM form{_instead(fields[0])}. '
-        "Store the text of the certificate file, from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----."
+        "Store the text of the certificate file, from its line BEGIN CERTIFICATE to its line END CERTIFICATE."
     )
 
 
@@ -213,7 +213,7 @@ def _private_keys(fields: Sequence[_Field], password: str | None) -> list[RSAPri
     if problem is None:
         raise PemUnusable(
             f'The secret\'s "private_key" has no private key in PEM form{_instead(fields[1])}. '
-            "Store the text of the key file, from -----BEGIN PRIVATE KEY----- to -----END PRIVATE KEY-----."
+            "Store the text of the key file, from its line BEGIN PRIVATE KEY to its line END PRIVATE KEY."
         )
     raise PemUnusable(problem)
 
@@ -262,7 +262,7 @@ def _valid(pairs: Sequence[Pair], now_ms: int) -> Pair:
     if begin.timestamp() > now:
         raise PemUnusable(
             f"The secret's certificate is not valid before {begin:%Y-%m-%d %H:%M} UTC. "
-            "Wait until then, or store one that is valid now."
+            "Store it again then, or store one that is valid now."
         )
     raise PemUnusable(f"The secret's certificate expired on {expiry:%Y-%m-%d}. Register a new one with Anaplan.")
 

@@ -150,12 +150,13 @@ def without_formulas(chunks: Iterable[bytes]) -> Iterator[bytes]:
     all end a cell, because the character at which a spreadsheet splits depends on its user's country. Works on bytes of
     any encoding that extends ASCII, in a few MiB of memory, and never fails on broken CSV.
     """
-    quoted = False
+    cell_starts, quoted = True, False
     for block in _whole_lines(chunks):
         if block.startswith(BYTE_ORDER_MARK):
             yield BYTE_ORDER_MARK
-        safe, quoted = _block_without_formulas(block.removeprefix(BYTE_ORDER_MARK), quoted)
+        safe, quoted = _block_without_formulas(block.removeprefix(BYTE_ORDER_MARK), cell_starts, quoted)
         yield safe
+        cell_starts = block.endswith(ENDS_OF_CELLS) and not quoted  # a very long line is cut within a cell
 
 
 def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -171,14 +172,15 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _block_without_formulas(block: bytes, quoted: bool) -> tuple[bytes, bool]:
-    """The safe block, and whether its end is inside quotes; `quoted` says whether its start is.
+def _block_without_formulas(block: bytes, cell_starts: bool, quoted: bool) -> tuple[bytes, bool]:
+    """The safe block, and whether its end is inside quotes.
 
+    `cell_starts` says whether the block starts with a cell, and `quoted` whether inside quotes.
     Only a quote at the start of a cell opens it. A doubled quote inside closes and opens it again with nothing in
     between, so it does not start a cell. Any other quote is a character like others, as in `5" pipe,=1+1`.
     """
     parts = block.split(b'"')
-    safe, cell_starts, closed = [], not quoted, False
+    safe, closed = [], False
     for number, part in enumerate(parts):
         last = number + 1 == len(parts)
         if quoted:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import io
-from itertools import groupby
+from itertools import groupby, islice
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, json
@@ -20,6 +20,10 @@ HEAD_BYTES = 64 * 1024
 """How much of a file is read, unless its rows have to be counted."""
 WHOLE_BYTES = 50 * 1024**2
 """The largest file whose rows are counted."""
+LONGEST_CELL = 1_000_000
+"""Characters of a cell or a line. The rest of a file is one cell if a quotation mark is not closed, and would not fit
+into the function's memory.
+"""
 ENCODINGS = ("utf-8", "utf-16", "utf-16-le", "utf-16-be", "iso-8859-1", "windows-1252")
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 SHOWN_COLUMNS = 50
@@ -329,7 +333,17 @@ def _lines(content: bytes, encoding: str, *, whole: bool) -> Iterable[str]:
         return io.StringIO(_text(content, encoding, whole=False), newline="")
     file = io.BytesIO(content)
     file.seek(next((len(bom) for bom, name in _BOMS if name == encoding and content.startswith(bom)), 0))
-    return io.TextIOWrapper(file, _PYTHON_NAMES.get(encoding, encoding), newline="")
+    return _bounded(io.TextIOWrapper(file, _PYTHON_NAMES.get(encoding, encoding), newline=""))
+
+
+def _bounded(text: io.TextIOWrapper) -> Iterator[str]:
+    """The lines of a text; raises `csv.Error`, as for a long cell, if one is too long to be held in memory."""
+    import csv
+
+    while line := text.readline(LONGEST_CELL):
+        if len(line) == LONGEST_CELL and line[-1] not in "\r\n":
+            raise csv.Error("line too long")
+        yield line
 
 
 def _first_line(text: str) -> str:
@@ -340,7 +354,7 @@ def _records(lines: Iterable[str], delimiter: str) -> Iterator[list[str]]:
     """The rows that are not blank, with quotation marks as in RFC 4180."""
     import csv  # imported here because most routes have no check
 
-    csv.field_size_limit(WHOLE_BYTES)
+    csv.field_size_limit(LONGEST_CELL)
     return (row for row in csv.reader(lines, delimiter=delimiter) if any(cell.strip() for cell in row))
 
 
@@ -396,15 +410,26 @@ def _list(columns: tuple[str, ...]) -> str:
 
 
 def _rows(check: Check, content: bytes, *, whole: bool) -> int:
-    """Rows below the header. Unless the content is `whole`, its last row may be cut, so it is not counted."""
+    """Rows below the header; no more are counted than matter. Unless the content is `whole`, its last row may be cut,
+    so it is not counted. Raises `csv.Error` for a cell or a line of more than `LONGEST_CELL` characters.
+    """
     lines = _lines(content, _encoding(check, content), whole=whole)
-    return max(0, sum(1 for _ in _records(lines, check.delimiter)) - (1 if whole else 2))
+    enough = islice(_records(lines, check.delimiter), check.min_rows + 2)
+    return max(0, sum(1 for _ in enough) - (1 if whole else 2))
 
 
 def _too_few(check: Check, content: bytes, whole: bool) -> Iterator[Problem]:
     if not whole or not check.min_rows:
         return
-    if (rows := _rows(check, content, whole=True)) < check.min_rows:
+    import csv
+
+    try:
+        rows = _rows(check, content, whole=True)
+    except csv.Error:
+        found = f"a cell or a line of more than {LONGEST_CELL:,} characters"
+        yield _problem("format", "text with columns (CSV)", found, "A quotation mark may lack its other half.")
+        return
+    if rows < check.min_rows:
         yield _problem("min_rows", f"at least {check.min_rows} below the header", str(rows))
 
 

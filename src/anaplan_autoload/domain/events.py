@@ -26,6 +26,7 @@ _Time = Annotated[datetime, Meta(tz=True)]
 _LaneId = Annotated[str, Meta(pattern=r"\A[A-Za-z0-9][A-Za-z0-9._-]{0,62}\Z")]
 _RequestId = Annotated[str, Meta(pattern=r"\A[!-~]{1,128}\Z")]
 
+_KEY_BYTES = 1024  # S3's own limit
 _EXPECTED = (
     'expected an S3 notification or an EventBridge "Object Created" event, as it is or inside SNS, or one of '
     '{"drain": lane}, {"sweep": true}, {"load": {"bucket", "key", "version_id"?, "request_id"}}'
@@ -244,7 +245,7 @@ class _LoadEvent(Struct, forbid_unknown_fields=True):
 
 def _load(event: object) -> Load:
     load = _convert(event, _LoadEvent, "load event").load
-    _require_utf8("load event", load.bucket, load.key, load.version_id or "")
+    _check_texts("load event", load.bucket, load.key, load.version_id or "")
     return load
 
 
@@ -399,7 +400,7 @@ def _found(
         sequencer=_sequencer(described.sequencer),
         owner=owner,
     )
-    _require_utf8(where, bucket, key, upload.etag, upload.version_id or "")
+    _check_texts(where, bucket, key, upload.etag, upload.version_id or "")
     return upload
 
 
@@ -429,12 +430,18 @@ def _sequencer(sequencer: str | None) -> str:
     return upper if _SEQUENCER.fullmatch(upper) else ""
 
 
-def _require_utf8(where: str, *texts: str) -> None:
-    """Reject lone surrogates: JSON can contain them, but S3, DynamoDB and the upload's id cannot."""
+def _check_texts(where: str, *texts: str) -> None:
+    """Reject what S3 cannot have sent, and the ledger could not store.
+
+    Lone surrogates: JSON can contain them, but S3, DynamoDB and the upload's id cannot. Texts that are longer than a
+    key may be: they would be in every item and checkpoint of a batch.
+    """
     try:
-        "".join(texts).encode()
+        longest = max(len(text.encode()) for text in texts)
     except UnicodeEncodeError:
         raise UnknownEvent(f"{where}: a text in it is not Unicode (a lone surrogate)") from None
+    if longest > _KEY_BYTES:
+        raise UnknownEvent(f"{where}: a text in it has {longest} bytes, but keys in S3 have at most {_KEY_BYTES}")
 
 
 def _convert(data: object, to: type[_T], where: str) -> _T:

@@ -127,6 +127,11 @@ def why_not(route: Route, bucket: str, key: str) -> str:
     return ", and ".join(told)
 
 
+def folded(name: str) -> str:
+    """The same for all names that look alike."""
+    return _levelled(name, DIFFERENCES)
+
+
 def difference(one: str, other: str) -> str:
     """How two names that look alike differ, as in `slashes`; empty if they are equal, or very different."""
     return _listed(_needed(lambda levels: _levelled(one, levels) == _levelled(other, levels)) or ())

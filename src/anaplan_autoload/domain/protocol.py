@@ -34,6 +34,8 @@ LOOKS = 4
 """How often the history is searched for a lost run before it is started again: at once, then 3 times in a minute."""
 START_TOLERANCE_MS = 5_000
 """Runs that began this long before they were requested may still be ours, because clocks are not exact."""
+CLOCKS_DIFFER_MS = 5 * 60_000
+"""Anaplan's clock and ours do not differ by more."""
 PROOF_TOLERANCE_MS = 1_000
 """Start times are whole seconds, rounded down. A run with an earlier start began before it was requested."""
 
@@ -358,6 +360,16 @@ def reconcile(history: Iterable[Run], *, since: int, author: str | None, looks: 
             return Adopt(only.id)
     running = tuple(run.id for run in candidates if not run.ended)
     return WaitFor(running) if running else StartAgain(resolved=True)
+
+
+def ahead_of_us(date_ms: int, now: int) -> int:
+    """How far Anaplan's clock, by an answer's `Date`, is ahead of ours, in ms; `now` is ours.
+
+    0 for a date that no clock shows now: a proxy may have kept the answer for hours. Going by it would take a run from
+    before the request for ours.
+    """
+    ahead = date_ms - now
+    return ahead if abs(ahead) <= CLOCKS_DIFFER_MS else 0
 
 
 def _is_proven(run: Run, since: int, author: str | None) -> bool:

@@ -92,7 +92,7 @@ class Route(Struct, frozen=True, omit_defaults=True):
 
 
 class Routes(Struct, frozen=True, dict=True):
-    """The valid routes of one file, in its order; made by `load` and `parse`."""
+    """The valid routes of one file, in its order; made by `routes_file.parsing`."""
 
     routes: tuple[Route, ...]
 

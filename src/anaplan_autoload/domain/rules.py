@@ -71,13 +71,13 @@ class Wait(Struct, frozen=True):
     @property
     def _namesake(self) -> str:
         """A file that came under almost the name of one that has not come; empty if there is none."""
-        from anaplan_autoload.domain.near import difference
+        from anaplan_autoload.domain.near import difference, folded
 
-        came = dict.fromkeys(item.upload.key.removeprefix(self.route.prefix) for item in self.waiting)
-        pairs = ((lacking, name, difference(lacking, name)) for lacking in self.lacks for name in came)
-        for lacking, name, words in pairs:
-            if words:
-                return f"{quoted(name)} came, but differs from {quoted(lacking)} in {words}. "
+        names = (item.upload.key.removeprefix(self.route.prefix) for item in self.waiting)
+        came = {folded(name): name for name in names}  # looked up, because tens of thousands may wait
+        for lacking in self.lacks:
+            if name := came.get(folded(lacking)):
+                return f"{quoted(name)} came, but differs from {quoted(lacking)} in {difference(lacking, name)}. "
         return ""
 
     def is_overdue(self, now: int) -> bool:

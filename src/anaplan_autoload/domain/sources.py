@@ -168,7 +168,7 @@ def why_unread(route: Route, uploads: Sequence[Upload], sources: Sources) -> str
 def _remedy(route: Route, sources: Sources, what: str) -> str:
     target = sources[0].key if len(sources) == 1 else None
     if route.stage_to is not None:
-        wanted = f"stage_to = {_quoted(target)}" if target else "stage_to to the key among these that it is meant for"
+        wanted = f"stage_to = {_quoted(target)}" if target else "stage_to to the right one of these keys"
         return f"Set {wanted} on the route, or let the {what} read {_quoted(route.stage_to)}."
     there = "that key" if target else "one of these keys"
     outside = target is not None and not route.covers(target)

@@ -40,7 +40,7 @@ class Listing(Struct, frozen=True, kw_only=True):
     loads: tuple[RunRecord, ...]
     """Newest first."""
     older: View | None = None
-    """Where the next page of the list starts; empty if this is the last."""
+    """Where the next page of the list starts; None if this is the last."""
     cut: bool = False
     """Whether the search stopped before it had found a whole page."""
     uploads: tuple[Found, ...] = ()

@@ -122,7 +122,7 @@ def _sources(lane: Lane, route: Route, bucket: str) -> list[str]:
 
 
 def _problems(services: Services, batch: Batch, upload: Upload) -> list[Problem]:
-    """What is wrong with a file. If it is not there any more, the run says whether it needs it."""
+    """What is wrong with a file. A file that no longer exists has no problem here: the run says if it needs it."""
     route = batch.route
     latest = batch.upload is None
     if route.check is None:

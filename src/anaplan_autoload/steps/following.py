@@ -139,13 +139,19 @@ def _run(
     if run is None or not run.ended:
         return None, None
     kept = {"message": run.message[:MESSAGE_LENGTH], "cause": run.cause[:MESSAGE_LENGTH]}
-    return replace(run, id=run_id or run.id, **kept), None
+    return replace(run, id=run_id or run.id, ended_at=_believed(run.ended_at, now), **kept), None
+
+
+def _believed(ended_at: str | None, now: int) -> str | None:
+    """An end that has not come yet is now: a load of the year 9999 would count as the route's last forever."""
+    soon = iso(now + protocol.CLOCKS_DIFFER_MS)
+    return iso(now) if ended_at is not None and ended_at > soon else ended_at
 
 
 def flow_run_since(services: Services, flow_id: str, since: int) -> tuple[Run | None, int]:
     """The flow's latest run if it may have begun at `since` (epoch ms), and how far Anaplan's clock is ahead (ms)."""
     flow = services.cloudworks.flow(flow_id)
-    ahead = flow.date_ms - services.clock() if flow.date_ms is not None else 0
+    ahead = protocol.ahead_of_us(flow.date_ms, services.clock()) if flow.date_ms is not None else 0
     return flow.run_since(since + ahead - protocol.START_TOLERANCE_MS), ahead
 
 

@@ -333,7 +333,7 @@ def _history(services: Services, batch: Batch, since: int) -> tuple[list[Run], i
     ahead = 0
     for page in services.cloudworks.histories(route.target, HISTORY_PAGE):
         if page.date_ms is not None:
-            ahead = page.date_ms - services.clock()
+            ahead = protocol.ahead_of_us(page.date_ms, services.clock())
         runs += page.runs
         oldest = page.runs[-1].started_at if page.runs else None
         reached = oldest is not None and epoch_ms(oldest) < since + ahead - protocol.START_TOLERANCE_MS

@@ -117,9 +117,8 @@ def dump(
 
 def _integration(cli: Cli, wanted: str) -> Integration:
     """The integration of that id or name, else the one that the route of that name runs."""
-    from anaplan_autoload_cli.service.places import (
-        known_routes,
-    )  # imported here, because only this command needs routes
+    # Imported here, because only this command needs routes.
+    from anaplan_autoload_cli.service.places import known_routes
 
     everything = Workspace(cli.cloudworks).integrations()
     routes = {route.name: route for route in known_routes(cli)}
@@ -138,9 +137,8 @@ def _why_no_run(cli: Cli, run_id: str) -> str | None:
     """Why a batch (`batch-…`) ended without a run, which the ledger knows; None for the id of a run."""
     if not run_id.startswith("batch-"):
         return None
-    from anaplan_autoload_cli.service.loads import (
-        batch_without_run,
-    )  # imported here, because it is made with this module
+    # Imported here, because it is made with this module.
+    from anaplan_autoload_cli.service.loads import batch_without_run
 
     return batch_without_run(cli, run_id).message
 

@@ -71,4 +71,4 @@ def _with(text: str, name: str, value: str | None) -> str:
 
 def _quoted(text: str) -> str:
     """A basic string of TOML, which has JSON's escapes."""
-    return json.dumps(text, ensure_ascii=False)
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML has no bare DEL

@@ -34,7 +34,9 @@ from anaplan_autoload_cli.service.places import (
     Place,
     RoutesFile,
     did_you_mean,
+    is_run,
     named,
+    no_such_route,
     object_named,
     place_of,
     read_routes,
@@ -82,6 +84,14 @@ _OF_A_RUN = (
 
 def loads(
     context: typer.Context,
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="ROUTE|RUN_ID|s3://…|KEY",
+            help="Short for --route, --run or --key.",
+            autocompletion=offered_routes,
+        ),
+    ] = None,
     route: Annotated[str | None, typer.Option(help="Only by this route.", autocompletion=offered_routes)] = None,
     key: Annotated[str | None, typer.Option(help="Was this file loaded? s3://bucket/key, or only a key.")] = None,
     since: Annotated[str | None, typer.Option(help="Not older than 12h, 7d or 2026-11-24.")] = None,
@@ -93,7 +103,7 @@ def loads(
     html: Annotated[Path | None, typer.Option("--html", help="Write a page with the loads and their details.")] = None,
     file: RoutesFile = None,
 ) -> None:
-    """The load history, newest first. With --key: was this file loaded, when, and by which run?
+    """The load history, newest first. Of a file: was it loaded, when, and by which run?
 
     The history goes back 400 days, single uploads 90. For a key, the lane of its route is searched, and the other lanes
     only if that lane has no upload of the key. --run ID --files lists every upload that a run covered, as --key does.
@@ -113,14 +123,18 @@ def loads(
 
         anaplan-autoload loads --failed --since 7d
 
-        anaplan-autoload loads --key s3://finance-inbox/incoming/accounts/2026-11.csv
+        anaplan-autoload loads s3://finance-inbox/incoming/accounts/2026-11.csv
 
-        anaplan-autoload loads --run 3f2a9c0e5d7b4a6f8e1c2d3b4a5f6e7d --files
+        anaplan-autoload loads 3f2a9c0e5d7b4a6f8e1c2d3b4a5f6e7d --files
     """
     cli = cli_of(context)
-    if files and not run:
-        raise typer.BadParameter("--files goes with --run RUN_ID.")
     routes, ledger = read_routes(cli, file), the_ledger(cli)
+    if what:
+        if route or run or key:
+            raise typer.BadParameter(f"{what} goes with none of --route, --run and --key.")
+        route, run, key = _meant(what, routes)
+    if files and not run:
+        raise typer.BadParameter("--files goes with a run.")
     if html:
         if run or lane:
             raise typer.BadParameter("--html goes with neither --run nor --lane.")
@@ -173,6 +187,18 @@ def batch_without_run(cli: Cli, batch_id: str) -> RunRecord:
 def _held(ledger: Ledger, lanes: Mapping[str, Sequence[str]]) -> list[str]:
     """The routes of the held lanes; a lane without routes is named by its id."""
     return [name for lane, names in lanes.items() if ledger.lane(lane).held is not None for name in names or (lane,)]
+
+
+def _meant(what: str, routes: Routes) -> tuple[str | None, str | None, str | None]:
+    """The route, the run and the key that a word means: one of them. Raises `CommandFailed` for a mistyped route."""
+    names = [route.name for route in routes]
+    if what in names:
+        return what, None, None
+    if not is_run(what):
+        return None, None, what
+    if did_you_mean(what, names, ""):
+        raise no_such_route(what, routes)
+    return None, what, None
 
 
 def _wanted(key: str) -> LoadFilter:

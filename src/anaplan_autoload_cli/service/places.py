@@ -68,12 +68,26 @@ class Place(Struct, frozen=True):
 
 def place_of(url: str) -> Place:
     """The place that `s3://bucket/key` names; raises `CommandFailed` for anything else."""
+    _check_unicode(url)
     bucket, _, key = url.removeprefix("s3://").partition("/")
     if not url.startswith("s3://") or not bucket or not key:
         raise CommandFailed(
             f"{url!r} is not the URL of an object.", remedy="Write it as s3://bucket/key, the key not URL-encoded."
         )
     return Place(bucket, key)
+
+
+def _check_unicode(text: str) -> None:
+    """Raise `CommandFailed` for bytes that the terminal's encoding does not know: keys in S3 are UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise CommandFailed(f"{text!r} is not UTF-8, as keys in S3 are.", remedy="Type the key again.") from None
+
+
+def is_run(text: str) -> bool:
+    """Whether this is a run's id and not a file: ids have neither a slash nor a dot."""
+    return "/" not in text and "." not in text
 
 
 def object_named(cli: Cli, routes: Routes, text: str) -> Place:
@@ -83,6 +97,7 @@ def object_named(cli: Cli, routes: Routes, text: str) -> Place:
     """
     if "://" in text or not text:
         return place_of(text)
+    _check_unicode(text)
     buckets = {route.bucket for route in routes if route.covers(text) and route.bucket}
     bucket = buckets.pop() if len(buckets) == 1 else cli.settings.get("inbox")
     if bucket is None:

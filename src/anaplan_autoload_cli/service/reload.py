@@ -17,6 +17,7 @@ from anaplan_autoload_cli.output import CommandFailed
 from anaplan_autoload_cli.service.objects import head
 from anaplan_autoload_cli.service.places import (
     RoutesFile,
+    is_run,
     object_named,
     read_routes,
     routes_name,
@@ -64,7 +65,7 @@ def retry(
     cli = cli_of(context)
     routes, ledger = read_routes(cli, file), the_ledger(cli)
     with cli.out.progress("Reading the ledger"):
-        if _is_run(what):
+        if is_run(what):
             failed = failed_uploads(ledger, find_run(ledger, known_lanes(routes, ledger.pending()), what))
         else:
             failed = _of_file(ledger, routes, object_named(cli, routes, what))
@@ -115,11 +116,6 @@ def _tell_retried(cli: Cli, asked: Sequence[UploadRecord]) -> None:
         url = f"s3://{record.upload.bucket}/{record.upload.key}"
         became = "waits to be loaded" if record.state == "waiting" else f"was loaded by run {record.run_id}"
         cli.out.warning(f"{url} was retried already and {became}. To load it once more, add --again. {ROWS_AGAIN}")
-
-
-def _is_run(text: str) -> bool:
-    """Whether this is a run's id and not a file: ids have neither a slash nor a dot."""
-    return "/" not in text and "." not in text
 
 
 def _of_file(ledger: Ledger, routes: Routes, place: Place) -> list[UploadRecord]:

@@ -72,12 +72,13 @@ _OF_A_ROUTE = (
 @app.command()
 def check(
     context: typer.Context,
+    path: Annotated[str | None, typer.Argument(metavar="FILE", help="Short for --file.")] = None,
     online: Annotated[bool, typer.Option("--online", help="Compare it with Anaplan too.")] = False,
     file: RoutesFile = None,
 ) -> None:
     """Check routes for every mistake that the function would refuse, and with --online against Anaplan.
 
-    Without --file, and with a stack, these are the routes in the ledger. To check a file before it is pushed, use
+    Without a file, and with a stack, these are the routes in the ledger. To see what a push would change too, use
     routes push FILE --check-only.
 
     A prefix or suffix that will hardly match anything, such as incoming/* or %20, is a warning.
@@ -89,10 +90,12 @@ def check(
 
     Example:
 
-        anaplan-autoload routes check --online
+        anaplan-autoload routes check routes.toml --online
     """
     cli = cli_of(context)
-    findings, found = offline(routes_source(cli, file), reports_of(cli), upload_buckets(cli))
+    if path and file:
+        raise typer.BadParameter("Name the file once.")
+    findings, found = offline(routes_source(cli, path or file), reports_of(cli), upload_buckets(cli))
     if online and found is not None:
         findings += against_anaplan(cli, found)
     show(cli.out, findings)

@@ -153,8 +153,8 @@ def history(
 @app.command()
 def diff(
     context: typer.Context,
-    one: Annotated[str | None, typer.Argument(metavar="[FILE|N", help="A file, or a version.")] = None,
-    two: Annotated[int | None, typer.Argument(metavar="[M]]", min=1, help="Another version.")] = None,
+    one: Annotated[str | None, typer.Argument(metavar="FILE|N", help="A file, or a version.")] = None,
+    two: Annotated[int | None, typer.Argument(metavar="M", min=1, help="Another version.")] = None,
 ) -> None:
     """Compare routes: version N with M or with those in use, those in use with a file, or with those before.
 

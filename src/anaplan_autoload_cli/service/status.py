@@ -71,7 +71,7 @@ _DETAILS = (
 def status(
     context: typer.Context,
     route: Annotated[
-        str | None, typer.Argument(metavar="[ROUTE]", help="Everything about its lane.", autocompletion=offered_routes)
+        str | None, typer.Argument(metavar="ROUTE", help="Everything about its lane.", autocompletion=offered_routes)
     ] = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Show it again and again, until Ctrl-C.")] = False,
     file: RoutesFile = None,
