@@ -265,7 +265,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     Mutation(
         "no second look after the release, without the sweep",
         (Edit("steps/admission.py", "release", "_planned(services, lease.lane, now).selection is None", "True"),),
-        CALM,
+        "tests/integration/test_main_path.py",
     ),
     Mutation(
         "the lease is shorter than the timeout",
@@ -520,7 +520,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
     Mutation(
         "a batch is started again forever",
         (Edit("domain/protocol.py", "", "MAX_ATTEMPTS = 5", "MAX_ATTEMPTS = 10**9"),),
-        "tests/integration/test_trouble.py",
+        "tests/integration/test_nothing_sent.py",
     ),
     Mutation(
         "a due time is dealt with before everyone is told that it was missed",

@@ -19,18 +19,21 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def function(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
-    """The function among sweeps, with a history of one run of an hour."""
+    """The function among sweeps, with a history of one run of an hour for each of two routes."""
     one_checkpoint_at_a_time(monkeypatch)
     made = Function(tmp_path)
     made.simulator.settings.pace = Pace(0, 3_600)
-    made.upload("accounts", "a.csv")
+    for route in ("accounts", "units"):
+        made.upload(route, "a.csv")
     made.world.pass_time(4_000)
     yield made
     made.close()
 
 
-def test_nobody_takes_the_lane_of_a_leader_that_waits(function: Function) -> None:
-    sent = function.upload("accounts", "a.csv")
+@pytest.mark.parametrize("route", ["accounts", "units"])
+def test_nobody_takes_the_lane_of_a_leader_that_waits(function: Function, route: str) -> None:
+    """The second route's runs are overdue after a minute."""
+    sent = function.upload(route, "a.csv")
     function.world.pass_time(30)
     before = function.ledger.lane(sent.route.lane_id)
 
@@ -56,7 +59,7 @@ def test_an_upload_in_a_long_wait_gets_a_run_of_its_own(function: Function) -> N
 
     promise.come_to_rest(function)
     promise.check(function)
-    assert len(function.posts) == 3
+    assert len(function.posts) == 4
 
 
 def test_a_leader_that_dies_in_a_long_wait_is_followed_by_another(function: Function) -> None:
@@ -67,4 +70,4 @@ def test_a_leader_that_dies_in_a_long_wait_is_followed_by_another(function: Func
 
     promise.come_to_rest(function)
     promise.check(function)
-    assert len(function.posts) == 2
+    assert len(function.posts) == 3

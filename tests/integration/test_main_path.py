@@ -359,6 +359,25 @@ def test_a_leader_that_grew_old_hands_over_and_loaded(autoload: Autoload) -> Non
     assert [message["outcome"] for message in autoload.messages()] == ["loaded"]
 
 
+def test_an_upload_recorded_just_before_the_release_is_loaded_by_the_same_leader(autoload: Autoload) -> None:
+    latest(autoload)
+    second = autoload.upload(KEY, ACCOUNTS)
+    releases: list[str] = []
+
+    def record(params: dict[str, Any], **_: object) -> None:
+        if params["UpdateExpression"].startswith("REMOVE holder"):
+            releases.append(params["UpdateExpression"])
+            if len(releases) == 1:
+                autoload.record_backlog(second, 1)  # its execution sees that the lane is led, and leaves
+
+    autoload.services_now().dynamodb.meta.events.register("before-parameter-build.dynamodb.UpdateItem", record)
+
+    autoload.invoke(autoload.upload(KEY, ACCOUNTS))
+
+    assert len(releases) == autoload.runs_asked_for() == 2
+    assert not autoload.ledger.waiting(autoload.lane())
+
+
 def test_an_execution_near_the_limit_of_operations_hands_over(autoload: Autoload) -> None:
     each(autoload)
     autoload.change(operation_limit=12)

@@ -75,9 +75,12 @@ class Surroundings:
         self.secret = Secret("v1", BASIC)
         self.readings = 0
         self.refused: set[str] = set()
+        self.trouble: Exception | None = None
 
     def read(self) -> Secret:
         self.readings += 1
+        if self.trouble is not None:
+            raise self.trouble
         return self.secret
 
     def issue(self, value: str = TOKEN, life: object = LIFE, status: int = 201) -> Surroundings:
@@ -771,6 +774,20 @@ def test_a_changed_secret_counts_when_the_token_ends(world: Surroundings, tokens
     world.issue("new")
     assert tokens.token() == "new"
     assert world.asked() == ["authenticate"] * 2
+
+
+@pytest.mark.parametrize(("minutes", "current"), [(10, True), (34, False)])
+def test_a_valid_token_outlasts_trouble_of_secrets_manager(
+    world: Surroundings, tokens: Tokens, minutes: int, current: bool
+) -> None:
+    world.issue()
+    tokens.token()
+    world.trouble = TryLater("Secrets Manager is busy")
+    world.now += minutes * MINUTE
+    assert tokens.token(current=current) == TOKEN
+    world.now += LIFE
+    with pytest.raises(TryLater):
+        tokens.token()
 
 
 # Secrets Manager.

@@ -106,7 +106,7 @@ class Tokens:
             self._token = None
         now = self._clock()
         if self._token is None or self._token.is_old(now) or (current and now >= self._secret_due):
-            self._token = self._next(self._read_secret(), now, refused)
+            self._token = self._next(now, refused)
         return self._token.value
 
     @property
@@ -153,13 +153,19 @@ class Tokens:
         self._secret, self._secret_due = secret, self._clock() + SECRET_SECONDS * 1000
         return secret
 
-    def _next(self, secret: Secret, now: int, refused: str | None) -> _Token:
+    def _next(self, now: int, refused: str | None) -> _Token:
         """The token if it can still be used, or one to replace it."""
-        token = self._token
-        if token is None or token.expires_at <= now:
+        usable = self._token if self._token is not None and self._token.expires_at > now else None
+        try:
+            secret = self._read_secret()
+        except TryLater:
+            if usable is None:
+                raise
+            return usable
+        if usable is None or self._token is None:
             self._token = None
             return self._new(secret, now, refused)
-        return self._renewed(token, secret, now) if token.is_old(now) else token
+        return self._renewed(usable, secret, now) if usable.is_old(now) else usable
 
     def _new(self, secret: Secret, now: int, refused: str | None = None) -> _Token:
         """A token for a secret of any form, different from the `refused` one."""

@@ -22,7 +22,7 @@ the secret (see `rejections` and `renewals`) and, under `pk` = `key#<sha256 of b
 Items that need work have the attribute `waiting`, and so are in the sparse local index of that name: waiting uploads in
 their order, and the first ids of an open batch. An open batch is not marked on the lane's own item, because that is
 written at every look at a run, and a write of an item in the index costs two units. The index is local because only
-local indexes can be read consistently. All writes are conditional.
+local indexes can be read consistently. What decides who acts, and on what, is written conditionally.
 
 Version 1.0 marked the lane's item. Such a mark is still read, and removed where its batch is closed: executions of 1.0
 go on for up to a week after an update, and a paused or held lane may keep their batch for longer.
