@@ -132,6 +132,7 @@ def test_the_package_holds_the_function_and_its_runtime_dependencies_only(packag
         for path in (file.with_suffix("") for file in package.glob("*.dist-info"))
     }
     modules = {path.name.partition(".")[0] for path in package.iterdir() if path.suffix != ".dist-info"}
+    modules -= {"__pycache__"}  # bytecode of modules that are no packages, where the build found the function's Python
 
     assert distributions == pins("src/requirements.txt")
     assert modules == {
