@@ -191,7 +191,7 @@ def as_toml(check: Check) -> str:
         parts.append(f"columns = {_toml_list(check.columns)}")
     if check.required:
         parts.append(f"columns = {{ required = {_toml_list(check.required)} }}")
-    parts += [f"delimiter = {_toml_text(check.delimiter)}", f"encoding = {_toml_text(check.encoding)}"]
+    parts += [f"delimiter = {toml_text(check.delimiter)}", f"encoding = {toml_text(check.encoding)}"]
     if check.min_rows:
         parts.append(f"min_rows = {check.min_rows}")
     if check.shrink is not None:
@@ -200,10 +200,11 @@ def as_toml(check: Check) -> str:
 
 
 def _toml_list(names: Iterable[str]) -> str:
-    return f"[{', '.join(map(_toml_text, names))}]"
+    return f"[{', '.join(map(toml_text, names))}]"
 
 
-def _toml_text(text: str) -> str:
+def toml_text(text: str) -> str:
+    """A basic string of TOML."""
     return json.encode(text).decode().replace("\x7f", "\\u007f")  # JSON's other escapes are TOML's too
 
 

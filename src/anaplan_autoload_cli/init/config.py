@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from difflib import unified_diff
 from typing import TYPE_CHECKING
 
 import msgspec
 
+from anaplan_autoload.domain.contents import toml_text
 from anaplan_autoload_cli.init.answers import AUTH, CLOUDWORKS
 from anaplan_autoload_cli.settings import INSTALL
 
@@ -34,7 +34,7 @@ def updated(text: str | None, answers: Answers, stack: str | None = None, profil
     top, tables = kept[:end].rstrip("\n"), kept[end:].rstrip("\n")
     for name, value in settings.items():
         top = _with(top, name, value)
-    install = "\n".join(f"{name} = {_quoted(value)}" for name, value in msgspec.to_builtins(answers).items())
+    install = "\n".join(f"{name} = {toml_text(value)}" for name, value in msgspec.to_builtins(answers).items())
     parts = [top, *([tables] if tables else []), f"[{INSTALL}] # what init was told\n{install}"]
     return "\n\n".join(parts) + "\n"
 
@@ -63,12 +63,7 @@ def _with(text: str, name: str, value: str | None) -> str:
     line = re.compile(rf"^{name}[ \t]*=[^\n]*(\n|\Z)", re.M)
     if value is None:
         return line.sub("", text).rstrip("\n")
-    setting = f"{name} = {_quoted(value)}"
+    setting = f"{name} = {toml_text(value)}"
     if line.search(text):
         return line.sub(lambda match: setting + match[1], text)
     return f"{text}\n{setting}" if text else setting
-
-
-def _quoted(text: str) -> str:
-    """A basic string of TOML, which has JSON's escapes."""
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML has no bare DEL

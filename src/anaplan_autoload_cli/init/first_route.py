@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from os.path import commonpath
 from typing import TYPE_CHECKING
 
+from anaplan_autoload.domain.contents import toml_text
 from anaplan_autoload.domain.routes_file.parsing import parse
 from anaplan_autoload.domain.sources import sources_of
 
@@ -47,7 +47,7 @@ def route_for(integration: Integration) -> str:
         f"# Uploads to {', '.join(keys)} run the integration {_commented(integration.name)}.\n"
         "[[route]]\n"
         f'name        = "{_name(integration.name)}"\n'
-        f"prefix      = {_quoted(prefix)}\n"
+        f"prefix      = {toml_text(prefix)}\n"
         f'integration = "{integration.id}"\n'
         'load        = "latest"\n'
         f"{_needs(keys, prefix)}"
@@ -60,7 +60,7 @@ def _needs(keys: list[str], prefix: str) -> str:
     """For several files, the setting `needs` as a comment, because it is not known whether the files come together."""
     if len(keys) == 1:
         return ""
-    names = ", ".join(_quoted(key.removeprefix(prefix)) for key in keys)
+    names = ", ".join(toml_text(key.removeprefix(prefix)) for key in keys)
     return f"# needs     = [{names}]  # take away the # to run only when each of these files has come\n"
 
 
@@ -79,7 +79,3 @@ def _name(text: str) -> str:
 
 def _commented(text: str) -> str:
     return " ".join("".join(char if char.isprintable() else " " for char in text).split())
-
-
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")  # TOML has no bare DEL
