@@ -27,7 +27,7 @@ from anaplan_autoload.anaplan.http import (
     unusable,
 )
 from anaplan_autoload.anaplan.json_text import decoded
-from anaplan_autoload.anaplan.oauth import DOCUMENTED_LIFE_SECONDS, MARGIN_SECONDS, READABLE_TOKEN, OAuthCredentials
+from anaplan_autoload.anaplan.oauth import DOCUMENTED_LIFE_SECONDS, READABLE_TOKEN, Access, OAuthCredentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -102,10 +102,10 @@ class Tokens:
         that of Anaplan's authentication service, and `TryLater` otherwise.
         """
         refused = self._token.value if fresh and self._token else None
-        if fresh:
-            self._token = None
         now = self._clock()
-        if self._token is None or self._token.is_old(now) or (current and now >= self._secret_due):
+        if fresh or (self._token and self._token.expires_at <= now):
+            self._token = None
+        if self._token is None or not self._token.lasts(now) or (current and now >= self._secret_due):
             self._token = self._next(now, refused)
         return self._token.value
 
@@ -155,17 +155,15 @@ class Tokens:
 
     def _next(self, now: int, refused: str | None) -> _Token:
         """The token if it can still be used, or one to replace it."""
-        usable = self._token if self._token is not None and self._token.expires_at > now else None
         try:
             secret = self._read_secret()
         except TryLater:
-            if usable is None:
+            if self._token is None:
                 raise
-            return usable
-        if usable is None or self._token is None:
-            self._token = None
+            return self._token
+        if self._token is None:
             return self._new(secret, now, refused)
-        return self._renewed(usable, secret, now) if usable.is_old(now) else usable
+        return self._token if self._token.lasts(now) else self._renewed(self._token, secret, now)
 
     def _new(self, secret: Secret, now: int, refused: str | None = None) -> _Token:
         """A token for a secret of any form, different from the `refused` one."""
@@ -231,18 +229,9 @@ class Tokens:
         return _Token(info.token_value, info.expiry(now))
 
 
-class _Token(RedactedRepr, frozen=True):
-    shown = ("expires_at",)
-
-    value: str
-    expires_at: int
-    """Epoch ms."""
+class _Token(Access, frozen=True):
     oauth: bool = False
     """Whether it came from the OAuth service."""
-
-    def is_old(self, now: int) -> bool:
-        """Whether it expires soon, or has expired."""
-        return self.expires_at <= now + MARGIN_SECONDS * 1000
 
 
 class _TokenInfo(RedactedRepr, frozen=True, rename="camel"):
