@@ -112,13 +112,13 @@ class _Fetching:
 
         with self._noting("The errors could not be fetched"):
             self._errors = self._services.cloudworks.errors(self._run.id)
-        bucket, s3 = self._services.settings.reports_bucket, self._services.s3
+        bucket = self._services.settings.reports_bucket
         if bucket is None or not self._run.ended_at:
             return
         prefix = rejected_rows.report_prefix(self._route, self._run.ended_at, self._run.id)
         if self._errors:
             with self._noting("The list of all errors could not be saved"):
-                reported = map(ReportedError.of, self._errors)
+                s3, reported = self._services.s3, map(ReportedError.of, self._errors)
                 self._url = rejected_rows.save_errors(s3, bucket, prefix, reported, self._services.account)
         self._save_all_rows(bucket, prefix)
 
