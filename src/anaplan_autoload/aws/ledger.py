@@ -179,6 +179,8 @@ class Backlog(Struct, frozen=True):
 
     pending: list[Pending]
     leftovers: list[Leftover]
+    lanes: dict[str, Lane]
+    """The items that were read: of lanes in which a batch is marked."""
 
 
 class _Found(Struct):
@@ -582,13 +584,15 @@ class Ledger:
         for page in self._table.scan("waiting"):
             for item in page:
                 found.setdefault(_lane_of(item), _Found()).add(item)
+        lanes = {name: self.lane(name) for name, each in found.items() if each.marked}
         leftovers: list[Leftover] = []
-        for lane, each in found.items():
-            if each.marked:
-                left = each.leftovers(self.lane(lane))
-                leftovers += left
-                each.free = each.free or len(left) < len(each.marked)
-        return Backlog([each.as_pending(lane) for lane, each in found.items() if each.oldest or each.free], leftovers)
+        for name, lane in lanes.items():
+            each = found[name]
+            left = each.leftovers(lane)
+            leftovers += left
+            each.free = each.free or len(left) < len(each.marked)
+        pending = [each.as_pending(name) for name, each in found.items() if each.oldest or each.free]
+        return Backlog(pending, leftovers, lanes)
 
     def delete_leftover(self, left: Leftover) -> bool:
         """Delete the ids of a closed batch; False if it may still be open, and then nothing is deleted.

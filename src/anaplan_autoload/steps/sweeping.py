@@ -47,7 +47,7 @@ def sweep(step: StepContext, services: Services) -> Swept:
     pending = backlog.pending
     routes = routes_in_use(step, services)
     oldest = dict.fromkeys((route.name for route in routes or ()), 0.0)
-    lanes = {found.lane: services.ledger.lane(found.lane) for found in pending}
+    lanes = {found.lane: backlog.lanes.get(found.lane) or services.ledger.lane(found.lane) for found in pending}
     for found in pending:
         for route, age in _ages(found, lanes[found.lane], now).items():
             oldest[route] = max(oldest.get(route, 0.0), age)
