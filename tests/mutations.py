@@ -293,10 +293,10 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
         "the lease is shortened when a run is said to be overdue",
         (
             Edit(
-                "steps/following.py",
-                "_tell_overdue",
-                "renewed(services, lease, told.batch(batch), wait=seen.delay)",
-                "renewed(services, lease, told.batch(batch))",
+                "steps/finishing.py",
+                "tell_overdue",
+                "renewed(services, lease, told, wait=wait)",
+                "renewed(services, lease, told)",
             ),
         ),
         "tests/integration/test_long_waits.py",
@@ -331,7 +331,7 @@ return Started(msgspec.structs.replace(posted, run_id=found[0].id, lost_since=No
             Edit(
                 "domain/protocol.py",
                 "ahead_of_us",
-                "ahead if abs(ahead) <= CLOCKS_DIFFER_MS else 0",
+                "ahead if abs(ahead) <= CLOCK_SKEW_MS else 0",
                 "ahead",
             ),
         ),

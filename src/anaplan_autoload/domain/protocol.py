@@ -34,7 +34,7 @@ LOOKS = 4
 """How often the history is searched for a lost run before it is started again: at once, then 3 times in a minute."""
 START_TOLERANCE_MS = 5_000
 """Runs that began this long before they were requested may still be ours, because clocks are not exact."""
-CLOCKS_DIFFER_MS = 5 * 60_000
+CLOCK_SKEW_MS = 5 * 60_000
 """Anaplan's clock and ours do not differ by more."""
 PROOF_TOLERANCE_MS = 1_000
 """Start times are whole seconds, rounded down. A run with an earlier start began before it was requested."""
@@ -369,7 +369,7 @@ def ahead_of_us(date_ms: int, now: int) -> int:
     before the request for ours.
     """
     ahead = date_ms - now
-    return ahead if abs(ahead) <= CLOCKS_DIFFER_MS else 0
+    return ahead if abs(ahead) <= CLOCK_SKEW_MS else 0
 
 
 def _is_proven(run: Run, since: int, author: str | None) -> bool:

@@ -238,15 +238,23 @@ class Told(Struct, frozen=True, tag="told"):
     batch: Batch
 
 
-@leading
+@stops_if_lost
 def announce_overdue(
     step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str, request: str = ""
 ) -> Told | Stop:
     """Tell everyone, once, that a batch takes longer than its route allows."""
+    return Told(tell_overdue(step, services, lease, batch, reason, request))
+
+
+def tell_overdue(
+    step: StepContext, services: Services, lease: Lease, batch: Batch, reason: str, request: str = "", *, wait: int = 0
+) -> Batch:
+    """What `announce_overdue` does, for a leader that is about to wait for so many seconds. Raises `LeaseLost`."""
+    renewed(services, lease, wait=wait)
     tell(step, services, lease, batch, "overdue", reason, request)
     told = replace(batch, overdue=True)
-    renewed(services, lease, told)
-    return Told(told)
+    renewed(services, lease, told, wait=wait)
+    return told
 
 
 def tell(

@@ -17,7 +17,7 @@ from anaplan_autoload.domain import polling, protocol
 from anaplan_autoload.domain.protocol import Batch, Stop
 from anaplan_autoload.domain.runs import Run
 from anaplan_autoload.domain.times import iso
-from anaplan_autoload.steps.finishing import tell
+from anaplan_autoload.steps.finishing import tell_overdue
 from anaplan_autoload.steps.leading import LOST, OLD, LeaseLost, held, renewed
 
 if TYPE_CHECKING:
@@ -112,17 +112,15 @@ def _tell_overdue(
     step: WaitForConditionCheckContext, services: Services, lease: Lease, batch: Batch, seen: Following
 ) -> Following:
     """Tell everyone that the run is overdue; the next look tries again if AWS cannot do it now."""
-    told = replace(seen, overdue=True)
+    attempt = StepContext(step.logger, seen.untold + 1)
     try:
-        renewed(services, lease, wait=seen.delay)
-        tell(StepContext(step.logger, seen.untold + 1), services, lease, batch, "overdue", STILL_RUNNING)
-        renewed(services, lease, told.batch(batch), wait=seen.delay)
+        tell_overdue(attempt, services, lease, batch, STILL_RUNNING, wait=seen.delay)
     except AWS_TROUBLE as error:
         step.logger.warning(
             "The run is overdue, and not everyone could be told; trying again", extra={"reason": str(error)}
         )
         return replace(seen, untold=seen.untold + 1, delay=min(seen.delay, services.settings.poll_max))
-    return told
+    return replace(seen, overdue=True)
 
 
 def _run(
@@ -140,13 +138,19 @@ def _run(
         return Run(id=run_id, ended_at=iso(now), success=False, message=gone), None
     if run is None or not run.ended:
         return None, None
-    kept = {"message": run.message[:MESSAGE_LENGTH], "cause": run.cause[:MESSAGE_LENGTH]}
-    return replace(run, id=run_id or run.id, ended_at=_believed(run.ended_at, now), **kept), None
+    ended = replace(
+        run,
+        id=run_id or run.id,
+        ended_at=_believed(run.ended_at, now),
+        message=run.message[:MESSAGE_LENGTH],
+        cause=run.cause[:MESSAGE_LENGTH],
+    )
+    return ended, None
 
 
 def _believed(ended_at: str | None, now: int) -> str | None:
     """An end that has not come yet is now: a load of the year 9999 would count as the route's last forever."""
-    soon = iso(now + protocol.CLOCKS_DIFFER_MS)
+    soon = iso(now + protocol.CLOCK_SKEW_MS)
     return iso(now) if ended_at is not None and ended_at > soon else ended_at
 
 
